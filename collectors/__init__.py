@@ -1,0 +1,1 @@
+"""Facts come in, commands go out. Nothing here draws: textual and rich are never imported."""

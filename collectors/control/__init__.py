@@ -1,0 +1,1 @@
+"""Control planes: what releases and throttles stand at, and later the way to change them."""

@@ -1,0 +1,1 @@
+"""The embedded control plane: contract v1 on SQLite."""

@@ -1,0 +1,601 @@
+"""The words of tidegate as types: what screen, record and replay share.
+
+Everything is frozen and made of standard-library parts, so importing this module costs nothing.
+Times are seconds since the epoch (UTC) by the clock of whoever measured; durations are seconds;
+shares and ratios are 0..1. A number is quantised once, when a reading is built, so that live,
+recorded and replayed values are identical. The JSON form is documented in `frame_json.py`.
+"""
+
+import math
+import unicodedata
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal, NamedTuple, Protocol
+
+ALL_TIERS = "all"
+"""The one tier shown where no metric tells tiers apart."""
+
+LIMIT = 128
+"""Longest text from outside that is kept, in characters."""
+
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
+
+
+def clean(text: str, limit: int = LIMIT) -> str:
+    """Text from outside, fit to be stored and drawn: the one gate every label, name and reason passes.
+
+    Drops C0, C1, DEL, lone surrogates and bidirectional controls; longer text ends in `…`.
+    Idempotent; the result has at most `limit` characters (>= 1) and encodes as UTF-8.
+    """
+    if text.isascii() and text.isprintable():
+        kept = text
+    else:
+        head = text[: 8 * limit]
+        kept = "".join(c for c in head if unicodedata.category(c) not in {"Cc", "Cs"} and c not in _BIDI)
+    return kept if len(kept) <= limit else kept[: limit - 1] + "…"
+
+
+class Quality(StrEnum):
+    """How far a reading can be believed."""
+
+    GOOD = "good"
+    STALE = "stale"
+    MISSING = "missing"
+    SUSPECT = "suspect"
+    UNKNOWN = "unknown"
+
+
+class Reason(NamedTuple):
+    """Why a reading is not simply good: a code with parameters, worded by `worded`."""
+
+    code: str = ""
+    parameters: tuple[str | int | float, ...] = ()
+
+
+NO_REASON = Reason()
+
+REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "": "",
+        "collecting": "collecting {0}/{1} scrapes",
+        "never": "no sample yet",
+        "stale": "{0} s old, expected every {1} s",
+        "removed": "no sample for {0} s",
+        "idle": "idle: nothing was queued in the window",
+        "stalled": "stalled: {0} waiting and none left the queue",
+        "first-bucket": "below the first bucket, {0} s",
+        "last-bucket": "past the last bucket, {0} s",
+        "no-metric": "{0} exports no {1}",
+        "no-source": "no source exports {0}",
+        "no-tiers": "no metric tells tiers apart: map one in [contexts.{0}.identity]",
+        "no-tier": "{0} tells no tiers apart",
+        "no-objective": "no objective: set one in [contexts.{0}.objectives]",
+        "no-plane": "no control plane: give --plane URL",
+        "no-accelerators": "no accelerator page names this model's pods",
+        "not-open": "not open to this tier",
+        "not-observed": "no metric observes it",
+        "no-capacity-model": "needs the capacity model, not in this version",
+        "source-lost": "{0} is not answering",
+        "query-failed": "{0} refused the query: {1}",
+        "partial": "partial answer: {0}",
+        "coverage": "{0} of {1} targets answer",
+        "rung": "measured as {0}",
+        "unmatched": "no identity rule matches {0}",
+        "clock": "clocks differ by {0} s",
+        "truncated": "{0} of {1} shown",
+    }
+)
+"""Every reason code with its sentence; parameters are positional and cleaned before they get here."""
+
+
+def worded(reason: Reason) -> str:
+    """The sentence for the screen. An unknown code, from a newer recording, is shown as it is."""
+    template = REASONS.get(reason.code)
+    if template is None:
+        return clean(f"{reason.code} {' '.join(map(str, reason.parameters))}".strip())
+    try:
+        return clean(template.format(*reason.parameters), 256)
+    except (IndexError, KeyError, ValueError):
+        return clean(f"{reason.code} {' '.join(map(str, reason.parameters))}".strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A named measured quantity. `quantum` is its display precision, in `unit`."""
+
+    id: str
+    title: str
+    unit: Literal["s", "ratio", "count", "1/s", "tok/s", "W", "°C", "bytes"]
+    quantum: float
+
+
+def _signals(*rows: tuple[str, str, str, float]) -> Mapping[str, Signal]:
+    return MappingProxyType({i: Signal(i, title, unit, quantum) for i, title, unit, quantum in rows})  # type: ignore[arg-type]  # rows below hold only the literals
+
+
+SIGNALS: Mapping[str, Signal] = _signals(
+    ("queue_wait_p50", "queue wait p50", "s", 0.001),
+    ("queue_wait_p95", "queue wait p95", "s", 0.001),
+    ("queue_wait_p99", "queue wait p99", "s", 0.001),
+    ("answer_time_p50", "answer time p50", "s", 0.001),
+    ("answer_time_p99", "answer time p99", "s", 0.001),
+    ("first_token_p99", "time to first token p99", "s", 0.001),
+    ("token_gap_p99", "inter-token latency p99", "s", 0.001),
+    ("waiting", "waiting", "count", 1),
+    ("running", "running", "count", 1),
+    ("arrivals", "arrivals", "1/s", 0.1),
+    ("served", "served", "1/s", 0.1),
+    ("rejected", "rejected", "1/s", 0.1),
+    ("errors", "errors", "ratio", 0.0001),
+    ("preemptions", "preemptions", "1/s", 0.01),
+    ("tokens_in", "prompt tokens", "tok/s", 10),
+    ("tokens_out", "generated tokens", "tok/s", 10),
+    ("kv_ratio", "KV cache used", "ratio", 0.01),
+    ("pool_saturation", "pool saturation", "ratio", 0.01),
+    ("replicas", "replicas", "count", 1),
+    ("accelerators", "accelerators", "count", 1),
+    ("busy_ratio", "accelerator busy time", "ratio", 0.01),
+    ("memory_ratio", "accelerator memory used", "ratio", 0.01),
+    ("power_w", "accelerator power", "W", 1),
+    ("temperature_c", "hottest accelerator", "°C", 1),
+    ("faults", "faulty accelerators", "count", 1),
+    ("saturation_rho", "saturation (rho)", "ratio", 0.01),
+    ("headroom_ratio", "headroom", "ratio", 0.01),
+)
+"""Every signal a frame can carry, by id."""
+
+
+def quantised(signal: str, value: float) -> float:
+    """`value` rounded to the signal's quantum: what is shown is what is kept and recorded.
+
+    raises: KeyError for an unknown signal, ValueError when `value` is not finite.
+    """
+    quantum = SIGNALS[signal].quantum
+    steps = round(value / quantum)
+    # Dividing by the whole reciprocal keeps 0.07 printing as 0.07, not 0.07000000000000001.
+    return float(steps * quantum) if quantum >= 1 else steps / round(1 / quantum)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A quantile from merged buckets: it lies in (lo, hi]; `hi` is infinite past the last bucket."""
+
+    lo: float
+    hi: float
+    estimate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A signal's value for some (model, tier, pool), and how far to believe it.
+
+    value: in the signal's unit, quantised; None when there is nothing true to show
+    at: when it was true, by the oldest scrape that feeds it; None if never
+    coverage: targets that answered and targets there are, (n, m)
+    """
+
+    value: float | Interval | None
+    at: float | None
+    quality: Quality = Quality.GOOD
+    reason: Reason = NO_REASON
+    coverage: tuple[int, int] | None = None
+
+    @property
+    def estimate(self) -> float | None:
+        """The point to sort and draw sparks by."""
+        return self.value.estimate if isinstance(self.value, Interval) else self.value
+
+
+NEVER = Reading(None, None, Quality.MISSING, Reason("never"))
+
+
+def reading(
+    signal: str,
+    value: float | Interval | None,
+    at: float | None,
+    quality: Quality = Quality.GOOD,
+    reason: Reason = NO_REASON,
+    coverage: tuple[int, int] | None = None,
+) -> Reading:
+    """A reading, quantised. Bucket bounds are exact and stay as they are; only the estimate is rounded.
+
+    A value that is not finite becomes None and the reading `missing`, unless a reason was given.
+    raises: KeyError for an unknown signal.
+    """
+    if isinstance(value, Interval):
+        estimate = quantised(signal, value.estimate)
+        value = Interval(value.lo, value.hi, min(max(estimate, value.lo), value.hi))
+    elif value is not None:
+        if not math.isfinite(value):
+            why = reason if reason.code else Reason("idle")
+            return Reading(None, at, Quality.MISSING if quality is Quality.GOOD else quality, why, coverage)
+        value = quantised(signal, value)
+    return Reading(value, at, quality, reason, coverage)
+
+
+STALE_INTERVALS = 2.0
+REMOVED_INTERVALS = 5.0
+
+
+def aged(one: Reading, now: float, interval_s: float) -> Reading:
+    """The reading as it stands at `now`: stale past 2 scrape intervals, its value removed past 5.
+
+    A reading without a value or a time is returned as it is. Source: design rule D10.
+    """
+    if one.at is None or one.value is None:
+        return one
+    age = now - one.at
+    if age <= STALE_INTERVALS * interval_s:
+        return one
+    if age <= REMOVED_INTERVALS * interval_s:
+        return Reading(
+            one.value, one.at, Quality.STALE, Reason("stale", (round(age), round(interval_s))), one.coverage
+        )
+    return Reading(None, one.at, Quality.MISSING, Reason("removed", (round(age),)), one.coverage)
+
+
+class Standing(StrEnum):
+    """A reading against its objective. A bucket that spans the objective decides nothing."""
+
+    OK = "ok"
+    BREACH = "breach"
+    STRADDLES = "straddles"
+    UNKNOWN = "unknown"
+
+
+def standing(one: Reading, objective: float | None) -> Standing:
+    """Breach needs the lower bound above the objective, ok needs the upper bound at or below it (D18).
+
+    No colour comes from stale data: only a good reading is judged.
+    """
+    if objective is None or one.value is None or one.quality is not Quality.GOOD:
+        return Standing.UNKNOWN
+    lo, hi = (one.value.lo, one.value.hi) if isinstance(one.value, Interval) else (one.value, one.value)
+    if lo > objective:
+        return Standing.BREACH
+    return Standing.OK if hi <= objective else Standing.STRADDLES
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Class of customers, in order of priority: the first one is served first."""
+
+    name: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A served model at one tick: its readings, and what it was promised.
+
+    readings: signal id -> reading of the whole model
+    tiers: tier name -> signal id -> reading; a tier with no entry was never measured
+    objectives: tier name -> promised p99 queue wait, seconds; absent tiers have none
+    throttle: lowest level in force among the features it serves; None when unknown
+    notes: sentences about the model as a whole (no tier data, no accelerators)
+    """
+
+    name: str
+    readings: Mapping[str, Reading]
+    tiers: Mapping[str, Mapping[str, Reading]]
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    throttle: float | None = None
+    features: tuple[str, ...] = ()
+    notes: tuple[Reason, ...] = ()
+
+    def reading(self, signal: str, tier: str | None = None) -> Reading:
+        """The reading, or one that says it was never taken."""
+        where = self.readings if tier is None else self.tiers.get(tier, {})
+        return where.get(signal, NEVER)
+
+
+class Stage(NamedTuple):
+    """One step of a staged release: it opens `tier` ("*" = everyone) at `weight`."""
+
+    id: str
+    tier: str
+    weight: float
+    gate: Literal["manual", "auto", "unknown"] = "manual"
+    hold_s: int = 0
+
+
+class Exposure(NamedTuple):
+    """Share of a tier that has the subject: asked for, and seen by a metric (None: not seen)."""
+
+    tier: str
+    desired: float
+    observed: float | None = None
+
+
+class Check(NamedTuple):
+    """One check of the server's gate."""
+
+    id: str
+    state: str
+    detail: str = ""
+    ready_at: float | None = None
+
+
+class LastChange(NamedTuple):
+    """Who last changed a resource, by the control plane's audit."""
+
+    audit_id: str
+    op: str
+    actor: str
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The staged opening of a subject (a model, or a feature), as the control plane last said.
+
+    phase: pending, progressing, paused, completed, aborted, degraded, unknown
+    gate: open, closed, unknown; source: control contract, section 3
+    """
+
+    id: str
+    title: str
+    subject_kind: Literal["model", "feature"]
+    subject: str
+    seq: int
+    etag: str
+    stable: str | None
+    candidate: str
+    stages: tuple[Stage, ...]
+    phase: str
+    stage_index: int | None
+    exposure: tuple[Exposure, ...]
+    pause_reason: str | None = None
+    entered_at: float | None = None
+    message: str = ""
+    gate: str = "unknown"
+    checks: tuple[Check, ...] = ()
+    base: tuple[Exposure, ...] = ()
+    history: tuple[str, ...] = ()
+    last_change: LastChange | None = None
+
+    def desired(self, tier: str) -> float | None:
+        """Share of `tier` that should have the subject now; None if the release does not name it."""
+        return next((e.desired for e in self.exposure if e.tier == tier), None)
+
+    def observed(self, tier: str) -> float | None:
+        """Share of `tier` seen to have it; None if no metric tells."""
+        return next((e.observed for e in self.exposure if e.tier == tier), None)
+
+
+class Revert(NamedTuple):
+    """What a throttle goes back to when its time is up."""
+
+    level: float | None
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """A fleet-wide cell (feature, tier). `level` is the share admitted: 1 is open, 0 lets nothing pass.
+
+    state: applied, pending, ramping, drifted, unknown; source: control contract, section 4
+    """
+
+    feature: str
+    tier: str
+    seq: int
+    etag: str
+    level: float | None
+    unit: str = "share"
+    limit: float | None = None
+    baseline: float | None = None
+    state: str = "applied"
+    effective_level: float | None = None
+    ramp_per_min: float | None = None
+    return_ramp_per_min: float | None = None
+    expires_at: float | None = None
+    revert_to: Revert | None = None
+    last_change: LastChange | None = None
+
+    @property
+    def in_force(self) -> float | None:
+        """Share admitted now: the effective level while it ramps, else the level."""
+        return self.effective_level if self.state == "ramping" else self.level
+
+
+class Feature(NamedTuple):
+    """A product capability that can be throttled, and the models that serve it."""
+
+    id: str
+    title: str
+    models: tuple[str, ...]
+
+
+MISSING_CELL = 255
+STALE_CELL = 254
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Accelerators of one host, for the heat map.
+
+    busy: one byte an accelerator: 0..100 percent busy time, 254 stale, 255 missing
+    marks: one letter an accelerator: X fault, t thermal, e ECC, or a space
+    """
+
+    name: str
+    pool: str
+    busy: bytes
+    marks: str
+    models: tuple[str, ...] = ()
+
+
+class Severity(StrEnum):
+    """P1 to P3, as on the screen: reverse red, amber, yellow."""
+
+    P1 = "P1"
+    P2 = "P2"
+    P3 = "P3"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something that wants a person. `model` and `tier` are empty where it names none."""
+
+    id: str
+    severity: Severity
+    model: str
+    tier: str
+    since: float
+    summary: str
+
+
+class EventKind(StrEnum):
+    """What kind of thing happened."""
+
+    ACTION = "action"
+    RELEASE = "release"
+    THROTTLE = "throttle"
+    ALERT = "alert"
+    SOURCE = "source"
+    FAULT = "fault"
+    CLOCK = "clock"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, in one cleaned line. `actor` is a person, `ctl`, or a source."""
+
+    at: float
+    kind: EventKind
+    actor: str
+    subject: str
+    text: str
+
+
+class SourceState(StrEnum):
+    """Whether a source answers."""
+
+    CONNECTING = "connecting"
+    OK = "ok"
+    PARTIAL = "partial"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """One source's line: is it there, how old is its word, what did it cost.
+
+    at: time of its last good answer; None before the first
+    latency_s: of the last poll; interval_s: time between its samples
+    error: a sentence with what to do, empty when fine; warnings: partial answers, in its own words
+    targets: (up, known); queries and received_bytes: of the last poll; skipped: polls dropped as overrun
+    """
+
+    name: str
+    kind: Literal["prometheus", "scrape", "plane", "synthetic", "recording"]
+    state: SourceState
+    at: float | None = None
+    latency_s: float | None = None
+    interval_s: float | None = None
+    error: str = ""
+    warnings: tuple[str, ...] = ()
+    targets: tuple[int, int] | None = None
+    queries: int = 0
+    received_bytes: int = 0
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Everything known at one tick.
+
+    at: the tick's time, by the clock of what is watched (simulated in the demo)
+    totals: signal id -> reading of the whole fleet
+    models: in order of name; releases and throttles as the control plane last said
+    nodes: for the heat map, in order of (pool, name); may be fewer than the fleet has: see notes
+    events: of this tick only; screens and recorders keep their own history
+    notes: sentences about the fleet as a whole (no tiers, no plane, unmatched names)
+    """
+
+    at: float
+    tick: int
+    context: str
+    tiers: tuple[Tier, ...]
+    models: tuple[Model, ...]
+    totals: Mapping[str, Reading] = field(default_factory=dict)
+    releases: tuple[Release, ...] = ()
+    throttles: tuple[Throttle, ...] = ()
+    features: tuple[Feature, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    sources: tuple[SourceHealth, ...] = ()
+    events: tuple[Event, ...] = ()
+    notes: tuple[Reason, ...] = ()
+    production: bool = False
+    simulated: bool = False
+    mode: Literal["LIVE", "DEMO", "REPLAY"] = "LIVE"
+
+    def release_of(self, subject: str) -> Release | None:
+        """The release that opens `subject`, if there is one."""
+        return next((r for r in self.releases if r.subject == subject), None)
+
+
+class Source(Protocol):
+    """Anything that yields frames: live, demo and replay differ here and in nothing that draws."""
+
+    def frames(self) -> AsyncIterator[Frame]:
+        """Frames in order of time, about one a second, until closed."""
+        ...
+
+    async def aclose(self) -> None:
+        """Stop asking and free what is held. Safe to call twice."""
+        ...
+
+
+class Target(NamedTuple):
+    """What an intent acts on: a release, or a throttle cell (feature, tier)."""
+
+    kind: Literal["release", "throttle"]
+    id: str
+    tier: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What the operator asks for, on one target, and what they saw when asking.
+
+    operation: as in the contract's capabilities, e.g. "release.advance", "throttle.set"
+    seen: the precondition (`from`) and `etag`; key: idempotency key; decision_id ties several targets
+    """
+
+    operation: str
+    target: Target
+    arguments: Mapping[str, str | int | float | bool | None]
+    seen: Mapping[str, str | float | None]
+    etag: str | None
+    reason: str
+    key: str
+    decision_id: str
+
+
+class OutcomeKind(StrEnum):
+    """What became of an intent."""
+
+    APPLIED = "applied"
+    PENDING = "pending"
+    REFUSED = "refused"
+    CONFLICT = "conflict"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an intent, on its one target. `text` says it in words fit for the screen."""
+
+    intent: Intent
+    kind: OutcomeKind
+    at: float
+    text: str
+    code: str = ""
+    audit_id: str = ""

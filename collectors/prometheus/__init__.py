@@ -1,0 +1,1 @@
+"""Asking a Prometheus: live over async HTTP, history through its client library."""

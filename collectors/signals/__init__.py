@@ -1,0 +1,1 @@
+"""What to measure, as data, and how names from different exporters come to mean one model."""

@@ -1,0 +1,174 @@
+"""Signal definitions: one description from which a query is rendered and a page is evaluated.
+
+A definition is data (`presets/*.toml`), validated on load. `promql.py` renders it for a Prometheus;
+`scrape/` evaluates the same thing on pages. Both answer with the types below.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from collectors.fleet import SourceHealth
+
+
+class Matcher(NamedTuple):
+    """One label filter. `op` as in PromQL; regexes are anchored, RE2 syntax."""
+
+    label: str
+    op: Literal["=", "!=", "=~", "!~"]
+    value: str
+
+
+class Derive(NamedTuple):
+    """A label made from another before aggregating, as `label_replace` does: `target` becomes `replacement`
+    ($1 ... are groups) where `regex`, anchored, matches `source`; otherwise it keeps what it was."""
+
+    target: str
+    source: str
+    regex: str
+    replacement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One way to measure a signal.
+
+    name: of the gauge or counter; of a histogram without `_bucket`
+    factor: multiplies the value, to get the signal's unit
+    rung: what this way really measures, shown where it is not the first choice
+    """
+
+    name: str
+    where: tuple[Matcher, ...] = ()
+    factor: float = 1.0
+    rung: str = ""
+
+
+Kind = Literal["gauge", "counter", "histogram", "ratio"]
+Role = Literal["engine", "router", "accelerator", "heat"]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """How one stack exports one signal.
+
+    signal: id in `fleet.SIGNALS`; of a histogram, the family ("queue_wait"), from which the quantiles
+        in `quantiles` become signals of their own ("queue_wait_p99")
+    kind: gauge: values; counter: rate over the window; histogram: rates of merged buckets; ratio: the sum of
+        `metrics` over the sum of `over` (both gauges, or both counters if `of_rates`)
+    metrics: alternatives, in order: the first that answers for a group is used for that group, never two
+        together; of a ratio, all are added up
+    keep: labels that stay on the answer; identity turns them into model, tier and pool
+    derive: labels made before aggregating
+    aggregate: sum, avg, max or count over what shares the kept labels
+    distinct: labels that name one thing (an accelerator): `max by (distinct, keep)` before aggregating, so
+        that shared or duplicated series count once
+    lane: "fast" every poll; "heat" for the per-accelerator map, polled seldom and bounded
+    source: where upstream says so (file or page), for `check --explain`
+    """
+
+    signal: str
+    stack: str
+    role: Role
+    kind: Kind
+    metrics: tuple[Metric, ...]
+    keep: tuple[str, ...]
+    aggregate: Literal["sum", "avg", "max", "count"] = "sum"
+    derive: tuple[Derive, ...] = ()
+    distinct: tuple[str, ...] = ()
+    over: tuple[Metric, ...] = ()
+    of_rates: bool = False
+    quantiles: tuple[float, ...] = ()
+    lane: Literal["fast", "heat"] = "fast"
+    source: str = ""
+
+    @property
+    def needs_rate(self) -> bool:
+        """True if one scrape is not enough to answer."""
+        return self.kind in {"counter", "histogram"} or self.of_rates
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """The definitions of one stack. `proof`: metric names, any of which shows that the stack is there."""
+
+    stack: str
+    title: str
+    role: Role
+    proof: tuple[str, ...]
+    definitions: tuple[Definition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Merged cumulative buckets: `rates[i]` observations a second at or below `bounds[i]`; the last bound is
+    infinite. Bounds ascend; rates are made non-decreasing, as Prometheus does, before they get here."""
+
+    bounds: tuple[float, ...]
+    rates: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One group of an answer: its kept labels (absent ones left out, values cleaned), its value, and the rung
+    used where it was not the first. A value may be NaN, as exporters and quotients send it."""
+
+    labels: Mapping[str, str]
+    value: float | Buckets
+    rung: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one source said to one definition in one poll.
+
+    at: when the values were true: the oldest scrape among the live targets of the stack; None if unknown
+    collecting: for rates, (scrapes seen, scrapes needed) while there are too few; rows are then empty
+    error: a sentence when this signal's query failed; other signals are not affected
+    """
+
+    definition: Definition
+    rows: tuple[Row, ...]
+    at: float | None
+    collecting: tuple[int, int] | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeTarget:
+    """One scraped page, by its target labels (job, instance, and what service discovery added).
+
+    stacks: of the presets whose proof it carries, as far as known; at: time of its last scrape
+    """
+
+    labels: Mapping[str, str]
+    up: bool
+    at: float | None
+    stacks: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Everything one metrics source brought in one poll.
+
+    at: evaluation time, by the source's clock; interval_s: between scrapes of the fastest target it asked
+    answers: one for each definition that was asked; a definition not asked this time is left out
+    stacks: presets whose proof was seen; empty before detection
+    """
+
+    source: str
+    at: float
+    interval_s: float
+    answers: tuple[Answer, ...]
+    targets: tuple[ScrapeTarget, ...]
+    stacks: tuple[str, ...]
+    health: SourceHealth
+
+
+RATE_SCRAPES = 4
+"""A rate needs this many scrapes in its window, or it is not shown."""
+
+
+def window_s(interval_s: float) -> float:
+    """Rate window: four scrape intervals, at least 20 s, so that one lost scrape does not end it."""
+    return max(20.0, RATE_SCRAPES * interval_s)

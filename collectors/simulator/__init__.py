@@ -1,0 +1,1 @@
+"""The demo fleet. Every page and frame of it is marked SIMULATED."""

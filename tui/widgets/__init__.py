@@ -1,0 +1,1 @@
+"""Line-API widgets and the pure functions that fill them."""
