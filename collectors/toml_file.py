@@ -1,0 +1,118 @@
+"""TOML files checked against a pydantic model; every error names file, line, key and what is allowed."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from collectors.fleet import clean
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+_TABLE = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(
+    r"""^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*="""
+)
+_PART = re.compile(r""""([^"]*)"|'([^']*)'|([A-Za-z0-9_-]+)""")
+
+
+class FileError(Exception):
+    """A file that cannot be used. str() is one sentence a line: `file:line: key: what; what is allowed`."""
+
+
+def read_toml(path: Path, model: type[Checked]) -> Checked:
+    """The file, checked. raises: FileError if it cannot be read, is no TOML, or holds a wrong key or value."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise FileError(f"{path}: cannot be read: {why}") from error
+    return checked_toml(text, str(path), model)
+
+
+def checked_toml(text: str, file: str, model: type[Checked]) -> Checked:
+    """As `read_toml`, for text already read; `file` names it in errors."""
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FileError(f"{file}: not valid TOML: {error}") from error
+    try:
+        return model.model_validate(found)
+    except ValidationError as error:
+        places = dict(_places(text))
+        raise FileError("\n".join(_sentence(file, places, one, model) for one in error.errors())) from error
+
+
+def _sentence(file: str, places: dict[tuple[str, ...], int], error: Any, model: type[BaseModel]) -> str:
+    location = [part for part in error["loc"] if not str(part).startswith(("function-", "[key]"))]
+    line = next(
+        (
+            places[key]
+            for end in range(len(location), 0, -1)
+            if (key := tuple(map(str, location[:end]))) in places
+        ),
+        None,
+    )
+    where = f"{file}:{line}" if line else file
+    key = clean(".".join(map(str, location)))
+    if error["type"] == "extra_forbidden":
+        allowed = sorted(_fields(model, location[:-1]))
+        near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"{where}: {key}: no such key; {hint}allowed here: {', '.join(allowed) or 'nothing'}"
+    said = clean(error["msg"].removeprefix("Value error, "), 300)
+    given = error.get("input")
+    shown = f" (it is {clean(repr(given), 60)})" if isinstance(given, str | int | float | bool) else ""
+    return f"{where}: {key}: {said}{shown}"
+
+
+def _fields(model: type[BaseModel], location: Sequence[str | int]) -> set[str]:
+    """Names allowed at a place in the model, following lists and tables of models."""
+    here: Any = model
+    for part in location:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            entry = here.model_fields.get(str(part)) or next(
+                (f for f in here.model_fields.values() if f.alias == part), None
+            )
+            here = _model_in(entry.annotation) if entry else None
+        # A list index or a table's own key: the element's model was already taken.
+    if isinstance(here, type) and issubclass(here, BaseModel):
+        return {field.alias or name for name, field in here.model_fields.items()}
+    return set()
+
+
+def _model_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for one in get_args(annotation) if (found := _model_in(one)) is not None), None)
+
+
+def _places(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
+    """(path of every table and key, 1-based line). Elements of arrays of tables carry their index."""
+    table: tuple[str, ...] = ()
+    counts: dict[tuple[str, ...], int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _TABLE.match(line):
+            table = _indexed(_parts(header[2]), counts, opens=header[1] == "[[")
+            yield table, number
+        elif key := _KEY.match(line):
+            yield (*table, *_parts(key[1])), number
+
+
+def _indexed(path: tuple[str, ...], counts: dict[tuple[str, ...], int], *, opens: bool) -> tuple[str, ...]:
+    full: tuple[str, ...] = ()
+    for depth, part in enumerate(path, 1):
+        full = (*full, part)
+        if opens and depth == len(path):
+            counts[full] = counts.get(full, -1) + 1
+        if full in counts:
+            full = (*full, str(counts[full]))
+    return full
+
+
+def _parts(dotted: str) -> tuple[str, ...]:
+    return tuple(a or b or c for a, b, c in _PART.findall(dotted))
