@@ -25,7 +25,10 @@ class FileError(Exception):
 
 
 def read_toml(path: Path, model: type[Checked]) -> Checked:
-    """The file, checked. raises: FileError if it cannot be read, is no TOML, or holds a wrong key or value."""
+    """The file, checked.
+
+    raises: FileError if it cannot be read, is no TOML, or holds a wrong key or value.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -99,8 +102,8 @@ def _places(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
         if header := _TABLE.match(line):
             table = _indexed(_parts(header[2]), counts, opens=header[1] == "[[")
             yield table, number
-        elif key := _KEY.match(line):
-            yield (*table, *_parts(key[1])), number
+        elif assigned := _KEY.match(line):
+            yield (*table, *_parts(assigned[1])), number
 
 
 def _indexed(path: tuple[str, ...], counts: dict[tuple[str, ...], int], *, opens: bool) -> tuple[str, ...]:
