@@ -52,14 +52,8 @@ def checked_toml(text: str, file: str, model: type[Checked]) -> Checked:
 
 def _sentence(file: str, places: dict[tuple[str, ...], int], error: Any, model: type[BaseModel]) -> str:
     location = [part for part in error["loc"] if not str(part).startswith(("function-", "[key]"))]
-    line = next(
-        (
-            places[key]
-            for end in range(len(location), 0, -1)
-            if (key := tuple(map(str, location[:end]))) in places
-        ),
-        None,
-    )
+    paths = (tuple(map(str, location[:end])) for end in range(len(location), 0, -1))
+    line = next((places[path] for path in paths if path in places), None)
     where = f"{file}:{line}" if line else file
     key = clean(".".join(map(str, location)))
     if error["type"] == "extra_forbidden":
@@ -75,17 +69,21 @@ def _sentence(file: str, places: dict[tuple[str, ...], int], error: Any, model: 
 
 def _fields(model: type[BaseModel], location: Sequence[str | int]) -> set[str]:
     """Names allowed at a place in the model, following lists and tables of models."""
-    here: Any = model
+    here: type[BaseModel] | None = model
+    inside = False
     for part in location:
-        if isinstance(here, type) and issubclass(here, BaseModel):
-            entry = here.model_fields.get(str(part)) or next(
-                (f for f in here.model_fields.values() if f.alias == part), None
-            )
-            here = _model_in(entry.annotation) if entry else None
-        # A list index or a table's own key: the element's model was already taken.
-    if isinstance(here, type) and issubclass(here, BaseModel):
-        return {field.alias or name for name, field in here.model_fields.items()}
-    return set()
+        if here is None:
+            return set()
+        if inside:
+            inside = False
+            continue
+        fields = {field.alias or name: field for name, field in here.model_fields.items()}
+        entry = fields.get(str(part))
+        inside = entry is not None and not isinstance(entry.annotation, type)
+        here = _model_in(entry.annotation) if entry else None
+        # An optional model is no container: the next part is one of its own fields.
+        inside = inside and entry is not None and type(None) not in get_args(entry.annotation)
+    return {field.alias or name for name, field in here.model_fields.items()} if here else set()
 
 
 def _model_in(annotation: Any) -> Any:
