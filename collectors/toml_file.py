@@ -62,9 +62,15 @@ def _sentence(file: str, places: dict[tuple[str, ...], int], error: Any, model: 
         hint = f"did you mean {near[0]!r}? " if near else ""
         return f"{where}: {key}: no such key; {hint}allowed here: {', '.join(allowed) or 'nothing'}"
     said = clean(error["msg"].removeprefix("Value error, "), 300)
-    given = error.get("input")
-    shown = f" (it is {clean(repr(given), 60)})" if isinstance(given, str | int | float | bool) else ""
-    return f"{where}: {key}: {said}{shown}"
+    return f"{where}: {key}: {said}{_shown(error.get('input'), location)}"
+
+
+def _shown(given: object, location: Sequence[str | int]) -> str:
+    """The wrong value, unless it may hold a secret."""
+    secret = {"headers", "token"} & set(map(str, location)) or (isinstance(given, str) and "@" in given)
+    if secret or not isinstance(given, str | int | float | bool):
+        return ""
+    return f" (it is {clean(repr(given), 60)})"
 
 
 def _fields(model: type[BaseModel], location: Sequence[str | int]) -> set[str]:

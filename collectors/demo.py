@@ -1,0 +1,125 @@
+"""The demo: a simulated fleet in a process of its own, watched like any other.
+
+Its pages are read over HTTP, its control plane is asked over HTTP: nothing is handed over in memory,
+so the demo shows what a real fleet would. The child ends when its standard input closes, so even a
+killed cockpit leaves no process behind.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from collectors.fleet import Frame, clean
+from collectors.watch import Watch
+
+READY_S = 30.0
+POLL_S = 1.0
+
+
+class DemoError(Exception):
+    """The simulated fleet could not be started: what it said, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """scenario: by name; seed: of every random number; speed: simulated seconds a real second, 1..120."""
+
+    scenario: str = "melting-gpus"
+    seed: int = 1
+    speed: float = 1.0
+
+
+def start_simulator(options: DemoOptions) -> "subprocess.Popen[bytes]":
+    """The simulator's process, just started: it announces itself in one line when it listens."""
+    command = [
+        sys.executable, "-m", "collectors.simulator", "--listen", "127.0.0.1:0", "--announce",
+        "--scenario", options.scenario, "--seed", str(options.seed), "--speed", str(options.speed),
+        "--epoch", "scenario",
+    ]  # fmt: skip
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+class DemoSource:
+    """Frames of the simulated fleet. Takes over the child process and ends it when closed."""
+
+    def __init__(self, child: "subprocess.Popen[bytes]", options: DemoOptions) -> None:
+        self._child, self._options = child, options
+        self._watch: Watch | None = None
+
+    async def frames(self) -> AsyncIterator[Frame]:
+        """As `Watch.frames`, once the child listens. raises: DemoError if it does not start."""
+        announced = await asyncio.to_thread(_announced, self._child)
+        self._watch = _watch(announced, self._options)
+        async for frame in self._watch.frames():
+            if self._child.poll() is not None:
+                raise DemoError("the simulated fleet ended by itself: start the demo again")
+            yield frame
+
+    async def aclose(self) -> None:
+        """Stop watching and end the child."""
+        if self._watch is not None:
+            await self._watch.aclose()
+        await asyncio.to_thread(stop_simulator, self._child)
+
+
+def stop_simulator(child: "subprocess.Popen[bytes]") -> None:
+    """End the child: by closing its input, then by force."""
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()
+    try:
+        child.wait(1.5)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _announced(child: "subprocess.Popen[bytes]") -> dict[str, Any]:
+    """The child's announcement. raises: DemoError with what it said instead."""
+    assert child.stdout is not None and child.stderr is not None
+    line = child.stdout.readline()
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if isinstance(found, dict):
+        return found
+    stop_at = child.stderr.read(4096) if child.poll() is not None or not line else b""
+    said = stop_at.decode(errors="replace").strip().splitlines()
+    raise DemoError(f"the simulated fleet did not start: {said[-1] if said else 'it said nothing'}")
+
+
+def _watch(announced: dict[str, Any], options: DemoOptions) -> Watch:
+    # Imported here: the screen is painted before any of this weighs on the start.
+    from collectors.config import Settings
+    from collectors.control.native import NativePlane
+    from collectors.scrape.poller import PageTarget, ScrapePoller
+    from collectors.signals.presets import read_presets
+
+    name, context = Settings.model_validate(tomllib.loads(announced["context"])).context(None)
+    targets = [PageTarget(t["url"], t["labels"]) for t in announced["targets"]]
+    token = announced["token"]
+    return Watch(
+        name,
+        context,
+        [ScrapePoller(targets, presets=read_presets(), name="sim", interval_s=POLL_S)],
+        NativePlane(announced["plane"], lambda: token),
+        mode="DEMO",
+        speed=options.speed,
+        poll_s=POLL_S,
+    )
+
+
+def scenario_error(name: str) -> str | None:
+    """A sentence if there is no such scenario; looked up by file name, so that it costs nothing."""
+    folder = Path(__file__).with_name("simulator") / "scenarios"
+    known = sorted(path.stem for path in folder.glob("*.toml"))
+    return None if name in known else f"no scenario {clean(name, 40)!r}; there are: {', '.join(known)}"

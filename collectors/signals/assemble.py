@@ -1,0 +1,374 @@
+"""From answers to readings: one poll of one metrics source, resolved to models, tiers and nodes.
+
+Pure: what a poll says depends on the poll and the names, never on a clock or on earlier polls.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from collectors.fleet import (
+    MISSING_CELL,
+    NO_REASON,
+    Interval,
+    Node,
+    Quality,
+    Reading,
+    Reason,
+    clean,
+    reading,
+)
+from collectors.signals.catalogue import Answer, Buckets, Poll, Row, ScrapeTarget
+from collectors.signals.identity import Names, has_exported, workload
+from collectors.signals.quantiles import interval, merged, quantile_signal
+
+FAULT_XIDS = frozenset({48, 63, 64, 74, 79, 92, 94, 95, 119, 120})
+"""XID codes that mean the accelerator, not the application; a starting point, to be confirmed per fleet."""
+
+MAX_NODES = 2048
+"""Heat-map hosts kept in a frame; more are cut and the frame says so."""
+
+_WORST = frozenset({"kv_ratio", "pool_saturation", "temperature_c", "errors"})
+_WEIGHTED = frozenset({"busy_ratio", "memory_ratio"})
+_ROUTER_FIRST = frozenset({"queue_wait", "arrivals", "rejected", "pool_saturation"})
+_BOTH = frozenset({"waiting"})
+
+
+class Key(NamedTuple):
+    """Where a reading belongs. `model` "" is the whole fleet, `tier` "" the whole model."""
+
+    model: str
+    tier: str
+    signal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What one poll says.
+
+    readings: by key; only what this poll answered
+    tiers: every tier that some series names
+    models: every model that some series names
+    nodes: for the heat map, or None if the map was not asked this time
+    unmatched: workloads that hold accelerators and match no model
+    truncated: hosts there are, where more than `MAX_NODES`; else 0
+    """
+
+    readings: Mapping[Key, Reading]
+    tiers: frozenset[str]
+    models: frozenset[str]
+    nodes: tuple[Node, ...] | None
+    unmatched: tuple[str, ...]
+    truncated: int = 0
+
+
+def observed(poll: Poll, names: Names) -> Observed:
+    """Readings of one poll.
+
+    Engines and the router measure different queues: requests wait at the router, then in an engine, so
+    waiting is their sum, while the wait is the router's where there is one. Other signals come from the
+    engine first. Quantiles come from merged buckets, never from quantiles.
+    """
+    exported = has_exported(
+        r for a in poll.answers if a.definition.role in {"accelerator", "heat"} for r in a.rows
+    )
+    gathered = _gathered(poll.answers, names, exported)
+    coverage = _coverage(poll.targets, names)
+    readings: dict[Key, Reading] = {}
+    for (model, tier, family), entries in gathered.groups.items():
+        for chosen in _chosen(entries, family, tier):
+            at = min((e.at for e in chosen if e.at is not None), default=None)
+            covered = coverage.get((chosen[0].stack, model)) or coverage.get((chosen[0].stack, ""))
+            readings.update(_readings(Key(model, tier, family), chosen, at, covered, gathered.waiting))
+    _add_totals(readings, poll, gathered)
+    nodes, truncated = _nodes(poll.answers, names, exported)
+    if nodes is not None:
+        _add_faults(readings, poll.answers, names, exported)
+    return Observed(
+        readings=readings,
+        tiers=frozenset(gathered.tiers),
+        models=frozenset(k.model for k in readings if k.model),
+        nodes=nodes,
+        unmatched=tuple(sorted(gathered.unmatched)),
+        truncated=truncated,
+    )
+
+
+class _Entry(NamedTuple):
+    """One row that belongs to some key, with what is needed to combine it with others."""
+
+    role: str
+    stack: str
+    value: float | Buckets
+    weight: float
+    at: float | None
+    rung: str
+    quantiles: tuple[float, ...]
+
+
+@dataclass(slots=True)
+class _Gathered:
+    groups: dict[tuple[str, str, str], list[_Entry]]
+    tiers: set[str]
+    unmatched: set[str]
+    waiting: dict[tuple[str, str], float]
+
+
+def _gathered(answers: Sequence[Answer], names: Names, exported: bool) -> _Gathered:
+    found = _Gathered(defaultdict(list), set(), set(), defaultdict(float))
+    weights = _accelerator_weights(answers, names, exported)
+    for answer in answers:
+        role = answer.definition.role
+        if role == "heat":
+            continue
+        if role == "accelerator":
+            _gather_accelerators(answer, names, exported, weights, found)
+        else:
+            _gather_serving(answer, names, found)
+    return found
+
+
+def _gather_serving(answer: Answer, names: Names, found: _Gathered) -> None:
+    definition = answer.definition
+    for row in answer.rows:
+        model = names.model(row.labels)
+        if model is None and (pool := row.labels.get("inference_pool") or row.labels.get("name")):
+            model = _model_of_pool(pool, names)
+        if model is None:
+            continue
+        entry = _Entry(
+            definition.role, definition.stack, row.value, 1.0, answer.at, row.rung, definition.quantiles
+        )
+        found.groups[model, "", definition.signal].append(entry)
+        if tier := names.tier(row.labels):
+            found.tiers.add(tier)
+            found.groups[model, tier, definition.signal].append(entry)
+        if definition.signal == "waiting" and isinstance(row.value, float) and math.isfinite(row.value):
+            found.waiting[model, ""] += row.value
+            if tier:
+                found.waiting[model, tier] += row.value
+
+
+def _model_of_pool(pool: str, names: Names) -> str | None:
+    """Pool-wide series name no model: the pool's own name, less a `-pool` ending, may be one."""
+    for name in (pool, pool.removesuffix("-pool")):
+        if alias := names.identity.aliases.get(name):
+            return alias
+        if name in names.known:
+            return name
+    return None
+
+
+def _accelerator_weights(
+    answers: Sequence[Answer], names: Names, exported: bool
+) -> dict[tuple[tuple[str, str], ...], float]:
+    """Accelerators behind each group of labels, to weight ratios with."""
+    counted = next((a for a in answers if a.definition.signal == "accelerators"), None)
+    if counted is None:
+        return {}
+    return {
+        tuple(sorted(row.labels.items())): row.value * _stands_for(row, names, exported)
+        for row in counted.rows
+        if isinstance(row.value, float) and math.isfinite(row.value)
+    }
+
+
+def _stands_for(row: Row, names: Names, exported: bool) -> float:
+    pool = names.pool(row.labels, exported=exported)
+    return pool.stands_for if pool else 1.0
+
+
+def _gather_accelerators(
+    answer: Answer,
+    names: Names,
+    exported: bool,
+    weights: Mapping[tuple[tuple[str, str], ...], float],
+    found: _Gathered,
+) -> None:
+    definition = answer.definition
+    for row in answer.rows:
+        if not isinstance(row.value, float):
+            continue
+        behind = weights.get(tuple(sorted(row.labels.items())), 1.0)
+        value, weight = row.value, behind
+        if definition.signal in {"accelerators", "power_w"}:
+            value, weight = row.value * _stands_for(row, names, exported), 1.0
+        entry = _Entry(definition.role, definition.stack, value, weight, answer.at, row.rung, ())
+        found.groups["", "", definition.signal].append(entry)
+        model = names.model_of_accelerator(row.labels, exported=exported)
+        if model is not None:
+            found.groups[model, "", definition.signal].append(entry)
+        elif where := workload(row.labels, exported=exported).name:
+            found.unmatched.add(where)
+
+
+def _chosen(entries: list[_Entry], family: str, tier: str) -> Iterable[list[_Entry]]:
+    """The entries to combine: one role's, so that two exporters of one thing are not added up."""
+    if family in _BOTH:
+        return [entries]
+    roles = ("router", "engine") if family in _ROUTER_FIRST or tier else ("engine", "router")
+    for role in (*roles, "accelerator"):
+        if found := [e for e in entries if e.role == role]:
+            return [found]
+    return []
+
+
+def _readings(
+    key: Key,
+    entries: list[_Entry],
+    at: float | None,
+    covered: tuple[int, int] | None,
+    waiting: Mapping[tuple[str, str], float],
+) -> Iterable[tuple[Key, Reading]]:
+    rung = next((e.rung for e in entries if e.rung), "")
+    note = Reason("rung", (rung,)) if rung else NO_REASON
+    if isinstance(entries[0].value, Buckets):
+        together = merged([e.value for e in entries if isinstance(e.value, Buckets)])
+        depth = waiting.get((key.model, key.tier), 0.0)
+        for q in entries[0].quantiles:
+            signal = quantile_signal(key.signal, q)
+            yield key._replace(signal=signal), _quantile(signal, together, q, at, covered, depth)
+        return
+    numbers = [(e.value, e.weight) for e in entries if isinstance(e.value, float)]
+    value = _combined(key.signal, numbers)
+    yield key, reading(key.signal, value, at, Quality.GOOD, note, covered)
+
+
+def _quantile(
+    signal: str, together: Buckets, q: float, at: float | None, covered: tuple[int, int] | None, depth: float
+) -> Reading:
+    """NaN with an empty queue is idle; with a queue it is stalled, and that is worth a warning."""
+    found: Interval | None = interval(together, q)
+    if found is not None:
+        return reading(signal, found, at, coverage=covered)
+    if depth > 0 and signal.startswith("queue_wait"):
+        return Reading(None, at, Quality.SUSPECT, Reason("stalled", (round(depth),)), covered)
+    return Reading(None, at, Quality.GOOD, Reason("idle"), covered)
+
+
+def _combined(signal: str, numbers: Sequence[tuple[float, float]]) -> float:
+    """NaN only if every row is: one replica that sends NaN must not blank its model."""
+    finite = [(v, w) for v, w in numbers if math.isfinite(v)]
+    if not finite:
+        return math.nan
+    if signal in _WORST:
+        return max(v for v, _ in finite)
+    if signal in _WEIGHTED:
+        total = sum(w for _, w in finite)
+        return sum(v * w for v, w in finite) / total if total > 0 else math.nan
+    return sum(v for v, _ in finite)
+
+
+def _add_totals(readings: dict[Key, Reading], poll: Poll, gathered: _Gathered) -> None:
+    """Fleet-wide sums of what models have, and words for rates that are still being collected."""
+    for signal in ("waiting", "running", "served", "tokens_out"):
+        parts = [r for k, r in readings.items() if k.model and not k.tier and k.signal == signal]
+        values = [r.estimate for r in parts if r.estimate is not None]
+        if values:
+            at = min((r.at for r in parts if r.at is not None), default=None)
+            readings[Key("", "", signal)] = reading(signal, sum(values), at)
+    models = {k.model for k in readings if k.model}
+    for answer in poll.answers:
+        if answer.collecting is None:
+            continue
+        signal = answer.definition.signal
+        signals = [quantile_signal(signal, q) for q in answer.definition.quantiles] or [signal]
+        why = Reading(None, answer.at, Quality.MISSING, Reason("collecting", answer.collecting))
+        for model in models:
+            for one in signals:
+                readings.setdefault(Key(model, "", one), why)
+                for tier in gathered.tiers:
+                    readings.setdefault(Key(model, tier, one), why)
+
+
+def _coverage(targets: Sequence[ScrapeTarget], names: Names) -> dict[tuple[str, str], tuple[int, int]]:
+    """(up, known) targets by (stack, model); model "" is the whole stack."""
+    counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for target in targets:
+        where = workload(target.labels, exported=False)
+        model = names.joined.get(where)
+        for stack in target.stacks:
+            for key in {(stack, ""), (stack, model or "")}:
+                counts[key][0] += target.up
+                counts[key][1] += 1
+    return {key: (up, known) for key, (up, known) in counts.items()}
+
+
+def _nodes(answers: Sequence[Answer], names: Names, exported: bool) -> tuple[tuple[Node, ...] | None, int]:
+    """Accelerators by host from the heat lane: busy percent and fault letters, in order of accelerator."""
+    heat = [a for a in answers if a.definition.role == "heat"]
+    busy = next((a for a in heat if a.definition.signal == "busy_ratio"), None)
+    if busy is None:
+        return None, 0
+    faulty = {_accelerator(row) for row in _faulty(heat)}
+    hosts: dict[tuple[str, str], list[tuple[tuple[int, str], int, str, str | None]]] = defaultdict(list)
+    for row in busy.rows:
+        if not isinstance(row.value, float):
+            continue
+        pool = names.pool(row.labels, exported=exported)
+        kind = pool.kind if pool else clean(row.labels.get("modelName", "") or "accelerators", 40)
+        percent = max(0, min(round(100 * row.value), 100)) if math.isfinite(row.value) else MISSING_CELL
+        mark = "X" if _accelerator(row) in faulty else " "
+        model = names.model_of_accelerator(row.labels, exported=exported)
+        hosts[kind, _host(row)].append((_slot(row), percent, mark, model))
+    nodes = []
+    for (kind, host), cells in sorted(hosts.items()):
+        cells.sort(key=lambda c: c[0])
+        nodes.append(
+            Node(
+                name=host,
+                pool=kind,
+                busy=bytes(c[1] for c in cells),
+                marks="".join(c[2] for c in cells),
+                models=tuple(sorted({c[3] for c in cells if c[3]})),
+            )
+        )
+    return tuple(nodes[:MAX_NODES]), len(nodes) if len(nodes) > MAX_NODES else 0
+
+
+def _host(row: Row) -> str:
+    return row.labels.get("Hostname") or row.labels.get("hostname") or row.labels.get("instance") or "?"
+
+
+def _slot(row: Row) -> tuple[int, str]:
+    index = row.labels.get("gpu", "")
+    return (int(index) if index.isascii() and index.isdigit() else 0, row.labels.get("GPU_I_ID", ""))
+
+
+def _accelerator(row: Row) -> tuple[str, str, str]:
+    return (_host(row), row.labels.get("gpu", ""), row.labels.get("UUID", ""))
+
+
+def _faulty(heat: Iterable[Answer]) -> list[Row]:
+    """One row for each accelerator whose last XID means the accelerator itself."""
+    rows = {
+        _accelerator(row): row
+        for answer in heat
+        if answer.definition.signal == "faults"
+        for row in answer.rows
+        if isinstance(row.value, float) and math.isfinite(row.value) and int(row.value) in FAULT_XIDS
+    }
+    return list(rows.values())
+
+
+def _add_faults(
+    readings: dict[Key, Reading], answers: Sequence[Answer], names: Names, exported: bool
+) -> None:
+    """Faulty accelerators by model and in all; zero only where the accelerators themselves were seen.
+
+    A fault's row names the accelerator and not its pod: the busy time's row of the same one does.
+    """
+    heat = [a for a in answers if a.definition.role == "heat"]
+    at = min((a.at for a in heat if a.at is not None), default=None)
+    holders = {_accelerator(r): r for a in heat if a.definition.signal == "busy_ratio" for r in a.rows}
+    counts: dict[str, float] = defaultdict(float)
+    for row in _faulty(heat):
+        holder = holders.get(_accelerator(row), row)
+        stands_for = _stands_for(holder, names, exported)
+        counts[""] += stands_for
+        if model := names.model_of_accelerator(holder.labels, exported=exported):
+            counts[model] += stands_for
+    for model in {k.model for k in readings if k.signal == "accelerators"}:
+        readings[Key(model, "", "faults")] = reading("faults", counts[model], at)
