@@ -407,13 +407,15 @@ def _next_change(held: _Held, lane_now: float, now: float) -> float:
         return math.inf
     age = lane_now - held.reading.at
     stale_after = STALE_INTERVALS * held.interval_s
-    # A stale age counts on in whole seconds; a removed one is shown coarsely.
-    wait = (
-        stale_after - age
-        if age < stale_after
-        else (1.0 if age < 2 * REMOVED_INTERVALS * held.interval_s else 5.0)
-    )
-    return now + max(wait, 0.5)
+    removed_after = REMOVED_INTERVALS * held.interval_s
+    if age <= stale_after:
+        wait = stale_after - age
+    elif age <= removed_after:
+        # A stale age is told in whole seconds.
+        wait = min(1.0, removed_after - age)
+    else:
+        wait = 1.0 if age < 60 else 10.0
+    return now + wait
 
 
 def _kept(before: Sequence[Node], seen: Observed) -> tuple[Node, ...]:

@@ -1,0 +1,251 @@
+"""The live loop: ticks that never wait, readings that age, sources that come back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from collectors.config import Context
+from collectors.control.interface import Ability, ControlPlane, PlaneState, PlaneUpdate
+from collectors.fleet import (
+    EventKind,
+    Exposure,
+    Feature,
+    Frame,
+    Quality,
+    Release,
+    SourceHealth,
+    SourceState,
+    Stage,
+    Throttle,
+)
+from collectors.signals.catalogue import Answer, Definition, Metric, Poll, Row
+from collectors.watch import Watch
+
+INTERVAL_S = 0.1
+TICK_S = 0.02
+WITHIN_S = 5.0
+
+
+def poll(at: float, value: float = 7.0, state: SourceState = SourceState.OK) -> Poll:
+    running = Definition("running", "vllm", "engine", "gauge", (Metric("m"),), ())
+    waiting = replace(running, signal="waiting")
+    rows = (Row({"model_name": "acme/Aurora-5"}, value),)
+    answers = (Answer(running, rows, at), Answer(waiting, rows, at)) if state is SourceState.OK else ()
+    health = SourceHealth("p", "prometheus", state, error="" if answers else "p is not answering")
+    return Poll("p", at, INTERVAL_S, answers, (), ("vllm",), health)
+
+
+@dataclass
+class Scripted:
+    """A poller that says what `say` says, and counts how many polls run at once."""
+
+    say: Callable[[], Poll]
+    delay_s: float = 0.0
+    name: str = "p"
+    running: int = 0
+    most: int = 0
+    asked: int = 0
+    closed: bool = False
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def poll(self) -> Poll:
+        self.running += 1
+        self.asked += 1
+        self.most = max(self.most, self.running)
+        await self.gate.wait()
+        await asyncio.sleep(self.delay_s)
+        self.running -= 1
+        return self.say()
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def watch(poller: Scripted, plane: ControlPlane | None = None, context: Context | None = None) -> Watch:
+    return Watch("t", context or Context(), [poller], plane, poll_s=TICK_S, tick_s=TICK_S)
+
+
+async def until(watched: Watch, holds: Callable[[Frame], bool]) -> list[Frame]:
+    """Frames up to the first that holds."""
+    seen: list[Frame] = []
+
+    async def follow() -> None:
+        async with aclosing(watched.frames()) as frames:  # type: ignore[type-var]  # an async generator
+            async for frame in frames:
+                seen.append(frame)
+                if holds(frame):
+                    return
+
+    try:
+        await asyncio.wait_for(follow(), WITHIN_S)
+    finally:
+        await watched.aclose()
+    return seen
+
+
+def running(frame: Frame) -> tuple[float | None, Quality] | None:
+    found = next((m for m in frame.models if m.name == "aurora-5"), None)
+    if found is None:
+        return None
+    one = found.reading("running")
+    return one.estimate, one.quality
+
+
+async def test_the_first_frame_waits_for_nobody() -> None:
+    """Before any source has answered there is a frame that says so."""
+    slow = Scripted(lambda: poll(time.time()))
+    slow.gate.clear()
+    first = (await until(watch(slow), lambda f: True))[0]
+    assert first.models == ()
+    assert first.sources[0].state is SourceState.CONNECTING
+    assert slow.closed
+
+
+async def test_a_slow_source_does_not_delay_a_tick() -> None:
+    """Twenty ticks pass while one poll hangs, and no second poll is started beside it."""
+    slow = Scripted(lambda: poll(time.time()))
+    slow.gate.clear()
+    began = time.monotonic()
+    frames = await until(watch(slow), lambda f: f.tick >= 20)
+    assert time.monotonic() - began < 20 * TICK_S + 2
+    assert len(frames) == 20
+    assert slow.asked == 1
+
+
+async def test_polls_of_one_source_never_overlap_and_overruns_are_counted() -> None:
+    """A poll that takes longer than its turn drops the turns it missed."""
+    slow = Scripted(lambda: poll(time.time()), delay_s=5 * INTERVAL_S)
+    frames = await until(watch(slow), lambda f: f.sources[0].skipped > 0)
+    assert slow.most == 1
+    assert frames[-1].sources[0].skipped > 0
+
+
+async def test_a_lost_source_turns_stale_then_missing_then_recovers() -> None:
+    """Values are marked, then removed, never frozen; recovery needs nobody (D10)."""
+    up = True
+
+    def say() -> Poll:
+        return poll(time.time(), state=SourceState.OK if up else SourceState.LOST)
+
+    watched = watch(Scripted(say))
+    stages: list[tuple[float | None, Quality] | None] = []
+    events = []
+
+    def holds(frame: Frame) -> bool:
+        nonlocal up
+        now = running(frame)
+        events.extend(e.text for e in frame.events if e.kind is EventKind.SOURCE)
+        if now is not None and (not stages or stages[-1] != now):
+            stages.append(now)
+        if now == (7, Quality.GOOD) and len(stages) == 1:
+            up = False
+        if now == (None, Quality.MISSING):
+            up = True
+        return len(stages) >= 4
+
+    await until(watched, holds)
+    assert stages == [(7, Quality.GOOD), (7, Quality.STALE), (None, Quality.MISSING), (7, Quality.GOOD)]
+    assert events[0].startswith("lost:")
+    assert "answers again" in events
+
+
+async def test_a_clock_an_hour_off_makes_no_reading_old() -> None:
+    """Ages are told by the source's own clock."""
+    ahead = Scripted(lambda: poll(time.time() + 3600))
+    frames = await until(watch(ahead), lambda f: running(f) is not None and f.tick > 10)
+    assert running(frames[-1]) == (7, Quality.GOOD)
+    assert abs(frames[-1].at - time.time() - 3600) < 2
+
+
+async def test_without_tiers_there_is_one_column() -> None:
+    """No metric tells tiers apart: the column `all` holds the model's own wait, and a note says why."""
+    frame = (await until(watch(Scripted(lambda: poll(time.time()))), lambda f: bool(f.models)))[-1]
+    assert [t.name for t in frame.tiers] == ["all"]
+    assert frame.models[0].reading("waiting", "all").value == 7
+    assert {"no-tiers", "no-objective", "no-plane"} <= {n.code for n in frame.notes}
+
+
+async def test_unchanged_models_are_the_same_objects() -> None:
+    """Between polls nothing is built again, so drawing can tell at a glance that nothing moved."""
+    once = Scripted(lambda: poll(time.time()))
+    watched = Watch("t", Context(), [once], poll_s=60.0, tick_s=TICK_S)
+    frames = [f for f in await until(watched, lambda f: f.tick > 6) if f.models]
+    assert frames[0].models is frames[1].models
+
+
+class Plane(ControlPlane):
+    """A control plane that says one thing."""
+
+    def __init__(self, *updates: PlaneUpdate) -> None:
+        self._updates = updates
+
+    def capabilities(self) -> Mapping[str, Ability]:
+        return {}
+
+    async def read(self) -> PlaneState:
+        raise NotImplementedError
+
+    async def updates(self) -> AsyncIterator[PlaneUpdate]:
+        for update in self._updates:
+            yield update
+
+    async def aclose(self) -> None:
+        pass
+
+
+def state(**changes: object) -> PlaneState:
+    release = Release(
+        id="r",
+        title="",
+        subject_kind="model",
+        subject="Aurora-5",
+        seq=1,
+        etag="m",
+        stable=None,
+        candidate="c",
+        stages=(Stage("pro@100", "pro", 1.0),),
+        phase="paused",
+        stage_index=0,
+        exposure=(Exposure("pro", 1.0), Exposure("free", 0.0)),
+    )
+    whole = PlaneState(
+        releases=(release,),
+        throttles=(Throttle("chat", "free", 1, "t", 0.3), Throttle("chat", "pro", 1, "t", 1.0)),
+        features=(Feature("chat", "Chat", ("aurora-5",)),),
+        tiers=("pro", "free"),
+        abilities={},
+        actor="a",
+        role="viewer",
+        seq=1,
+        at=time.time(),
+        clock_offset_s=0.0,
+        api_version="v1",
+    )
+    return replace(whole, **changes)  # type: ignore[arg-type]  # names are PlaneState's
+
+
+async def test_a_released_model_is_on_the_screen_before_any_metric() -> None:
+    """Its readings say what is missing; its throttle is the lowest among its features' cells (T5)."""
+    health = SourceHealth("ctl", "plane", SourceState.OK, time.time())
+    slow = Scripted(lambda: poll(time.time()))
+    slow.gate.clear()
+    plane = Plane(PlaneUpdate(state(), (), health))
+    frame = (await until(watch(slow, plane), lambda f: bool(f.models)))[-1]
+    model = frame.models[0]
+    assert (model.name, model.throttle, model.features) == ("aurora-5", 0.3, ("chat",))
+    assert model.reading("waiting").value is None
+    assert model.reading("saturation_rho").quality is Quality.UNKNOWN
+    assert [t.name for t in frame.tiers] == ["pro", "free", "all"]
+
+
+async def test_names_of_plane_and_metrics_meet_in_one_row() -> None:
+    """`Aurora-5` at the plane and `acme/Aurora-5` at the engine are one row."""
+    health = SourceHealth("ctl", "plane", SourceState.OK, time.time())
+    plane = Plane(PlaneUpdate(state(), (), health))
+    frames = await until(watch(Scripted(lambda: poll(time.time())), plane), lambda f: running(f) is not None)
+    assert [m.name for m in frames[-1].models] == ["aurora-5"]
