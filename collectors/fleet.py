@@ -63,7 +63,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "never": "no sample yet",
         "stale": "{0} s old, expected every {1} s",
         "removed": "no sample for {0} s",
-        "idle": "idle: nothing was queued in the window",
+        "idle": "idle: no traffic in the window",
         "stalled": "stalled: {0} waiting and none left the queue",
         "first-bucket": "below the first bucket, {0} s",
         "last-bucket": "past the last bucket, {0} s",

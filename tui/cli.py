@@ -368,7 +368,9 @@ def _context(args: argparse.Namespace, settings: "Settings") -> tuple[str, "Cont
         )
         said = first["msg"].removeprefix("Value error, ")
         given = clean(str(first.get("input", "")), 80)
-        raise ConfigError(f"{option}: {said} (it is {given!r})") from error
+        # What holds an @ may hold a password.
+        shown = "" if "@" in given else f" (it is {given!r})"
+        raise ConfigError(f"{option}: {said}{shown}") from error
     if not (context.prometheus or context.scrape or context.plane):
         raise ConfigError(
             "nothing to watch: give --prometheus URL or --scrape URL; `tidegate demo` needs neither"
@@ -378,8 +380,10 @@ def _context(args: argparse.Namespace, settings: "Settings") -> tuple[str, "Cont
 
 def _glyphs(wanted: str | None) -> Literal["unicode", "ascii"]:
     """ASCII where the terminal is known not to draw blocks (rule of the glyph table)."""
-    if wanted == "ascii" or wanted == "unicode":
-        return wanted
+    if wanted == "ascii":
+        return "ascii"
+    if wanted == "unicode":
+        return "unicode"
     encoding = (locale.getpreferredencoding(False) or "").lower().replace("-", "")
     plain = encoding not in {"utf8", "utf_8"} or os.environ.get("TERM", "") in {"linux", "dumb", ""}
     return "ascii" if plain else "unicode"
