@@ -199,6 +199,8 @@ class Watch:
         subjects = [r.subject for r in self._plane_state.releases] if self._plane_state else []
         self._names = self._names.learned(poll.answers, subjects)
         seen = observed(poll, self._names)
+        # Scraped every second but polled every five, a reading is not stale between two polls.
+        interval_s = max(poll.interval_s, self._poll_s * self._speed)
         for key, one in seen.readings.items():
             held = self._held.get(key)
             if (
@@ -208,7 +210,11 @@ class Watch:
                 and held.reading.value is not None
             ):
                 continue
-            self._held[key] = _Held(one, poll.interval_s, lane)
+            self._held[key] = _Held(one, interval_s, lane)
+        # What is no longer being collected is known now, or will never come.
+        self._held = {
+            k: h for k, h in self._held.items() if not (h.lane is lane and _was_collecting(k, h, seen))
+        }
         self._seen_tiers |= seen.tiers
         for model in seen.models:
             self._mentioned[model] = poll.at
@@ -399,6 +405,10 @@ class Watch:
             if lane.truncated:
                 notes.append(Reason("truncated", (len(lane.nodes), lane.truncated)))
         return tuple(notes)
+
+
+def _was_collecting(key: Key, held: _Held, seen: Observed) -> bool:
+    return held.reading.reason.code == "collecting" and key not in seen.readings
 
 
 def _next_change(held: _Held, lane_now: float, now: float) -> float:

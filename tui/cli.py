@@ -396,7 +396,8 @@ def _screen(
     glyphs: str | None,
     seconds: float | None,
 ) -> int:
-    if not sys.stdout.isatty() or not sys.stdin.isatty():
+    # Textual draws on standard error, so that one must be a terminal too.
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         return _fail("the cockpit needs a terminal; for scripts there is `tidegate snapshot`")
     from themes import ThemeError
     from tui.app import CockpitApp

@@ -32,7 +32,7 @@ MAX_NODES = 2048
 
 _WORST = frozenset({"kv_ratio", "pool_saturation", "temperature_c", "errors"})
 _WEIGHTED = frozenset({"busy_ratio", "memory_ratio"})
-_ROUTER_FIRST = frozenset({"queue_wait", "arrivals", "rejected", "pool_saturation"})
+_ROUTER_FIRST = frozenset({"queue_wait", "arrivals", "rejected", "pool_saturation", "replicas"})
 _BOTH = frozenset({"waiting"})
 
 
@@ -82,7 +82,7 @@ def observed(poll: Poll, names: Names) -> Observed:
             at = min((e.at for e in chosen if e.at is not None), default=None)
             covered = coverage.get((chosen[0].stack, model)) or coverage.get((chosen[0].stack, ""))
             readings.update(_readings(Key(model, tier, family), chosen, at, covered, gathered.waiting))
-    _add_totals(readings, poll, gathered)
+    _add_totals(readings, poll)
     nodes, truncated = _nodes(poll.answers, names, exported)
     if nodes is not None:
         _add_faults(readings, poll.answers, names, exported)
@@ -261,7 +261,7 @@ def _combined(signal: str, numbers: Sequence[tuple[float, float]]) -> float:
     return sum(v for v, _ in finite)
 
 
-def _add_totals(readings: dict[Key, Reading], poll: Poll, gathered: _Gathered) -> None:
+def _add_totals(readings: dict[Key, Reading], poll: Poll) -> None:
     """Fleet-wide sums of what models have, and words for rates that are still being collected."""
     for signal in ("waiting", "running", "served", "tokens_out"):
         parts = [r for k, r in readings.items() if k.model and not k.tier and k.signal == signal]
@@ -269,17 +269,17 @@ def _add_totals(readings: dict[Key, Reading], poll: Poll, gathered: _Gathered) -
         if values:
             at = min((r.at for r in parts if r.at is not None), default=None)
             readings[Key("", "", signal)] = reading(signal, sum(values), at)
-    models = {k.model for k in readings if k.model}
+    known = {(k.model, k.tier) for k in readings if k.model}
     for answer in poll.answers:
         if answer.collecting is None:
             continue
         signal = answer.definition.signal
         signals = [quantile_signal(signal, q) for q in answer.definition.quantiles] or [signal]
         why = Reading(None, answer.at, Quality.MISSING, Reason("collecting", answer.collecting))
-        for model in models:
-            for one in signals:
-                readings.setdefault(Key(model, "", one), why)
-                for tier in gathered.tiers:
+        for model, tier in known:
+            # Only a router tells tiers apart; a tier it never names of a model is not being collected.
+            if not tier or answer.definition.role == "router":
+                for one in signals:
                     readings.setdefault(Key(model, tier, one), why)
 
 
@@ -363,12 +363,12 @@ def _add_faults(
     heat = [a for a in answers if a.definition.role == "heat"]
     at = min((a.at for a in heat if a.at is not None), default=None)
     holders = {_accelerator(r): r for a in heat if a.definition.signal == "busy_ratio" for r in a.rows}
-    counts: dict[str, float] = defaultdict(float)
+    counts: dict[str, int] = defaultdict(int)
     for row in _faulty(heat):
+        # Faults are counted as seen, even where rows are a sample: they come one by one, not in proportion.
+        counts[""] += 1
         holder = holders.get(_accelerator(row), row)
-        stands_for = _stands_for(holder, names, exported)
-        counts[""] += stands_for
         if model := names.model_of_accelerator(holder.labels, exported=exported):
-            counts[model] += stands_for
+            counts[model] += 1
     for model in {k.model for k in readings if k.signal == "accelerators"}:
         readings[Key(model, "", "faults")] = reading("faults", counts[model], at)
