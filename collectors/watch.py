@@ -200,7 +200,7 @@ class Watch:
         self._names = self._names.learned(poll.answers, subjects)
         seen = observed(poll, self._names)
         # Scraped every second but polled every five, a reading is not stale between two polls.
-        interval_s = max(poll.interval_s, self._poll_s * self._speed)
+        least_s = max(poll.interval_s, self._poll_s * self._speed)
         for key, one in seen.readings.items():
             held = self._held.get(key)
             if (
@@ -210,7 +210,7 @@ class Watch:
                 and held.reading.value is not None
             ):
                 continue
-            self._held[key] = _Held(one, interval_s, lane)
+            self._held[key] = _Held(one, max(least_s, seen.intervals.get(key, 0.0)), lane)
         # What is no longer being collected is known now, or will never come.
         self._held = {
             k: h for k, h in self._held.items() if not (h.lane is lane and _was_collecting(k, h, seen))

@@ -32,7 +32,9 @@ MAX_NODES = 2048
 
 _WORST = frozenset({"kv_ratio", "pool_saturation", "temperature_c", "errors"})
 _WEIGHTED = frozenset({"busy_ratio", "memory_ratio"})
-_ROUTER_FIRST = frozenset({"queue_wait", "arrivals", "rejected", "pool_saturation", "replicas"})
+_ROUTER_FIRST = frozenset(
+    {"queue_wait", "answer_time", "arrivals", "rejected", "errors", "pool_saturation", "replicas"}
+)
 _BOTH = frozenset({"waiting"})
 
 
@@ -53,6 +55,7 @@ class Observed:
     models: every model that some series names
     nodes: for the heat map, or None if the map was not asked this time
     unmatched: workloads that hold accelerators and match no model
+    intervals: seconds until a reading's stack is asked again, where that is not the poll's own interval
     truncated: hosts there are, where more than `MAX_NODES`; else 0
     """
 
@@ -61,6 +64,7 @@ class Observed:
     models: frozenset[str]
     nodes: tuple[Node, ...] | None
     unmatched: tuple[str, ...]
+    intervals: Mapping[Key, float]
     truncated: int = 0
 
 
@@ -68,8 +72,9 @@ def observed(poll: Poll, names: Names) -> Observed:
     """Readings of one poll.
 
     Engines and the router measure different queues: requests wait at the router, then in an engine, so
-    waiting is their sum, while the wait is the router's where there is one. Other signals come from the
-    engine first. Quantiles come from merged buckets, never from quantiles.
+    waiting is their sum, while the wait and the answer time are the router's where there is one: it sees the
+    request as its user does. Other signals come from the engine first. Quantiles come from merged buckets,
+    never from quantiles.
     """
     exported = has_exported(
         r for a in poll.answers if a.definition.role in {"accelerator", "heat"} for r in a.rows
@@ -77,11 +82,14 @@ def observed(poll: Poll, names: Names) -> Observed:
     gathered = _gathered(poll.answers, names, exported)
     coverage = _coverage(poll.targets, names)
     readings: dict[Key, Reading] = {}
+    intervals: dict[Key, float] = {}
     for (model, tier, family), entries in gathered.groups.items():
         for chosen in _chosen(entries, family, tier):
             at = min((e.at for e in chosen if e.at is not None), default=None)
             covered = coverage.get((chosen[0].stack, model)) or coverage.get((chosen[0].stack, ""))
-            readings.update(_readings(Key(model, tier, family), chosen, at, covered, gathered.waiting))
+            slowest = max((poll.intervals.get(e.stack, poll.interval_s) for e in chosen), default=0.0)
+            for key, one in _readings(Key(model, tier, family), chosen, at, covered, gathered.waiting):
+                readings[key], intervals[key] = one, slowest
     _add_totals(readings, poll)
     nodes, truncated = _nodes(poll.answers, names, exported)
     if nodes is not None:
@@ -92,6 +100,7 @@ def observed(poll: Poll, names: Names) -> Observed:
         models=frozenset(k.model for k in readings if k.model),
         nodes=nodes,
         unmatched=tuple(sorted(gathered.unmatched)),
+        intervals=intervals,
         truncated=truncated,
     )
 

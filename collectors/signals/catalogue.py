@@ -152,6 +152,7 @@ class Poll:
     """Everything one metrics source brought in one poll.
 
     at: evaluation time, by the source's clock; interval_s: between scrapes of the fastest target it asked
+    intervals: seconds between two answers of a stack, where that is slower than `interval_s`
     answers: one for each definition that was asked; a definition not asked this time is left out
     stacks: presets whose proof was seen; empty before detection
     """
@@ -163,6 +164,7 @@ class Poll:
     targets: tuple[ScrapeTarget, ...]
     stacks: tuple[str, ...]
     health: SourceHealth
+    intervals: Mapping[str, float] = field(default_factory=dict)
 
 
 RATE_SCRAPES = 4

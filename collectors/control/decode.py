@@ -1,0 +1,133 @@
+"""The contract's objects as the words of tidegate. Pure; every text is cleaned here.
+
+Words outside the contract's lists become "unknown": a newer server must not look like a known state.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from msgspec import UNSET
+
+from collectors import fleet
+from collectors.control import wire
+from collectors.control.interface import OPERATIONS, Ability
+from collectors.fleet import clean
+
+PHASES = frozenset({"pending", "progressing", "paused", "completed", "aborted", "degraded", "unknown"})
+PAUSE_REASONS = frozenset({"gate", "operator", "analysis", "other"})
+GATE_STATES = frozenset({"open", "closed", "unknown"})
+THROTTLE_STATES = frozenset({"applied", "pending", "ramping", "drifted", "unknown"})
+UNITS = frozenset({"share", "rpm", "tpm", "priority"})
+REASON_LIMIT = 500
+
+
+def release(one: wire.Release) -> fleet.Release:
+    """A release from its object. raises: ValueError for a time or subject kind that cannot be read."""
+    if one.subject.kind not in {"model", "feature"}:
+        raise ValueError(f"its subject is a {clean(one.subject.kind, 40)!r}, neither model nor feature")
+    status, stages = one.status, tuple(_stage(stage) for stage in one.stages)
+    index = status.stage_index
+    return fleet.Release(
+        id=clean(one.id),
+        title=clean(one.title) or clean(one.id),
+        subject_kind="model" if one.subject.kind == "model" else "feature",
+        subject=clean(one.subject.name),
+        seq=one.seq,
+        etag=clean(one.etag),
+        stable=None if one.stable is None else clean(one.stable),
+        candidate=clean(one.candidate),
+        stages=stages,
+        phase=_known(status.phase, PHASES),
+        # An index past the stages would name a stage that is not there.
+        stage_index=index if index is not None and 0 <= index < len(stages) else None,
+        exposure=tuple(
+            fleet.Exposure(clean(each.tier), each.desired, each.observed) for each in status.exposure
+        ),
+        pause_reason=None if status.pause_reason is None else _known(status.pause_reason, PAUSE_REASONS),
+        entered_at=_time(status.entered_at),
+        message=clean(status.message, REASON_LIMIT),
+        gate=_known(status.gate.state, GATE_STATES),
+        checks=tuple(
+            fleet.Check(clean(each.id), clean(each.state), clean(each.detail, 256), _time(each.ready_at))
+            for each in status.gate.checks
+        ),
+        base=tuple(fleet.Exposure(clean(each.tier), each.weight) for each in one.base),
+        history=tuple(clean(each) for each in one.history),
+        last_change=_change(one.last_change),
+    )
+
+
+def throttle(one: wire.Throttle) -> fleet.Throttle:
+    """A throttle cell from its object. raises: ValueError for a time that cannot be read."""
+    back = None if one.revert_to is UNSET else one.revert_to
+    return fleet.Throttle(
+        feature=clean(one.feature),
+        tier=clean(one.tier),
+        seq=one.seq,
+        etag=clean(one.etag),
+        level=one.level,
+        unit=_known(one.unit, UNITS),
+        limit=one.limit,
+        baseline=one.baseline,
+        state=_known(one.state, THROTTLE_STATES),
+        effective_level=one.effective_level,
+        ramp_per_min=one.ramp_per_min,
+        return_ramp_per_min=one.return_ramp_per_min,
+        expires_at=_time(one.expires_at),
+        revert_to=None if back is None else fleet.Revert(back.level, _time(back.expires_at)),
+        last_change=_change(one.last_change),
+    )
+
+
+def features(found: wire.Capabilities) -> tuple[fleet.Feature, ...]:
+    """The features of a plane."""
+    return tuple(
+        fleet.Feature(clean(one.id), clean(one.title) or clean(one.id), tuple(clean(m) for m in one.models))
+        for one in found.features
+    )
+
+
+def abilities(found: wire.Capabilities) -> Mapping[str, Ability]:
+    """Every operation by name; what the server leaves out is not supported. Names we do not know are kept."""
+    missing = Ability(False, False, "this control plane does not offer it")
+    known = {clean(name): _ability(one) for name, one in found.operations.items()}
+    return MappingProxyType(dict.fromkeys(OPERATIONS, missing) | known)
+
+
+def _ability(one: wire.Operation) -> Ability:
+    allowed = True if one.allowed is UNSET else one.allowed
+    why = clean(one.why, 256)
+    if not why and not (one.supported and allowed):
+        why = "your role does not allow it" if one.supported else "this control plane does not offer it"
+    return Ability(one.supported, allowed, why)
+
+
+def _stage(one: wire.Stage) -> fleet.Stage:
+    kind = one.gate.kind
+    return fleet.Stage(
+        clean(one.id),
+        clean(one.tier),
+        one.weight,
+        "manual" if kind == "manual" else "auto" if kind == "auto" else "unknown",
+        one.gate.hold_s,
+    )
+
+
+def _change(one: wire.Change | None) -> fleet.LastChange | None:
+    if one is None:
+        return None
+    return fleet.LastChange(
+        clean(one.audit_id),
+        clean(one.op),
+        clean(one.actor),
+        clean(one.reason, REASON_LIMIT),
+        wire.read_time(one.at),
+    )
+
+
+def _time(text: str | None) -> float | None:
+    return None if text is None else wire.read_time(text)
+
+
+def _known(word: str, known: frozenset[str]) -> str:
+    return word if word in known else "unknown"

@@ -1,0 +1,338 @@
+"""Asking a control plane over HTTP: bounded answers, the server's clock, and errors as sentences."""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from collectors.control import wire
+from collectors.control.interface import PlaneError
+from collectors.fleet import clean
+
+if TYPE_CHECKING:
+    import httpx
+
+PROBLEM_LIMIT = 65_536
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+Shape = TypeVar("Shape")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds a client waits. The defaults are the contract's.
+
+    dead_s: silence after which a stream counts as dead; first_retry_s doubles up to last_retry_s
+    watch_retry_s: how long to poll, where there is no stream to be had, before asking for one again
+    health_s: longest time between two updates
+    """
+
+    connect_s: float = 3.0
+    read_s: float = 20.0
+    dead_s: float = 45.0
+    first_retry_s: float = 1.0
+    last_retry_s: float = 30.0
+    watch_retry_s: float = 60.0
+    health_s: float = 5.0
+
+
+class Answer(NamedTuple):
+    """A good answer. `body` is empty for 304."""
+
+    status: int
+    body: bytes
+    etag: str | None
+
+
+class ServerClock:
+    """What time it is at the server. Source: contract, section 12."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, float]] = deque(maxlen=10)
+        self.newest: float | None = None
+
+    @property
+    def offset_s(self) -> float | None:
+        """The server's clock less ours, by the sample with the shortest round trip."""
+        return min(self._samples)[1] if self._samples else None
+
+    def now(self, ours: float) -> float:
+        """The server's time when our clock shows `ours`: by the offset, and not before its newest word."""
+        known = [one for one in (self.newest, None if self.offset_s is None else ours + self.offset_s) if one]
+        return max(known, default=ours)
+
+    def sample(self, stamp: str | None, sent: float, received: float) -> None:
+        """Take the `Tidegate-Time` of an answer. One that cannot be read tells nothing."""
+        at = self._read(stamp)
+        # A round trip below zero: our own clock was set back meanwhile.
+        if at is not None and received >= sent:
+            self._samples.append((received - sent, at - (sent + received) / 2))
+
+    def sample_stream(self, stamp: str | None, received: float) -> None:
+        """Take a time told in a stream. It has no round trip, so it counts only if a clock was stepped."""
+        at = self._read(stamp)
+        offset = self.offset_s
+        if at is not None and (offset is None or abs(at - received - offset) > 1.0):
+            self._samples.clear()
+            self._samples.append((1.0, at - received))
+
+    def _read(self, stamp: str | None) -> float | None:
+        if stamp is None:
+            return None
+        try:
+            self.newest = wire.read_time(stamp)
+        except ValueError:
+            return None
+        return self.newest
+
+
+class PlaneHTTP:
+    """GETs against one plane. Holds no state of it but its clock and what the asking cost."""
+
+    def __init__(
+        self,
+        url: str,
+        token: Callable[[], str | None],
+        *,
+        verify: bool | str,
+        name: str,
+        clock: Callable[[], float],
+        timing: Timing,
+        max_bytes: int,
+    ) -> None:
+        self.url, self.name, self.clock, self.timing, self.max_bytes = (
+            checked_url(url),
+            name,
+            clock,
+            timing,
+            max_bytes,
+        )
+        self.server_clock = ServerClock()
+        self.latency_s: float | None = None
+        self.queries = 0
+        self.received_bytes = 0
+        self._token, self._verify = token, verify
+        self._secret: str | None = None
+        self._client: httpx.AsyncClient | None = None
+        self._opening = asyncio.Lock()
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is unsafe about the connection as it was asked for."""
+        parts = urlsplit(self.url)
+        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            return (f"the token travels to {parts.hostname} unencrypted: use https",)
+        if parts.scheme == "https" and self._verify is False:
+            return ("the server's certificate is not checked",)
+        return ()
+
+    async def ask(
+        self, path: str, parameters: Mapping[str, str] | None = None, *, etag: str | None = None
+    ) -> Answer:
+        """GET `path`: an answer 200, or 304 if `etag` still holds. raises: PlaneError for anything else."""
+        headers = {} if etag is None else {"If-None-Match": etag}
+        limit_s = self.timing.connect_s + self.timing.read_s
+        try:
+            async with asyncio.timeout(limit_s), self.stream(path, parameters, headers) as response:
+                status, tag = response.status_code, response.headers.get("etag", etag)
+                body = b""
+                if status != 304:
+                    self.check_type(response, "application/json")
+                    body = await self._bounded(response, self.max_bytes)
+        except TimeoutError as error:
+            raise self.error(f"took longer than {limit_s:g} s over {path}; it is asked again") from error
+        return Answer(status, body, tag)
+
+    def decoded(self, path: str, body: bytes, shape: type[Shape]) -> Shape:
+        """`body` as `shape`. raises: PlaneError saying what is wrong with it."""
+        try:
+            return wire.read(body, shape)
+        except ValueError as error:
+            raise self.error(
+                f"answers {path} with something this tidegate cannot read ({clean(str(error), 200)}); "
+                f"check that the URL is a control plane, and update whichever of the two is older"
+            ) from error
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        read_s: float | None = None,
+    ) -> "AsyncIterator[httpx.Response]":
+        """GET `path`, its body yet to be read. raises: PlaneError unless the status is 200 or 304."""
+        client = await self._opened()
+        import httpx
+
+        timeout = httpx.Timeout(read_s or self.timing.read_s, connect=self.timing.connect_s)
+        headers = await self._headers() | dict(headers or {})
+        self.queries += 1
+        sent = self.clock()
+        try:
+            async with client.stream(
+                "GET", f"{self.url}{path}", params=dict(parameters or {}), headers=headers, timeout=timeout
+            ) as response:
+                received = self.clock()
+                self.latency_s = max(received - sent, 0.0)
+                self.server_clock.sample(response.headers.get("tidegate-time"), sent, received)
+                if response.status_code not in {200, 304}:
+                    raise await self._refusal(path, response)
+                yield response
+        except httpx.TimeoutException as error:
+            is_connecting = isinstance(error, httpx.ConnectTimeout)
+            said = (
+                f"took no connection within {self.timing.connect_s:g} s; is the host up, and reachable?"
+                if is_connecting
+                else f"was silent for {read_s or self.timing.read_s:g} s on {path}; it is asked again"
+            )
+            raise self.error(said) from error
+        except httpx.ConnectError as error:
+            raise self.error(_no_connection(error)) from error
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise self.error("has a URL that cannot be used; give http://HOST:PORT") from error
+        except (httpx.HTTPError, httpx.StreamError, ssl.SSLError) as error:
+            raise self.error(f"broke off on {path} ({type(error).__name__}); it is asked again") from error
+
+    def check_type(self, response: "httpx.Response", wanted: str) -> None:
+        """raises: PlaneError unless the answer is of type `wanted`, uncompressed."""
+        given = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if given != wanted:
+            page = "a web page" if given == "text/html" else clean(given, 60) or "no content type"
+            raise self.error(
+                f"answers with {page} where {wanted} is due: it is no control plane, or a login page stands "
+                f"before it; correct the URL"
+            )
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise self.error("answers compressed although told not to; take the proxy between out")
+
+    def error(self, said: str, *, code: str = "", status: int = 0) -> PlaneError:
+        """A PlaneError that names the plane and never its token, whatever the server echoed."""
+        sentence = f"{self.name} at {clean(self.url, 100)} {said}"
+        if self._secret:
+            sentence = sentence.replace(self._secret, "(token)")
+        return PlaneError(clean(sentence, 500), code=code, status=status)
+
+    async def aclose(self) -> None:
+        """Close every connection. Safe to call twice."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _opened(self) -> "httpx.AsyncClient":
+        async with self._opening:
+            if self._client is None:
+                # Importing httpx and reading CA files takes longer than one picture: off the loop.
+                self._client = await asyncio.to_thread(self._make_client)
+            return self._client
+
+    def _make_client(self) -> "httpx.AsyncClient":
+        import httpx
+
+        verify: bool | ssl.SSLContext = self._verify is not False
+        if isinstance(self._verify, str):
+            try:
+                verify = ssl.create_default_context(cafile=self._verify)
+            except (OSError, ssl.SSLError) as error:
+                raise self.error(
+                    f"cannot be verified: CA file {clean(self._verify, 200)} is not usable "
+                    f"({clean(str(error), 100)}); correct its path"
+                ) from error
+        is_local = urlsplit(self.url).hostname in _LOOPBACK
+        return httpx.AsyncClient(verify=verify, trust_env=not is_local, follow_redirects=False)
+
+    async def _headers(self) -> dict[str, str]:
+        headers = {"Accept-Encoding": "identity", "User-Agent": "tidegate"}
+        # It may read a file or run a command.
+        token = await asyncio.to_thread(self._token)
+        if token is not None:
+            if not (token.isascii() and token.isprintable() and token and " " not in token):
+                raise self.error(
+                    "was not asked: the token has characters that no header can carry; set it anew"
+                )
+            headers["Authorization"] = f"Bearer {token}"
+        self._secret = token
+        return headers
+
+    async def _bounded(self, response: "httpx.Response", limit: int) -> bytes:
+        parts, size = [], 0
+        async for chunk in response.aiter_raw():
+            size += len(chunk)
+            self.received_bytes += len(chunk)
+            if size > limit:
+                raise self.error(
+                    f"sent more than {limit} bytes in one answer, which is refused; lower its pages"
+                )
+            parts.append(chunk)
+        return b"".join(parts)
+
+    async def _refusal(self, path: str, response: "httpx.Response") -> PlaneError:
+        status = response.status_code
+        problem = wire.Problem()
+        if response.headers.get("content-type", "").startswith("application/problem+json"):
+            try:
+                problem = wire.read(await self._bounded(response, PROBLEM_LIMIT), wire.Problem)
+            except (ValueError, PlaneError):
+                # Whatever it meant to explain, the status says enough.
+                problem = wire.Problem()
+        detail = clean(problem.detail or problem.title, 200)
+        said = f": {detail}" if detail else ""
+        if status == 401:
+            mend = (
+                "the token is not, or no longer, valid; give the right one in TIDEGATE_TOKEN"
+                if self._secret
+                else "no token was found; set TIDEGATE_TOKEN, or run as the user who started the plane"
+            )
+            sentence = f"wants another token (401{said}): {mend}"
+        elif status == 403:
+            sentence = f"does not let this token read {path} (403{said}); ask for the role viewer"
+        elif 300 <= status < 400:
+            where = clean(response.headers.get("location", "elsewhere"), 100)
+            sentence = f"sends us on to {where} ({status}); give that URL itself if it is the plane"
+        elif status == 404:
+            sentence = f"has no {path} (404{said}); check that the URL is a control plane"
+        elif status == 429:
+            sentence = f"is asked too often (429{said}); it is asked again later"
+        else:
+            sentence = f"answers {path} with {status}{said}; see its log if it goes on"
+        return self.error(sentence, code=clean(problem.code, 60), status=status)
+
+
+def checked_url(url: str) -> str:
+    """The base URL without a slash at its end. raises: PlaneError for one that is no plane's address."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise PlaneError(
+            f"the plane's URL cannot be read ({clean(str(error), 80)}); give http://HOST:PORT"
+        ) from error
+    if parts.username is not None or parts.password is not None:
+        raise PlaneError("the plane's URL holds a user or password; leave them out and set TIDEGATE_TOKEN")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise PlaneError(f"{clean(url, 100)!r} is no plane's URL; give http://HOST:PORT or https://HOST")
+    return url.rstrip("/").removesuffix("/v1")
+
+
+def _no_connection(error: BaseException) -> str:
+    """Why there is no connection, by the innermost cause the libraries left."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and len(causes) < 10:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    for one in causes:
+        if isinstance(one, ssl.SSLCertVerificationError):
+            why = clean(one.verify_message, 100)
+            return f"shows a certificate that is not trusted ({why}); name its CA file in the configuration"
+        if isinstance(one, ssl.SSLError):
+            return "does not speak TLS as expected; check whether the URL should begin with http:// instead"
+        if type(one).__name__ == "gaierror":
+            return "has a host name that cannot be resolved; correct it, or check DNS"
+        if isinstance(one, ConnectionRefusedError):
+            return "refuses the connection: nothing listens there; start the plane or correct the URL"
+    return f"cannot be reached ({clean(str(error), 100) or 'no reason given'}); check host, port and network"

@@ -1,0 +1,139 @@
+"""Errors as `application/problem+json`, and what every answer carries. Source: contract, 1 and 12."""
+
+import secrets
+from collections.abc import Callable, Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from collectors.control import wire
+from collectors.control.server.access import Access
+from collectors.fleet import clean
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+RETRYABLE = frozenset(
+    {"in-progress", "rate-limited", "backend-error", "backend-unavailable", "backend-timeout"}
+)
+
+_CODES = {400: "invalid-request", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}
+
+
+class Problem(Exception):
+    """An answer that is an error. `code` is what clients switch on; `detail` is for people."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        title: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        members: Mapping[str, object] | None = None,
+    ) -> None:
+        self.status, self.code, self.title, self.detail = status, code, title, detail
+        self.headers, self.members = headers, members or {}
+        super().__init__(f"{status} {code}: {detail}")
+
+    def response(self, scope: Scope) -> Response:
+        """The answer to the request of `scope`."""
+        body: dict[str, object] = {
+            "type": f"urn:tidegate:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "instance": clean(scope["path"], 256),
+            "request_id": scope.get("state", {}).get("request_id", ""),
+            "retryable": self.code in RETRYABLE,
+        }
+        if self.status >= 500:
+            body["outcome"] = "not_applied"
+        return Response(
+            wire.render(body | dict(self.members)),
+            self.status,
+            self.headers,
+            media_type="application/problem+json",
+        )
+
+
+def invalid(pointer: str, detail: str) -> Problem:
+    """400 about one member or query parameter."""
+    what = [{"pointer": clean(pointer), "detail": detail}]
+    return Problem(400, "invalid-request", "Invalid request", detail, members={"errors": what})
+
+
+def not_found(detail: str) -> Problem:
+    """404 with what was looked for."""
+    return Problem(404, "not-found", "Not found", detail)
+
+
+async def answer_problem(request: Request, error: Exception) -> Response:
+    """Exception handler for `Problem`."""
+    assert isinstance(error, Problem)
+    return error.response(request.scope)
+
+
+async def answer_http_exception(request: Request, error: Exception) -> Response:
+    """Exception handler for what the router raises: unknown path, wrong method."""
+    assert isinstance(error, HTTPException)
+    code = _CODES.get(error.status_code, "invalid-request")
+    why = "nothing is here" if error.status_code == 404 else str(error.detail).lower()
+    detail = f"{request.method} {clean(request.url.path)}: {why}; the API is below /v1"
+    return Problem(error.status_code, code, str(error.detail), detail, headers=error.headers).response(
+        request.scope
+    )
+
+
+class Envelope:
+    """Around every request: who asks, its id, the server's time, and never a cache.
+
+    The caller is put into the request's state; without a known token the answer is 401.
+    """
+
+    def __init__(self, app: ASGIApp, *, access: Access, clock: Callable[[], float]) -> None:
+        self._app, self._access, self._clock = app, access, clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = f"q-{secrets.token_hex(6)}"
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+
+        async def stamped(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                headers["Tidegate-Time"] = wire.render_time(self._clock(), millis=True)
+                headers["Tidegate-Request-Id"] = request_id
+                headers["Cache-Control"] = "no-store"
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        if scope["path"].removeprefix(scope.get("root_path", "")) not in OPEN_PATHS:
+            caller = self._access.caller(Headers(scope=scope).get("authorization"))
+            if caller is None:
+                problem = Problem(
+                    401,
+                    "unauthenticated",
+                    "No valid token",
+                    "send Authorization: Bearer TOKEN with a token of this server",
+                    headers={"WWW-Authenticate": "Bearer"},
+                )
+                await problem.response(scope)(scope, receive, stamped)
+                return
+            scope["state"]["caller"] = caller
+        try:
+            await self._app(scope, receive, stamped)
+        except Exception:
+            # Answered here, so that a fault of ours is a problem too; raised on, so that it is logged.
+            if not started:
+                problem = Problem(500, "internal-error", "Internal error", "see the server's log")
+                await problem.response(scope)(scope, receive, stamped)
+            raise

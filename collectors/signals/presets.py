@@ -1,0 +1,207 @@
+"""Presets: how each stack exports each signal, as checked data.
+
+A preset is one TOML file. `where`, `keep` and `derive` at the top hold for every signal of the file; of the
+last two a signal may say its own. `[signals.ID]` is asked at every poll, `[heat.ID]` seldom, one row an
+accelerator. A metric is a name, or a table with `name`, `where`, `factor` and `rung`. A filter is written as
+in PromQL: `outcome="Dispatched"`. The fields mean what `catalogue.Definition` says.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from collectors.fleet import SIGNALS
+from collectors.signals.catalogue import Definition, Derive, Kind, Matcher, Metric, Preset, Role
+from collectors.signals.quantiles import quantile_signal
+from collectors.toml_file import FileError, read_toml
+
+BUILT_IN = Path(__file__).parent / "presets"
+
+FAMILIES = ("queue_wait", "answer_time", "first_token", "token_gap")
+"""Signals that are measured as histograms; each of their quantiles is a signal of its own."""
+
+_FILTER = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
+_METRIC = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ESCAPED = re.compile(r"\\(.)")
+
+
+def _matcher(text: Any) -> Any:
+    if not isinstance(text, str):
+        return text
+    found = _FILTER.fullmatch(text.strip())
+    if found is None:
+        raise ValueError('is no filter; write it as in PromQL, for example: outcome="Dispatched"')
+    value = _ESCAPED.sub(lambda escaped: "\n" if escaped[1] == "n" else escaped[1], found[3])
+    if found[2] in {"=~", "!~"}:
+        _regex(value)
+    return Matcher(found[1], found[2], value)  # type: ignore[arg-type]  # the pattern lets only the four operators pass
+
+
+def _regex(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from error
+    return text
+
+
+def _label(text: str) -> str:
+    if not _LABEL.fullmatch(text):
+        raise ValueError("is no label name; letters, digits and _ are allowed, a digit not first")
+    return text
+
+
+def _metric(found: Any) -> Any:
+    return {"name": found} if isinstance(found, str) else found
+
+
+Label = Annotated[str, BeforeValidator(lambda text: _label(text) if isinstance(text, str) else text)]
+Where = Annotated[Matcher, BeforeValidator(_matcher)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Metric(_Table):
+    name: str
+    where: list[Where] = []
+    factor: float = 1.0
+    rung: str = Field("", max_length=40)
+
+    @field_validator("name")
+    @classmethod
+    def _named(cls, name: str) -> str:
+        if not _METRIC.fullmatch(name):
+            raise ValueError("is no metric name; letters, digits, _ and : are allowed, a digit not first")
+        return name
+
+
+class _Derive(_Table):
+    target: Label
+    source: Label
+    regex: Annotated[str, BeforeValidator(lambda text: _regex(text) if isinstance(text, str) else text)]
+    replacement: str
+
+
+class _Signal(_Table):
+    id: str
+    kind: Kind
+    metrics: list[Annotated[_Metric, BeforeValidator(_metric)]] = Field(min_length=1)
+    over: list[Annotated[_Metric, BeforeValidator(_metric)]] = []
+    of_rates: bool = False
+    aggregate: Literal["sum", "avg", "max", "count"] = "sum"
+    keep: list[Label] | None = None
+    derive: list[_Derive] | None = None
+    distinct: list[Label] = []
+    quantiles: list[float] = []
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "_Signal":
+        if (self.id in FAMILIES) != (self.kind == "histogram"):
+            raise ValueError(f"kind = 'histogram' is for {', '.join(FAMILIES)}, and for no other signal")
+        plain = [one for one in SIGNALS if not one.startswith(FAMILIES)]
+        if self.id not in FAMILIES and self.id not in plain:
+            raise ValueError(f"is no signal; allowed: {', '.join((*FAMILIES, *plain))}")
+        if (self.kind == "ratio") != bool(self.over):
+            raise ValueError("`over` is what a ratio divides by: a ratio needs it, no other kind has it")
+        if self.of_rates and self.kind != "ratio":
+            raise ValueError("`of_rates` is for a ratio of counters")
+        if (self.kind == "histogram") != bool(self.quantiles):
+            raise ValueError("`quantiles` are asked of a histogram: it needs them, no other kind has them")
+        known = [one for one in SIGNALS if one.startswith(f"{self.id}_p")]
+        if unknown := [q for q in self.quantiles if quantile_signal(self.id, q) not in known]:
+            raise ValueError(f"quantile {unknown[0]} is no signal; its quantiles are {', '.join(known)}")
+        if self.kind in {"histogram", "ratio"} and self.aggregate != "sum":
+            raise ValueError("a histogram or ratio is made of sums: leave `aggregate` out")
+        if self.kind == "histogram" and self.distinct:
+            raise ValueError("a histogram's buckets are added up: leave `distinct` out")
+        return self
+
+
+class _Preset(_Table):
+    stack: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)
+    title: str = Field(min_length=1, max_length=60)
+    role: Role
+    proof: list[str] = Field(min_length=1)
+    where: list[Where] = []
+    keep: list[Label]
+    derive: list[_Derive] = []
+    signals: dict[str, _Signal] = {}
+    heat: dict[str, _Signal] = {}
+
+    @field_validator("signals", "heat", mode="before")
+    @classmethod
+    def _named(cls, found: Any) -> Any:
+        """Tell every table its own name, so that a wrong one is reported with its line."""
+        if not isinstance(found, dict):
+            return found
+        return {k: {**table, "id": k} if isinstance(table, dict) else table for k, table in found.items()}
+
+
+def read_presets(extra: Sequence[Path] = ()) -> tuple[Preset, ...]:
+    """The built-in presets and those of the files in `extra`, in order of stack name.
+
+    A file of a stack that exists already takes its place. Built-in files are read once.
+    raises: FileError for a file that cannot be read or used, with file, line, key and what is allowed.
+    """
+    found = {preset.stack: preset for preset in _built_in()}
+    read: dict[str, Path] = {}
+    for path in extra:
+        preset = _read(path)
+        if preset.stack in read:
+            raise FileError(f"{path}: stack: {preset.stack!r} was already read from {read[preset.stack]}")
+        read[preset.stack] = path
+        found[preset.stack] = preset
+    return tuple(found[stack] for stack in sorted(found))
+
+
+@cache
+def _built_in() -> tuple[Preset, ...]:
+    return tuple(_read(path) for path in sorted(BUILT_IN.glob("*.toml")))
+
+
+def _read(path: Path) -> Preset:
+    file = read_toml(path, _Preset)
+    definitions = tuple(
+        _definition(file, name, signal, heat=table is file.heat)
+        for table in (file.signals, file.heat)
+        for name, signal in table.items()
+    )
+    return Preset(file.stack, file.title, file.role, tuple(file.proof), definitions)
+
+
+def _definition(file: _Preset, name: str, signal: _Signal, *, heat: bool) -> Definition:
+    derive = file.derive if signal.derive is None else signal.derive
+    keep = tuple(file.keep if signal.keep is None else signal.keep)
+    return Definition(
+        signal=name,
+        stack=file.stack,
+        role="heat" if heat else file.role,
+        kind=signal.kind,
+        metrics=tuple(_filtered(file, one) for one in signal.metrics),
+        keep=keep,
+        aggregate=signal.aggregate,
+        derive=tuple(
+            Derive(d.target, d.source, d.regex, d.replacement)
+            for d in derive
+            # A label that nobody reads costs the server time for every series.
+            if d.target in keep or d.target in signal.distinct
+        ),
+        distinct=tuple(signal.distinct),
+        over=tuple(_filtered(file, one) for one in signal.over),
+        of_rates=signal.of_rates,
+        quantiles=tuple(signal.quantiles),
+        lane="heat" if heat else "fast",
+        source=signal.source,
+    )
+
+
+def _filtered(file: _Preset, metric: _Metric) -> Metric:
+    return Metric(metric.name, (*file.where, *metric.where), metric.factor, metric.rung)

@@ -1,0 +1,171 @@
+"""A definition as one PromQL expression.
+
+What the expression returns is the contract with whoever evaluates the same definition on pages:
+
+- One element a group, labelled with the definition's `keep`; of a histogram, one for each group and `le`.
+- Alternatives: a group that an earlier one has, with whatever value, is never taken from a later one. Of a
+  histogram that holds for all buckets of the group, so two sets of bounds never mix.
+- An alternative that has a rung, or that scales the bounds of a histogram, marks its elements with
+  `ALTERNATIVE`, its index among the definition's metrics: `factor` of a histogram is for the reader, who
+  multiplies the bounds by it.
+- A ratio of rates is 0 where only the numerator is missing and the denominator is above 0, NaN where that is
+  0; a ratio of gauges has no element where either is missing.
+- `faults` leaves out elements of value 0: a healthy fleet answers with nothing.
+- `distinct` takes the largest of what shares distinct and kept labels, before counting or adding up.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from collectors.signals.catalogue import Definition, Derive, Matcher, Metric
+
+ALTERNATIVE = "tidegate_alternative"
+"""Label with the index of the metric that answered, on elements where it matters."""
+
+_PART = "tidegate_part"
+
+
+def series_name(definition: Definition, metric: Metric) -> str:
+    """Name of the series that are asked for: of a histogram, its buckets."""
+    return f"{metric.name}_bucket" if definition.kind == "histogram" else metric.name
+
+
+def render(
+    definition: Definition,
+    *,
+    window_s: float,
+    selector: Sequence[Matcher] = (),
+    present: frozenset[str] | None = None,
+) -> str:
+    """The expression; "" when `present` shows that nothing could answer.
+
+    window_s: of rates; >= 4 scrape intervals (`catalogue.window_s`)
+    selector: filters for every series, as of one cluster in a shared store
+    present: names of series that exist; alternatives without one are left out. None: all are asked
+    """
+    expression = (
+        _ratio(definition, window_s, selector, present)
+        if definition.kind == "ratio"
+        else _alternatives(definition, window_s, selector, present)
+    )
+    return f"({expression}) > 0" if expression and definition.signal == "faults" else expression
+
+
+def quoted(text: str) -> str:
+    """A PromQL string."""
+    escaped = text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return f'"{escaped}"'
+
+
+def any_of(texts: Iterable[str]) -> str:
+    """A regular expression that matches exactly these texts."""
+    return "|".join(map(re.escape, texts))
+
+
+def braces(matchers: Sequence[Matcher]) -> str:
+    """Filters as a selector writes them; "" for none."""
+    return "{" + ",".join(f"{m.label}{m.op}{quoted(m.value)}" for m in matchers) + "}" if matchers else ""
+
+
+def duration(seconds: float) -> str:
+    """A PromQL duration, to the millisecond."""
+    milliseconds = round(seconds * 1000)
+    return f"{milliseconds}ms" if milliseconds % 1000 else f"{milliseconds // 1000}s"
+
+
+def _alternatives(
+    definition: Definition, window_s: float, selector: Sequence[Matcher], present: frozenset[str] | None
+) -> str:
+    histogram = definition.kind == "histogram"
+    shown = (*definition.keep, "le") if histogram else definition.keep
+    # Elements of two alternatives are one group if their kept labels agree, whatever their `le` or mark.
+    either = f" or on ({', '.join(definition.keep)}) "
+    found = []
+    for index, metric in enumerate(definition.metrics):
+        if present is not None and series_name(definition, metric) not in present:
+            continue
+        one = _series(definition, metric, window_s, selector, rate=definition.needs_rate)
+        one = f"{definition.aggregate} by ({', '.join(shown)}) ({_distinct(definition, one)})"
+        if metric.factor != 1 and not histogram and definition.aggregate != "count":
+            one = f"{one} * {metric.factor!r}"
+        if metric.rung or (metric.factor != 1 and histogram):
+            one = _marked(one, ALTERNATIVE, index)
+        found.append(one)
+    return either.join(found)
+
+
+def _ratio(
+    definition: Definition, window_s: float, selector: Sequence[Matcher], present: frozenset[str] | None
+) -> str:
+    above, below = (
+        _added(definition, metrics, window_s, selector, present)
+        for metrics in (definition.metrics, definition.over)
+    )
+    if not below:
+        return ""
+    if not definition.of_rates:
+        return f"{above} / {below}" if above else ""
+    # `0 / b` is NaN without traffic, so that no traffic does not read as no errors.
+    return f"{above} / {below} or 0 / {below}" if above else f"0 / {below}"
+
+
+def _added(
+    definition: Definition,
+    metrics: Sequence[Metric],
+    window_s: float,
+    selector: Sequence[Matcher],
+    present: frozenset[str] | None,
+) -> str:
+    """The sum of the metrics in each group; one that is missing there adds nothing."""
+    there = [m for m in metrics if present is None or series_name(definition, m) in present]
+    if not there:
+        return ""
+    if (
+        len(there) > 1
+        and not definition.of_rates
+        and {(m.where, m.factor) for m in there} == {(there[0].where, 1)}
+    ):
+        # One selector for all, told apart by name: less than half the server's time of the union below.
+        named = Matcher("__name__", "=~", any_of(m.name for m in there))
+        one = Metric("", (named, *there[0].where))
+        inner = _distinct(definition, _series(definition, one, window_s, selector, rate=False), "__name__")
+    else:
+        parts = [_series(definition, m, window_s, selector, rate=definition.of_rates) for m in there]
+        parts = [
+            one if m.factor == 1 else f"{one} * {m.factor!r}" for one, m in zip(parts, there, strict=True)
+        ]
+        # `or` does not look at names: without a mark it would take series of one thing for the same series.
+        marked = [_marked(one, _PART, index) for index, one in enumerate(parts)]
+        inner = (
+            _distinct(definition, " or ".join(marked), _PART)
+            if len(parts) > 1
+            else _distinct(definition, parts[0])
+        )
+    return f"sum by ({', '.join(definition.keep)}) ({inner})"
+
+
+def _distinct(definition: Definition, vector: str, *extra: str) -> str:
+    if not definition.distinct:
+        return vector
+    labels = dict.fromkeys((*definition.distinct, *definition.keep, *extra))
+    return f"max by ({', '.join(labels)}) ({vector})"
+
+
+def _series(
+    definition: Definition, metric: Metric, window_s: float, selector: Sequence[Matcher], *, rate: bool
+) -> str:
+    vector = series_name(definition, metric) + braces((*metric.where, *selector))
+    if rate:
+        vector = f"rate({vector}[{duration(window_s)}])"
+    for derive in definition.derive:
+        vector = _derived(vector, derive)
+    return vector
+
+
+def _derived(vector: str, derive: Derive) -> str:
+    texts = (derive.target, derive.replacement, derive.source, derive.regex)
+    return f"label_replace({vector}, {', '.join(map(quoted, texts))})"
+
+
+def _marked(vector: str, label: str, index: int) -> str:
+    return _derived(vector, Derive(label, "", "", str(index)))

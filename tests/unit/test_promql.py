@@ -1,0 +1,127 @@
+"""Definitions as PromQL: the text. That a real server agrees is tested where one runs."""
+
+from dataclasses import replace
+
+import pytest
+
+from collectors.signals.catalogue import Definition, Derive, Matcher, Metric
+from collectors.signals.presets import read_presets
+from collectors.signals.promql import any_of, duration, quoted, render
+
+GAUGE = Definition("running", "s", "engine", "gauge", (Metric("a"),), ("m",))
+
+
+def test_a_gauge() -> None:
+    """Sum by the kept labels."""
+    assert render(GAUGE, window_s=60) == "sum by (m) (a)"
+
+
+def test_a_counter_is_asked_as_a_rate_before_it_is_added_up() -> None:
+    """rate first: a restarted pod must not take from the sum."""
+    assert render(replace(GAUGE, kind="counter"), window_s=60) == "sum by (m) (rate(a[60s]))"
+
+
+def test_filters_of_the_metric_and_of_the_source() -> None:
+    """Both, with everything that could end the string escaped."""
+    one = replace(GAUGE, metrics=(Metric("a", (Matcher("x", "!=", ""),)),))
+    selector = [Matcher("cluster", "=", 'eu "1"\\\n')]
+    assert render(one, window_s=60, selector=selector) == (
+        'sum by (m) (a{x!="",cluster="eu \\"1\\"\\\\\\n"})'
+    )
+
+
+def test_the_first_alternative_wins_for_a_group() -> None:
+    """`or on` the kept labels: never both, and a rung or factor does not make another group."""
+    one = replace(GAUGE, metrics=(Metric("a"), Metric("b", factor=0.01, rung="as b")))
+    assert render(one, window_s=60) == (
+        'sum by (m) (a) or on (m) label_replace(sum by (m) (b) * 0.01, "tidegate_alternative", "1", "", "")'
+    )
+
+
+def test_a_histogram_keeps_its_buckets_together() -> None:
+    """One query for all quantiles; the alternative gives way for the whole group, whatever its bounds."""
+    one = replace(GAUGE, signal="queue_wait", kind="histogram", metrics=(Metric("a"), Metric("b")))
+    assert render(one, window_s=20) == (
+        "sum by (m, le) (rate(a_bucket[20s])) or on (m) sum by (m, le) (rate(b_bucket[20s]))"
+    )
+
+
+def test_a_ratio_of_rates_is_nought_only_with_traffic() -> None:
+    """`0 / b`: 0 where the numerator has no series, NaN where nothing came."""
+    one = replace(GAUGE, kind="ratio", of_rates=True, over=(Metric("b"),))
+    assert render(one, window_s=60) == (
+        "sum by (m) (rate(a[60s])) / sum by (m) (rate(b[60s])) or 0 / sum by (m) (rate(b[60s]))"
+    )
+    assert render(one, window_s=60, present=frozenset({"b"})) == "0 / sum by (m) (rate(b[60s]))"
+    assert render(one, window_s=60, present=frozenset({"a"})) == ""
+
+
+def test_a_ratio_of_gauges_needs_both() -> None:
+    """No numerator, no answer: it must not read as empty memory. Parts are told apart by name."""
+    one = replace(GAUGE, kind="ratio", over=(Metric("a"), Metric("b")), distinct=("id",))
+    assert render(one, window_s=60) == (
+        'sum by (m) (max by (id, m) (a)) / sum by (m) (max by (id, m, __name__) ({__name__=~"a|b"}))'
+    )
+    assert render(one, window_s=60, present=frozenset({"b"})) == ""
+
+
+def test_parts_of_a_sum_are_marked_where_names_cannot_tell() -> None:
+    """A rate, or a part in another unit, loses its name; without a mark `or` would merge the parts."""
+    marked = (
+        'label_replace({0}, "tidegate_part", "0", "", "") or label_replace({1}, "tidegate_part", "1", "", "")'
+    )
+    rates = replace(GAUGE, kind="ratio", of_rates=True, over=(Metric("a"), Metric("b")))
+    assert marked.format("rate(a[60s])", "rate(b[60s])") in render(rates, window_s=60)
+    scaled = replace(GAUGE, kind="ratio", over=(Metric("a"), Metric("b", factor=2.0)))
+    assert marked.format("a", "b * 2.0") in render(scaled, window_s=60)
+
+
+def test_shared_things_count_once() -> None:
+    """The largest of each thing, then the count; a factor does not change a count."""
+    one = replace(GAUGE, aggregate="count", distinct=("UUID",), metrics=(Metric("a", factor=2.0),))
+    assert render(one, window_s=60) == "count by (m) (max by (UUID, m) (a))"
+
+
+def test_derived_labels_are_made_before_aggregating() -> None:
+    """In order, the later ones around the earlier."""
+    one = replace(GAUGE, derive=(Derive("m", "pod", "(.+)-x", "$1"), Derive("m", "m", "y", "z")))
+    assert render(one, window_s=60) == (
+        'sum by (m) (label_replace(label_replace(a, "m", "$1", "pod", "(.+)-x"), "m", "z", "m", "y"))'
+    )
+
+
+def test_faults_of_nought_are_not_asked_for() -> None:
+    """A healthy fleet answers with nothing."""
+    one = replace(GAUGE, signal="faults", aggregate="max")
+    assert render(one, window_s=60) == "(max by (m) (a)) > 0"
+
+
+def test_absent_alternatives_are_left_out() -> None:
+    """Old and new names cost nothing where they are not there; nothing there, nothing asked."""
+    one = replace(GAUGE, metrics=(Metric("a"), Metric("b"), Metric("c")))
+    assert render(one, window_s=60, present=frozenset({"b", "x"})) == "sum by (m) (b)"
+    assert render(one, window_s=60, present=frozenset()) == ""
+    histogram = replace(one, signal="queue_wait", kind="histogram")
+    assert render(histogram, window_s=60, present=frozenset({"b"})) == ""
+    assert render(histogram, window_s=60, present=frozenset({"b_bucket"})) != ""
+
+
+def test_rendering_is_pure() -> None:
+    """The same definition gives the same text, whatever was rendered between."""
+    for preset in read_presets():
+        for definition in preset.definitions:
+            first = render(definition, window_s=60)
+            render(replace(definition, keep=()), window_s=20)
+            assert render(definition, window_s=60) == first
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(60.0, "60s"), (20.5, "20500ms"), (0.25, "250ms")])
+def test_durations(seconds: float, text: str) -> None:
+    """Whole seconds as seconds, others as milliseconds: 20.5s is no PromQL."""
+    assert duration(seconds) == text
+
+
+def test_texts_in_expressions() -> None:
+    """Strings are escaped, and a list of names matches exactly these."""
+    assert quoted('a"b\\c\nd') == '"a\\"b\\\\c\\nd"'
+    assert any_of(["a.b", "c|d"]) == r"a\.b|c\|d"
