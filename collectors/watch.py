@@ -184,7 +184,9 @@ class Watch:
             began = time.monotonic()
             poll = await lane.poller.poll()
             ended = time.monotonic()
-            period = max(self._poll_s, poll.interval_s / self._speed)
+            # Asking a Prometheus more often than it scrapes brings nothing; a page is scraped by the asking.
+            scraped_s = poll.interval_s if poll.health.kind == "prometheus" else 0.0
+            period = max(self._poll_s, scraped_s)
             skipped += max(0, math.ceil((ended - began) / period) - 1)
             self._take(lane, poll, ended, skipped)
             await asyncio.sleep(period - (ended - began) % period)

@@ -100,9 +100,9 @@ class Configured:
 
 
 class StartConfigured(Protocol):
-    """Starts a Prometheus with the configuration of a file."""
+    """Starts a Prometheus with the configuration of a file; on the address of one that was, if asked."""
 
-    def __call__(self, config: Path) -> Configured: ...
+    def __call__(self, config: Path, again: Configured | None = None) -> Configured: ...
 
 
 @pytest.fixture
@@ -111,10 +111,11 @@ def start_configured(tmp_path: Path) -> Iterator[StartConfigured]:
     binary = _binary()
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(config: Path) -> Configured:
+    def start(config: Path, again: Configured | None = None) -> Configured:
         folder = tmp_path / f"prometheus-{len(running)}"
         folder.mkdir()
-        process, url = _start(binary, folder, config.read_text(encoding="utf-8"), "")
+        port = int(again.url.rsplit(":", 1)[1]) if again else None
+        process, url = _start(binary, folder, config.read_text(encoding="utf-8"), "", port)
         running.append(process)
         return Configured(process, url)
 
@@ -180,12 +181,12 @@ def _config(pages: Sequence[Page], web: ThreadingHTTPServer, interval: str) -> s
     )
 
 
-def _start(binary: str, folder: Path, config: str, prefix: str) -> tuple[subprocess.Popen[bytes], str]:
+def _start(
+    binary: str, folder: Path, config: str, prefix: str, given_port: int | None = None
+) -> tuple[subprocess.Popen[bytes], str]:
     (folder / "prometheus.yml").write_text(config, encoding="utf-8")
     for _ in range(5):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = given_port or free_port()
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [
@@ -203,6 +204,14 @@ def _start(binary: str, folder: Path, config: str, prefix: str) -> tuple[subproc
         if process.poll() is None:
             return process, url
     raise AssertionError((folder / "log").read_text(encoding="utf-8"))
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _is_ready(url: str) -> bool:
