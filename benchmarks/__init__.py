@@ -1,0 +1,1 @@
+"""What tidegate costs, measured: one command each, JSON and a table."""

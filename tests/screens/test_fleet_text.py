@@ -1,0 +1,85 @@
+"""The pieces of the fleet screen as plain text, at every size tier (T4)."""
+
+from dataclasses import replace
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
+from collectors.fleet import Frame, Interval
+from tests.frames import bare_frame, demo_frame, healthy_frame
+from tui.format import GLYPHS
+from tui.store import History
+from tui.widgets.fleet_table import FleetView, fleet_lines
+from tui.widgets.freshness import header_lines, note_lines, status_line
+from tui.widgets.heat_map import heat_lines
+from tui.widgets.timeline import alert_lines, event_lines
+
+FRAMES = {"demo": demo_frame, "healthy": healthy_frame, "bare": bare_frame}
+
+
+class Text(SingleFileSnapshotExtension):
+    """One readable file for each screen."""
+
+    file_extension = "txt"
+    _write_mode = WriteMode.TEXT
+
+
+def rising(frame: Frame) -> History:
+    """Ten minutes in which every wait grew from a third to what it is."""
+    history = History()
+    for step in range(120):
+        share = (1 + 2 * step / 119) / 3
+        models = tuple(
+            replace(
+                model,
+                tiers={
+                    tier: {
+                        signal: replace(one, value=Interval(0.0, one.value.hi, one.value.estimate * share))
+                        if isinstance(one.value, Interval)
+                        else one
+                        for signal, one in readings.items()
+                    }
+                    for tier, readings in model.tiers.items()
+                },
+            )
+            for model in frame.models
+        )
+        history.add(replace(frame, at=frame.at - 595 + 5 * step, models=models, events=()))
+    return history
+
+
+def screen(name: str, width: int, height: int, glyphs_name: str) -> str:
+    """Header, table, heat map, alerts, events and status, in one column of `height` lines."""
+    frame, glyphs = FRAMES[name](), GLYPHS[glyphs_name]
+    top = [
+        *header_lines(frame, width, glyphs),
+        *fleet_lines(frame, rising(frame), FleetView(), width, glyphs),
+    ]
+    bottom = [
+        *alert_lines(frame, width, 5 if height < 32 else 7, glyphs),
+        *event_lines(frame.events, width, 0 if height < 32 else 5, glyphs),
+        *note_lines(frame, width, glyphs),
+        status_line(frame, width, glyphs, sort="name"),
+    ]
+    heat = heat_lines(frame.nodes, width, height - len(top) - len(bottom), glyphs)
+    lines = [line.text.rstrip() for line in (*top, *heat, *bottom)]
+    assert len(lines) <= height
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    "size", [(40, 24), (80, 24), (120, 40), (200, 60), (300, 80)], ids=lambda s: f"{s[0]}x{s[1]}"
+)
+@pytest.mark.parametrize("name", sorted(FRAMES))
+def test_pieces_of_the_fleet_screen(name: str, size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
+    """Each fleet at each size tier, in Unicode."""
+    assert screen(name, *size, "unicode") == snapshot(extension_class=Text)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda s: f"{s[0]}x{s[1]}")
+def test_pieces_of_the_fleet_screen_in_ascii(size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
+    """The other glyph set, in nothing but ASCII."""
+    text = screen("demo", *size, "ascii")
+    assert text.isascii()
+    assert text == snapshot(extension_class=Text)

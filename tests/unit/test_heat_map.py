@@ -1,0 +1,170 @@
+"""The heat map: cells, marks, pages, and what a change costs."""
+
+from dataclasses import replace
+
+import pytest
+
+from collectors.fleet import MISSING_CELL, STALE_CELL, Node
+from tests.frames import demo_frame, nodes
+from tui.format import ASCII, UNICODE, width_of
+from tui.widgets import heat_map
+from tui.widgets.heat_map import HeatCache, heat_height, heat_lines
+
+
+def node(
+    name: str, busy: list[int], marks: str = "", pool: str = "gpu", models: tuple[str, ...] = ("m",)
+) -> Node:
+    """A host with accelerators of the given busy time."""
+    return Node(name, pool, bytes(busy), marks.ljust(len(busy)), models)
+
+
+def test_five_shades_by_fixed_thresholds() -> None:
+    """Each fifth of busy time has a shade; stale and drained cells have shapes of their own."""
+    host = node("r1/n01", [0, 19, 20, 59, 80, 100, STALE_CELL, MISSING_CELL])
+    assert heat_lines((host,), 120, 4)[1].text == "r1   ░▒██~·"
+    assert heat_lines((host,), 120, 4, ASCII)[1].text == "r1 ..:-##~_"
+
+
+def test_busy_has_no_colour_and_faults_do() -> None:
+    """D3: 100 % is on target; X, t, e and no data are not, and each has its letter."""
+    host = node("r1/n01", [100, 100, 100, 100, STALE_CELL], " Xte")
+    cells = heat_lines((host,), 120, 4)[1].cells
+    assert [(c.text, c.role) for c in cells] == [
+        ("r1 ", "muted"),
+        ("█", "heat"),
+        ("X", "fault"),
+        ("t", "thermal"),
+        ("e", "fault"),
+        ("~", "missing"),
+    ]
+
+
+def test_an_idle_accelerator_is_marked_only_while_its_model_queues() -> None:
+    """D3: nothing to do is not abnormal; nothing done while requests wait is."""
+    hosts = (node("r1/n01", [5, 90]), node("r1/n02", [5, 90], models=("other",)))
+    assert heat_lines(hosts, 120, 4)[1].text == "r1  █ █"
+    assert heat_lines(hosts, 120, 4, queued=frozenset({"m"}))[1].text == "r1 i█ █"
+
+
+def test_the_worst_mark_of_a_node_wins() -> None:
+    """D5: at one cell a node, one fault among idle thermal marks is seen."""
+    hosts = (
+        node("r1/n01", [90, 90, STALE_CELL], "tX "),
+        node("r1/n02", [90, 50, STALE_CELL]),
+        node("r1/n03", [90, 50]),
+    )
+    assert heat_lines(hosts, 60, 4)[1].text == "r1 X~▓"
+
+
+def test_jitter_around_a_threshold_draws_nothing() -> None:
+    """D17: two percent either way of a threshold changes no cell; a real move does."""
+    cache = HeatCache()
+    seen = set()
+    for busy in (79, 80, 81, 80, 79, 78, 82, 79):
+        seen.add(heat_lines((node("r1/n01", [busy] * 8),), 120, 4, cache=cache)[1].text)
+    assert len(seen) == 1
+    assert heat_lines((node("r1/n01", [90] * 8),), 120, 4, cache=cache)[1].text == "r1 " + "█" * 8
+
+
+def test_a_node_that_is_the_same_object_is_not_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame costs what changed in it."""
+    drawn: list[str] = []
+    original = heat_map._draw
+
+    def counted(one: Node, *rest: object) -> object:
+        drawn.append(one.name)
+        return original(one, *rest)  # type: ignore[arg-type]  # passed on as it came
+
+    monkeypatch.setattr(heat_map, "_draw", counted)
+    cache, hosts = HeatCache(), nodes(4)
+    heat_lines(hosts, 120, 10, cache=cache)
+    assert len(drawn) == len(hosts)
+    drawn.clear()
+    heat_lines((replace(hosts[0], busy=bytes(8)), *hosts[1:]), 120, 10, cache=cache)
+    assert drawn == [hosts[0].name]
+
+
+def test_the_finest_cell_that_needs_few_pages() -> None:
+    """T2: an accelerator, else a node, else a rack."""
+    hosts = nodes(22)
+    assert "one a cell" in heat_lines(hosts, 120, 10)[0].text
+    assert "rows 1-9 of 22" in heat_lines(hosts, 120, 10)[0].text
+    assert "cell = node" in heat_lines(hosts, 80, 8)[0].text
+    assert "rows" not in heat_lines(hosts, 80, 8)[0].text
+    assert "one a cell" in heat_lines(hosts, 200, 30)[0].text
+    assert "cell = rack" in heat_lines(nodes(200), 80, 4)[0].text
+
+
+def test_marks_on_other_pages_are_counted_in_the_heading() -> None:
+    """T2, D13: nothing abnormal vanishes because it is on another page."""
+    hosts = demo_frame().nodes
+    first, last = heat_lines(hosts, 120, 10), heat_lines(hosts, 120, 10, page=2)
+    assert "off page ~ 8" in first[0].text
+    assert "X 2 t 4 ~ 8" in last[0].text
+    assert heat_lines(hosts, 120, 10, page=3) == first
+    whole = heat_lines(hosts, 120, 60)
+    assert "off page" not in whole[0].text
+
+
+def test_marks_in_use_are_explained() -> None:
+    """A letter nobody knows says nothing; a legend for letters not there is noise."""
+    heading = heat_lines(demo_frame().nodes, 160, 40)[0].text
+    assert "X fault" in heading
+    assert "ECC" not in heading
+    assert "X" not in heat_lines(nodes(3), 120, 10)[0].text
+
+
+def test_racks_are_told_by_name_and_pool() -> None:
+    """Names without their last number make a rack; pools never share a row; addresses lose their port."""
+    hosts = (
+        node("gpu-node-01", [90], pool="a"),
+        node("gpu-node-02", [90], pool="a"),
+        node("10.0.3.17:9400", [90], pool="a"),
+        node("ip-10-0-3-17.ec2.internal", [90], pool="b"),
+    )
+    assert [line.text for line in heat_lines(hosts, 120, 9)[1:]] == ["gpu-node  ██ █", "ip-10-0-3 █"]
+
+
+def test_names_that_form_no_racks_are_shown_by_pool() -> None:
+    """Random names would be one rack each."""
+    hosts = tuple(node(f"gke-{letter * 4}x", [90] * 2) for letter in "abcdefghijklmnop")
+    assert heat_lines(hosts, 120, 9)[1].text == "gpu " + "█" * 32
+
+
+def test_a_long_rack_goes_over_several_rows_and_loses_nothing() -> None:
+    """Every accelerator is drawn once, even of a node wider than a row."""
+    hosts = (node("r1/n01", [100] * 300), *(node(f"r1/n{n:02d}", [100] * 8) for n in range(2, 40)))
+    lines = heat_lines(hosts, 120, 20)
+    assert sum(line.text.count("█") for line in lines) == 300 + 38 * 8
+    assert lines[2].text.startswith("   █")
+
+
+@pytest.mark.parametrize("width", [8, 20, 40, 80, 120, 300])
+def test_no_line_exceeds_the_width_and_the_page_its_height(width: int) -> None:
+    """T4."""
+    for height in (2, 3, 10, 60):
+        lines = heat_lines(demo_frame().nodes, width, height)
+        assert len(lines) <= height
+        assert all(width_of(line.text) <= width for line in lines)
+
+
+def test_height_wanted_is_the_height_of_the_whole_map() -> None:
+    """A screen with that many rows shows all of it on one page."""
+    hosts = nodes(22)
+    for width in (80, 120, 200):
+        wanted = heat_height(hosts, width)
+        assert len(heat_lines(hosts, width, wanted)) == wanted
+        assert "rows" not in heat_lines(hosts, width, wanted)[0].text
+    assert heat_height((), 120) == 0
+
+
+def test_nothing_without_nodes_or_room() -> None:
+    """No heading over nothing."""
+    assert heat_lines((), 120, 10) == heat_lines(nodes(2), 120, 1) == heat_lines(nodes(2), 5, 10) == ()
+    assert heat_lines((node("empty", []),), 120, 4)[0].text.startswith("─ ACCELERATORS")
+
+
+def test_both_glyph_sets_are_as_wide() -> None:
+    """The set switches as a whole."""
+    wide = [width_of(line.text) for line in heat_lines(demo_frame().nodes, 120, 10, UNICODE)]
+    assert wide == [width_of(line.text) for line in heat_lines(demo_frame().nodes, 120, 10, ASCII)]

@@ -1,0 +1,99 @@
+"""Alerts, events, and the strip of marks."""
+
+from dataclasses import replace
+
+from collectors.fleet import Alert, Event, EventKind, Severity
+from tests.frames import AT, demo_frame, worst_frame
+from tui.format import ASCII, width_of
+from tui.widgets.timeline import MARKS, alert_lines, event_lines, strip_line
+
+
+def test_the_first_alert_of_a_model_is_on_top_and_what_followed_below() -> None:
+    """D7: by worst severity, then by time."""
+    lines = alert_lines(demo_frame(), 120, 9)
+    assert [line.id for line in lines] == ["", "a1", "a3", "a2", "a4"]
+    assert lines[2].text.split()[3] == "└delta-code"
+
+
+def test_a_folded_group_keeps_its_worst_mark_and_its_count() -> None:
+    """D7: though the first one was milder."""
+    first = Alert("x", Severity.P3, "delta-code", "", AT - 999, "mild")
+    frame = replace(demo_frame(), alerts=(first, *demo_frame().alerts))
+    lines = alert_lines(frame, 120, 4)
+    assert lines[1].cells[1].text == "■"
+    assert "mild" in lines[1].text
+    assert "+2 folded" in lines[1].text
+    assert [line.id for line in lines[1:]] == ["x", "a2", "a4"]
+
+
+def test_alerts_that_do_not_fit_are_counted() -> None:
+    """D13: the heading counts all, the last line those not shown."""
+    lines = alert_lines(worst_frame(), 120, 5)
+    assert len(lines) == 5
+    assert lines[0].text.startswith("─ ALERTS 24 ")
+    assert "+15 more" in lines[4].text
+    assert alert_lines(worst_frame(), 120, 0) == ()
+    assert len(alert_lines(worst_frame(), 120, 1)) == 1
+
+
+def test_the_alarm_rate_is_shown() -> None:
+    """D9: what began in the last ten minutes, with the aim beside it."""
+    old = Alert("old", Severity.P2, "embed-2", "", AT - 7200, "old")
+    frame = replace(demo_frame(), alerts=(*demo_frame().alerts, old))
+    assert "ALERTS 5 · rate 4/10 min (aim 1, flood > 10)" in alert_lines(frame, 120, 9)[0].text
+
+
+def test_signs_in_summaries_switch_with_the_glyph_set() -> None:
+    """No stray ambiguous glyph in an ASCII screen."""
+    for line in (*alert_lines(demo_frame(), 120, 9, ASCII), *event_lines(demo_frame().events, 120, 9, ASCII)):
+        assert line.text.isascii(), line.text
+
+
+def test_the_newest_event_is_first() -> None:
+    """Whatever order they came in; who, what kind, on what."""
+    lines = event_lines(demo_frame().events, 120, 3)
+    assert [line.text.split()[0] for line in lines[1:]] == ["14:01:50Z", "13:30:02Z"]
+    assert lines[1].text.split()[1:4] == ["alice", "action", "images/free"]
+    assert event_lines((), 80, 3)[0].text.startswith("─ EVENTS & AUDIT ─")
+    assert event_lines((), 80, 0) == ()
+
+
+def test_a_strip_shows_the_event_that_matters_most_in_each_span() -> None:
+    """A fault is not hidden by a note in the same cell; what is out of the window is not drawn."""
+    events = [
+        Event(AT - 5, EventKind.NOTE, "", "", ""),
+        Event(AT - 4, EventKind.FAULT, "", "", ""),
+        Event(AT - 900, EventKind.THROTTLE, "", "", ""),
+        Event(AT - 9000, EventKind.ALERT, "", "", ""),
+    ]
+    text = strip_line(events, AT, 1800, 70).text
+    assert text.count("X") == text.count("T") == 1
+    assert "n" not in text.removesuffix("now")
+    assert "!" not in text
+    assert 30 <= text.index("T") <= 42
+    assert text.index("X") > 60
+
+
+def test_marks_of_a_strip_do_not_creep() -> None:
+    """D17: a second later the same picture."""
+    events = [Event(AT - 900, EventKind.THROTTLE, "", "", "")]
+    start = AT // 60 * 60
+    assert strip_line(events, start + 1, 3600, 67) == strip_line(events, start + 2, 3600, 67)
+
+
+def test_every_kind_has_a_mark_of_its_own() -> None:
+    """D2."""
+    assert MARKS.keys() == set(EventKind)
+    assert len(set(MARKS.values())) == len(MARKS)
+
+
+def test_no_line_exceeds_the_width() -> None:
+    """T4, at every width."""
+    frame = worst_frame()
+    for width in range(1, 200, 7):
+        lines = (
+            *alert_lines(frame, width, 9),
+            *event_lines(frame.events, width, 9),
+            strip_line(frame.events, frame.at, 1800, width),
+        )
+        assert all(width_of(line.text) <= width for line in lines), width

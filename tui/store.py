@@ -1,0 +1,151 @@
+"""What the cockpit remembers of past frames: short histories for sparks, and the last events.
+
+It is fed each frame before the screen is told, because a message that a newer one replaces is never seen.
+"""
+
+from array import array
+from collections import deque
+from collections.abc import Iterable
+from threading import Lock
+
+from collectors.fleet import Event, Frame, Model, Quality
+
+SIGNAL = "queue_wait_p99"
+"""The one signal kept: at 500 models and 6 tiers every further one costs 1.7 MB."""
+
+STEP_S = 5
+"""Seconds in one step. Finer is wasted: no spark is wider than the steps, and sources are asked every 5 s."""
+
+STEPS = 120
+"""Steps kept: ten minutes."""
+
+EVENTS = 500
+"""Events kept."""
+
+GAP = -1.0
+"""Stands for "no value" among values that are never negative."""
+
+Key = tuple[str, str | None]
+
+
+class History:
+    """Bounded memory of frames. One thread may feed it while another reads.
+
+    Each series is a ring of the worst estimate in every step (D5); a step without a good reading is a gap.
+    """
+
+    def __init__(self) -> None:
+        self._rings: dict[Key, array[float]] = {}
+        self._seen: dict[str, tuple[Model, int]] = {}
+        self._scaled: dict[str, bool] = {}
+        self._now = -1
+        self._asked: dict[Key, dict[int, tuple[float, ...]]] = {}
+        self._events: deque[Event] = deque(maxlen=EVENTS)
+        self._lock = Lock()
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The last events, oldest first."""
+        with self._lock:
+            return tuple(self._events)
+
+    def add(self, frame: Frame) -> None:
+        """Take one frame in. Frames may repeat a second, skip some, or go back in time, as a replay does."""
+        with self._lock:
+            self._events.extend(frame.events)
+            self._advance(int(frame.at) // STEP_S)
+            slot = self._now % STEPS
+            for model in frame.models:
+                seen = self._seen.get(model.name)
+                if seen is None or seen[0] is not model or seen[1] != self._now:
+                    self._seen[model.name] = (model, self._now)
+                    self._take(model, slot)
+            self._forget_absent(frame)
+
+    def spark_values(self, model: str, tier: str | None, n: int) -> tuple[float, ...]:
+        """The last ten minutes in `n` values, oldest first; GAP (-1) where there was no good reading.
+
+        tier: seconds of wait of that tier; None: of the worst tier, as `is_scaled` says in seconds or as a
+            share of its objective
+        n: 1 to STEPS. Spans are cut at fixed times, so that the picture shifts once a span, not every second.
+        """
+        with self._lock:
+            known = self._asked.setdefault((model, tier), {})
+            if n not in known:
+                known[n] = self._spans(model, tier, n)
+            return known[n]
+
+    def is_scaled(self, model: str) -> bool:
+        """Whether the worst tier's values are shares of its objective; without objectives, seconds."""
+        return self._scaled.get(model, False)
+
+    def _advance(self, step: int) -> None:
+        """Empty the slots between the last step and this one; going back, all: they are not past yet."""
+        skipped = step - self._now
+        if skipped == 0:
+            return
+        slots = range(STEPS) if skipped < 0 or skipped >= STEPS else range(self._now + 1, step + 1)
+        for ring in self._rings.values():
+            for slot in slots:
+                ring[slot % STEPS] = GAP
+        self._now = step
+        self._asked.clear()
+
+    def _spans(self, model: str, tier: str | None, n: int) -> tuple[float, ...]:
+        ring = self._rings.get((model, tier))
+        if ring is None:
+            return (GAP,) * n
+        span = max(1, STEPS // n)
+        newest = self._now // span * span
+        oldest = newest - (n - 1) * span
+        return tuple(self._worst(ring, start, start + span) for start in range(oldest, newest + 1, span))
+
+    def _worst(self, ring: "array[float]", start: int, end: int) -> float:
+        start, end = max(start, self._now - STEPS + 1), min(end, self._now + 1)
+        if start >= end:
+            return GAP
+        first, last = start % STEPS, (end - 1) % STEPS
+        if first <= last:
+            return max(ring[first : last + 1])
+        return max(max(ring[first:]), max(ring[: last + 1]))
+
+    def _take(self, model: Model, slot: int) -> None:
+        worst, scaled = GAP, bool(model.objectives)
+        for tier, readings in model.tiers.items():
+            one = readings.get(SIGNAL)
+            if one is None or (estimate := one.estimate) is None:
+                continue
+            if one.quality is not Quality.GOOD and one.quality is not Quality.SUSPECT:
+                continue
+            self._put((model.name, tier), slot, estimate)
+            promised = model.objectives.get(tier)
+            if not scaled:
+                worst = max(worst, estimate)
+            elif promised:
+                worst = max(worst, estimate / promised)
+        self._scaled[model.name] = scaled
+        if worst >= 0:
+            self._put((model.name, None), slot, worst)
+
+    def _put(self, key: Key, slot: int, value: float) -> None:
+        ring = self._rings.get(key)
+        if ring is None:
+            ring = self._rings[key] = array("f", [GAP]) * STEPS
+        if value > ring[slot]:
+            ring[slot] = value
+            self._asked.pop(key, None)
+
+    def _forget_absent(self, frame: Frame) -> None:
+        """Drop models not seen for the whole window: names come and go, memory stays bounded."""
+        if len(self._seen) <= len(frame.models):
+            return
+        gone = [name for name, (_, step) in self._seen.items() if not 0 <= self._now - step < STEPS]
+        for name in gone:
+            del self._seen[name]
+            self._scaled.pop(name, None)
+        if gone:
+            self._drop(gone)
+
+    def _drop(self, names: Iterable[str]) -> None:
+        dropped = frozenset(names)
+        self._rings = {key: ring for key, ring in self._rings.items() if key[0] not in dropped}

@@ -1,0 +1,172 @@
+"""The lines around the screen: what is watched and how it stands above, how fresh all that is below."""
+
+from collections.abc import Sequence
+
+from collectors.fleet import Frame, Severity, SourceHealth, SourceState, worded
+from tui.format import UNICODE, Glyphs, age, clock, count, fit, latency, percent, said, stamp, width_of
+from tui.widgets.fleet_row import has_no_data
+from tui.widgets.lines import Cell, Line, line_of
+
+PRODUCT = "tidegate"
+
+ROOMY = 120
+"""Cells of width from which a date, latencies and a rule below the header are shown."""
+
+NARROW = 24
+"""Cells for context and badges below which badges are shortened."""
+
+
+def header_lines(
+    frame: Frame,
+    width: int,
+    glyphs: Glyphs = UNICODE,
+    *,
+    writes: Cell = Cell("[READ-ONLY]", "read-only"),  # noqa: B008  # an immutable tuple
+) -> tuple[Line, ...]:
+    """Product, context, badges, the fleet in numbers, alert counts and the frame's UTC time, in one line;
+    from ROOMY on with a rule below. Counts cover the whole fleet, whatever is filtered (D13).
+
+    writes: the badge that says whether writes are on, and for whom
+    """
+    between = "  " if width >= ROOMY else " "
+    time = Cell(f" {stamp(frame.at) if width >= ROOMY else clock(frame.at)}")
+    right = _joined([*_alert_counts(frame, glyphs), time], between)
+    left = _joined(_left(frame, writes, glyphs, width - _width(right) - 1, between), between)
+    gap = Cell(" " * max(1, width - _width(left) - _width(right)))
+    lines = (line_of((*left, gap, *right), width, glyphs=glyphs),)
+    rule = Line((Cell(glyphs.rule * width, "muted"),))
+    return (*lines, rule) if width >= ROOMY else lines
+
+
+def status_line(
+    frame: Frame,
+    width: int,
+    glyphs: Glyphs = UNICODE,
+    *,
+    now: float | None = None,
+    frozen_s: float | None = None,
+    sort: str = "",
+) -> Line:
+    """Mode, every source with its age or its trouble, models without data, and the sort.
+
+    now: the watched clock, which goes on when frames do not; the frame's own time if None
+    frozen_s: how long the display has been frozen; None while it is not
+    """
+    now = frame.at if now is None else now
+    cells = [Cell(frame.mode, "title") if frozen_s is None else Cell(f"FROZEN {age(frozen_s)}", "armed")]
+    cells += [_source(one, now, width >= ROOMY, glyphs) for one in frame.sources]
+    if not frame.sources:
+        cells.append(Cell("no source", "missing"))
+    if stale := sum(has_no_data(model) for model in frame.models):
+        cells.append(Cell(f"{stale} of {len(frame.models)} models stale", "missing"))
+    right = Cell(f"sort:{sort}" if sort else "", "muted")
+    left = _joined(_with_errors(cells, frame.sources, width - width_of(right.text), glyphs))
+    room = width - _width(left) - width_of(right.text)
+    if room < 1:
+        return line_of(left, width, glyphs=glyphs)
+    return line_of((*left, Cell(" " * room), right), width, glyphs=glyphs)
+
+
+def note_lines(frame: Frame, width: int, glyphs: Glyphs = UNICODE) -> tuple[Line, ...]:
+    """What the frame says about the fleet as a whole, and each source's trouble in full: a line each."""
+    found = [Cell(f"{one.name}: {one.error}", "lost") for one in frame.sources if one.error]
+    found += [Cell(f"{one.name}: {text}", "missing") for one in frame.sources for text in one.warnings]
+    found += [Cell(worded(note), "muted") for note in frame.notes]
+    return tuple(
+        line_of((Cell(fit(f" {said(cell.text, glyphs)}", width, glyphs), cell.role),), width)
+        for cell in found
+    )
+
+
+def _left(frame: Frame, writes: Cell, glyphs: Glyphs, room: int, between: str) -> Sequence[Cell]:
+    """What fits in `room`, the badges that must be seen before the numbers that are nice to see (D15)."""
+    badges = [Cell("SIMULATED" if room >= NARROW else "SIM", "simulated")] if frame.simulated else []
+    # Where there is no room, the state in which nothing can happen goes unsaid; "armed" never does.
+    badges += [writes] if writes.text and (room >= NARROW or writes.role != "read-only") else []
+    production = "PROD/" if frame.production else ""
+    kept = len(production) + sum(len(between) + width_of(badge.text) for badge in badges)
+    for_name = room - kept - len(PRODUCT) - len(between)
+    product = [Cell(PRODUCT, "title")] if for_name >= min(8, width_of(frame.context)) else []
+    for_name += 0 if product else len(PRODUCT) + len(between)
+    name = fit(frame.context, min(width_of(frame.context), max(4, for_name)), glyphs)
+    made = [*product, Cell(production + name, "production" if frame.production else "text"), *badges]
+    for number in _numbers(frame):
+        if _width(_joined([*made, number], between)) > room:
+            break
+        made.append(number)
+    return made
+
+
+def _numbers(frame: Frame) -> Sequence[Cell]:
+    """The fleet in numbers, most wanted first; those nobody measures are left out, unknown ones say so."""
+    made = []
+    for signal, label in (
+        ("accelerators", "{} GPUs"),
+        ("busy_ratio", "util {}"),
+        ("headroom_ratio", "headroom {}"),
+    ):
+        one = frame.totals.get(signal)
+        if one is None:
+            continue
+        if one.estimate is None:
+            made.append(Cell(label.format("UNKNOWN" if signal == "headroom_ratio" else "--"), "unknown"))
+        else:
+            text = count(one.estimate) if signal == "accelerators" else percent(one.estimate)
+            stale = one.quality.value == "stale"
+            made.append(Cell(label.format(f"~{text}" if stale else text), "stale" if stale else "text"))
+    return made
+
+
+def _alert_counts(frame: Frame, glyphs: Glyphs) -> list[Cell]:
+    made = []
+    for severity, glyph, role in (
+        (Severity.P1, glyphs.p1, "p1"),
+        (Severity.P2, glyphs.p2, "p2"),
+        (Severity.P3, glyphs.p3, "p3"),
+    ):
+        if number := sum(alert.severity is severity for alert in frame.alerts):
+            made.append(Cell(f"{glyph}{number}", role))
+    if silent := sum(has_no_data(model) for model in frame.models):
+        made.append(Cell(f"{glyphs.no_data}{silent}", "missing"))
+    return made or [Cell("no alerts", "muted")]
+
+
+def _source(one: SourceHealth, now: float, roomy: bool, glyphs: Glyphs) -> Cell:
+    since = age(now - one.at) if one.at is not None else "never"
+    if one.state is SourceState.LOST:
+        return Cell(f"{one.name} LOST {since}", "lost")
+    if one.state is SourceState.CONNECTING:
+        return Cell(f"{one.name} connecting", "pending")
+    text = f"{one.name} {since}"
+    if roomy and one.latency_s is not None:
+        text += f" ({latency(one.latency_s)})"
+    covered = one.targets is None or one.targets[0] >= one.targets[1]
+    if one.targets is not None and (roomy or not covered):
+        text += f" {one.targets[0]}/{one.targets[1]}"
+    if one.state is SourceState.PARTIAL:
+        return Cell(f"{text} PARTIAL", "missing")
+    return Cell(text, "text" if covered else "missing")
+
+
+def _with_errors(
+    cells: list[Cell], sources: Sequence[SourceHealth], width: int, glyphs: Glyphs
+) -> list[Cell]:
+    """The cells with the sources' errors put in where there is room left: `note_lines` has them in full."""
+    for number, source in enumerate(sources, start=1):
+        room = width - _width(_joined(cells)) - 3
+        if source.error and room >= 16:
+            text = said(source.error, glyphs)
+            text = fit(text, min(room, width_of(text)), glyphs)
+            cells[number] = Cell(f"{cells[number].text}: {text}", cells[number].role)
+    return cells
+
+
+def _joined(cells: Sequence[Cell], between: str = "  ") -> list[Cell]:
+    made: list[Cell] = []
+    for cell in cells:
+        made += [Cell(between), cell] if made else [cell]
+    return made
+
+
+def _width(cells: Sequence[Cell]) -> int:
+    return sum(width_of(cell.text) for cell in cells)

@@ -1,0 +1,139 @@
+"""What is wrong and what happened: alerts with the first one on top, events, a strip of marks."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
+
+from collectors.fleet import Alert, Event, EventKind, Frame, Severity
+from tui.format import UNICODE, Glyphs, age, clock, fit, said, width_of
+from tui.widgets.lines import Cell, Line, line_of
+
+RATE_S = 600
+"""Window of the alarm rate (D9)."""
+
+MARKS: Mapping[EventKind, str] = MappingProxyType(
+    {
+        EventKind.FAULT: "X",
+        EventKind.ALERT: "!",
+        EventKind.THROTTLE: "T",
+        EventKind.RELEASE: "r",
+        EventKind.ACTION: "a",
+        EventKind.SOURCE: "~",
+        EventKind.CLOCK: "c",
+        EventKind.NOTE: "n",
+    }
+)
+"""One letter for each kind of event, those that matter most first: on a strip the first one wins its cell."""
+
+_ROLES = {Severity.P1: "p1", Severity.P2: "p2", Severity.P3: "p3"}
+
+
+def alert_lines(frame: Frame, width: int, height: int, glyphs: Glyphs = UNICODE) -> tuple[Line, ...]:
+    """A heading, then alerts by model: the first of each on top, what followed below it (D7).
+
+    Where not all fit `height`, each model's alerts fold into one line with its worst mark and a count, and
+    what still does not fit is counted in the last line (D13). A line's id is its alert's.
+    """
+    if height < 1:
+        return ()
+    heading = _alert_heading(frame, width, glyphs)
+    groups = _groups(frame.alerts)
+    room = height - 1
+    lines = [line for group in groups for line in _group_lines(frame, group, width, glyphs)]
+    if len(lines) > room:
+        lines = [_alert_line(frame, group, group[0], width, glyphs) for group in groups]
+    if len(lines) > room:
+        left = sum(len(group) for group in groups[max(room - 1, 0) :])
+        more = line_of((Cell(fit(f"   +{left} more", width, glyphs), "muted"),), width, glyphs=glyphs)
+        lines = [*lines[: max(room - 1, 0)], more][:room]
+    return (heading, *lines)
+
+
+def event_lines(
+    events: Sequence[Event], width: int, height: int, glyphs: Glyphs = UNICODE
+) -> tuple[Line, ...]:
+    """A heading, then the newest events that fit `height`, newest first."""
+    if height < 1:
+        return ()
+    heading = line_of((Cell(_ruled("EVENTS & AUDIT", width, glyphs), "muted"),), width, glyphs=glyphs)
+    newest = sorted(events, key=lambda one: one.at, reverse=True)[: height - 1]
+    return (heading, *(_event_line(one, width, glyphs) for one in newest))
+
+
+def strip_line(
+    events: Sequence[Event], at: float, span_s: float, width: int, glyphs: Glyphs = UNICODE
+) -> Line:
+    """The last `span_s` seconds (> 0) as one cell a span, a letter where something happened; ends now."""
+    label, end = f" -{age(span_s)} ", " now"
+    room = width - len(label) - len(end)
+    if room < 1:
+        return line_of((Cell(fit(label, width, glyphs), "muted"),), width, glyphs=glyphs)
+    cell_s = span_s / room
+    newest = int(at / cell_s)  # cut at fixed times, so that marks do not creep
+    ranks = list(MARKS)
+    places: dict[int, EventKind] = {}
+    for event in events:
+        place = room - 1 - (newest - int(event.at / cell_s))
+        if 0 <= place < room and (
+            place not in places or ranks.index(event.kind) < ranks.index(places[place])
+        ):
+            places[place] = event.kind
+    text = "".join(MARKS[places[n]] if n in places else glyphs.nothing for n in range(room))
+    return line_of((Cell(label, "muted"), Cell(text), Cell(end, "muted")), width, glyphs=glyphs)
+
+
+def _alert_heading(frame: Frame, width: int, glyphs: Glyphs) -> Line:
+    title = f"ALERTS {len(frame.alerts)}"
+    if width >= 100:
+        recent = sum(frame.at - alert.since <= RATE_S for alert in frame.alerts)
+        title += f" {glyphs.nothing} rate {recent}/10 min (aim 1, flood > 10)"
+    if frame.alerts:
+        title += f" {glyphs.nothing} first-out on top"
+    return line_of((Cell(_ruled(title, width, glyphs), "muted"),), width, glyphs=glyphs)
+
+
+def _groups(alerts: Sequence[Alert]) -> list[list[Alert]]:
+    """Alerts of one model together, oldest first; the worst group first, then the one that began first."""
+    found: dict[str, list[Alert]] = {}
+    for alert in sorted(alerts, key=lambda one: (one.since, one.id)):
+        found.setdefault(alert.model or alert.id, []).append(alert)
+    return sorted(found.values(), key=lambda group: (min(one.severity for one in group), group[0].since))
+
+
+def _group_lines(frame: Frame, group: list[Alert], width: int, glyphs: Glyphs) -> list[Line]:
+    return [_alert_line(frame, [one], one, width, glyphs, follows=one is not group[0]) for one in group]
+
+
+def _alert_line(
+    frame: Frame, group: Sequence[Alert], first: Alert, width: int, glyphs: Glyphs, *, follows: bool = False
+) -> Line:
+    worst = min(one.severity for one in group)
+    mark = {Severity.P1: glyphs.p1, Severity.P2: glyphs.p2, Severity.P3: glyphs.p3}[worst]
+    name_width = min(max((width_of(a.model) for a in frame.alerts), default=0), max(8, width // 5))
+    folded = f"  +{len(group) - 1} folded" if len(group) > 1 else ""
+    head = [
+        Cell(" "),
+        Cell(mark, _ROLES[worst]),
+        Cell(f" {clock(first.since)} "),
+        Cell(fit(age(frame.at - first.since), 4, glyphs, right=True)),
+        Cell(f" {glyphs.corner}" if follows else "  "),
+        Cell(f"{fit(first.model, name_width, glyphs)} "),
+    ]
+    used = sum(width_of(cell.text) for cell in head)
+    tier = f"{first.tier} " if first.tier else ""
+    text = fit(said(tier + first.summary, glyphs), max(0, width - used - len(folded)), glyphs)
+    return line_of((*head, Cell(text), Cell(folded, "muted")), width, first.id, glyphs)
+
+
+@lru_cache(maxsize=1024)
+def _event_line(event: Event, width: int, glyphs: Glyphs) -> Line:
+    subject = fit(event.subject, min(24, max(10, width // 6)), glyphs)
+    head = f" {clock(event.at)} {fit(event.actor, 8, glyphs)} {event.kind:<8} {subject} "
+    role = "fault" if event.kind is EventKind.FAULT else "text"
+    text = fit(said(event.text, glyphs), max(0, width - width_of(head)), glyphs)
+    return line_of((Cell(head), Cell(text, role)), width, glyphs=glyphs)
+
+
+def _ruled(title: str, width: int, glyphs: Glyphs) -> str:
+    line = f"{glyphs.rule} {title} "
+    return fit(line + glyphs.rule * max(0, width - width_of(line)), width, glyphs)
