@@ -177,6 +177,10 @@ def fit(text: str, width: int, glyphs: Glyphs = UNICODE, *, right: bool = False)
     return fit(set_cell_size(text, width - len(end)).rstrip() + end, width, glyphs, right=right)
 
 
+FINEST_S = 0.01
+"""Waits are not told apart below this."""
+
+
 def wait(value: float) -> str:
     """Seconds of a wait or an answer, at most four cells: `0.04`, `3.8`, `14.9`, `120`, `17m`, `3h`."""
     if value < 0.095:
@@ -217,14 +221,19 @@ def quantile(value: float | Interval, glyphs: Glyphs = UNICODE) -> str:
         return wait(value)
     if isinf(value.hi):
         return glyphs.at_least + bound(value.lo)
-    if value.lo <= 0:
-        return "<" + bound(value.hi)
+    if _is_below(value):
+        return "<" + bound(max(value.hi, FINEST_S))
     return glyphs.straddles + wait(value.estimate)
+
+
+def _is_below(value: Interval) -> bool:
+    """True where only an upper bound is worth showing: the first bucket, or finer than the screen tells."""
+    return value.lo <= 0 or value.hi < FINEST_S
 
 
 def bounds(value: float | Interval) -> str:
     """The bucket beside the estimate on a wide screen: `(3.2-4.0)`; empty where `quantile` says it."""
-    if not isinstance(value, Interval) or isinf(value.hi) or value.lo <= 0:
+    if not isinstance(value, Interval) or isinf(value.hi) or _is_below(value):
         return ""
     return f"({bound(value.lo)}-{bound(value.hi)})"
 

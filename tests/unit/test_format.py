@@ -201,3 +201,9 @@ def test_sentences_of_ours_become_ascii_too() -> None:
     """Signs inside a summary switch with the set."""
     assert said("queue p99 ≈14.9 s → worse", ASCII) == "queue p99 =14.9 s -> worse"
     assert said("queue p99 ≈14.9 s", UNICODE) == "queue p99 ≈14.9 s"
+
+
+def test_a_wait_of_microseconds_has_a_true_upper_bound() -> None:
+    """A picker's first buckets end far below what the screen tells apart: `<.00` would say nothing."""
+    assert quantile(Interval(0.0, 0.0001, 0.00005)) == "<.01"
+    assert wide_quantile(Interval(0.0001, 0.0005, 0.0003)) == "<.01"
