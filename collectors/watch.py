@@ -50,6 +50,10 @@ _UNKNOWN_YET = {
     signal: Reading(None, None, Quality.UNKNOWN, Reason("no-capacity-model"))
     for signal in ("saturation_rho", "headroom_ratio")
 }
+_NOT_OPEN = {
+    signal: Reading(None, None, Quality.MISSING, Reason("not-open"))
+    for signal in ("queue_wait_p50", "queue_wait_p95", "queue_wait_p99", "waiting", "arrivals")
+}
 _EXPECTED = (
     "accelerators", "busy_ratio", "waiting", "running", "kv_ratio", "queue_wait_p99", "answer_time_p99",
     "tokens_out",
@@ -356,6 +360,8 @@ class Watch:
                 whole[signal] = self._absent(signal)
         whole.update(_UNKNOWN_YET)
         readings_by_tier: dict[str, Mapping[str, Reading]] = {t: r for t, r in by_tier.items() if t}
+        for tier in self._closed_tiers(name):
+            readings_by_tier[tier] = {**_NOT_OPEN, **readings_by_tier.get(tier, {})}
         if any(t.name == ALL_TIERS for t in tiers):
             readings_by_tier[ALL_TIERS] = whole
         features, throttle = self._throttle(name)
@@ -369,6 +375,14 @@ class Watch:
             features=features,
             notes=notes,
         )
+
+    def _closed_tiers(self, name: str) -> Iterable[str]:
+        """Tiers that the model's release does not open: no reading is expected of them."""
+        releases = self._plane_state.releases if self._plane_state else ()
+        for release in releases:
+            if release.subject_kind == "model" and self._names.subject(release.subject) == name:
+                return [e.tier for e in release.exposure if e.desired == 0]
+        return ()
 
     def _absent(self, signal: str) -> Reading:
         """Why a reading every model should have is not there."""
