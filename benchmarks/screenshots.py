@@ -56,6 +56,8 @@ async def picture(
 
 def render(svg: str, target: Path) -> None:
     """SVG to PNG at twice the size."""
+    # rsvg-convert drops the no-break spaces that a line begins with, unless told to keep them.
+    svg = svg.replace("<text ", '<text xml:space="preserve" ')
     with tempfile.NamedTemporaryFile("w", suffix=".svg", encoding="utf-8") as file:
         file.write(svg)
         file.flush()
