@@ -46,7 +46,7 @@ def fleet_and_server(scenario: str) -> Iterator[tuple[str, psutil.Process]]:
         config, port = Path(folder) / "prometheus.yml", free_port()
         fleet = subprocess.Popen(
             [sys.executable, "-m", "collectors.simulator", "--listen", f"127.0.0.1:{free_port()}"]
-            + ["--scenario", scenario, "--prometheus-file", str(config)],
+            + ["--scenario", scenario, "--write", folder],
             stdout=subprocess.DEVNULL,
         )
         server = None

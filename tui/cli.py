@@ -165,7 +165,7 @@ def _add_simulate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--seed", type=_seed, default=1, metavar="N", help="of every random number (1)")
     parser.add_argument("--truth", type=Path, metavar="FILE", help="write the world's state after each step")
     parser.add_argument(
-        "--write-prometheus", type=Path, metavar="FILE", help="write the prometheus.yml to FILE as well"
+        "--write", type=Path, metavar="FOLDER", help="write a prometheus.yml and a tidegate.toml to FOLDER"
     )
 
 
@@ -316,7 +316,7 @@ def _simulate(args: argparse.Namespace) -> int:
             scenario=args.scenario,
             seed=args.seed,
             truth=args.truth,
-            prometheus_file=args.write_prometheus,
+            write=args.write,
         )
     )
 
@@ -348,7 +348,8 @@ def _context(args: argparse.Namespace, settings: "Settings") -> tuple[str, "Cont
 
     wanted = args.context or os.environ.get("TIDEGATE_CONTEXT")
     prometheus, pages, plane = _given(args)
-    if wanted or (settings.contexts and not (prometheus or pages)):
+    # Sources alone are watched as they are: a default context's tiers and plane belong to another fleet.
+    if wanted or args.config or (settings.contexts and not (prometheus or pages)):
         name, base = settings.context(wanted)
     else:
         name, base = "direct", Context()

@@ -14,7 +14,7 @@ def main() -> int:
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="simulated seconds a second")
     parser.add_argument("--epoch", choices=("scenario", "wall"), default="wall", help="when minute 0 is")
     parser.add_argument("--truth", type=Path, metavar="FILE", help="write the world's state after each step")
-    parser.add_argument("--prometheus-file", type=Path, metavar="FILE", help="write the prometheus.yml")
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="write prometheus.yml and tidegate.toml")
     parser.add_argument(
         "--announce", action="store_true", help="print one JSON line; end when standard input closes"
     )

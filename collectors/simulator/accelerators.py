@@ -1,7 +1,7 @@
 """Exported accelerators: what dcgm-exporter says about each row, drawn on demand from the model it serves.
 
-Values differ from row to row by a hash of (accelerator, slow time); on average the rows of a model that are
-not broken are exactly as busy as the model. Source of names and labels: dcgm-exporter 4.5.
+Values differ from row to row by a hash of (accelerator, slow time); on average the rows of a model are exactly
+as busy as the model. Source of names and labels: dcgm-exporter 4.5.
 """
 
 from collections.abc import Mapping
@@ -110,17 +110,19 @@ class Accelerators:
             return self._values[1], self._values[2]
         visible = self._number < np.array([pool.rows for pool in world.supply.pools])[self._pool]
         xid = self._xid()
-        live = visible & (xid == 0)
+        # A row stands for many: a broken one, at 0, would weigh as much as all that it stands for.
         wave = self._wave(1)
-        count = np.bincount(self._model[live], minlength=len(world.busy))
-        mean = np.bincount(self._model[live], wave[live], minlength=len(world.busy)) / np.maximum(count, 1)
+        count = np.bincount(self._model[visible], minlength=len(world.busy))
+        mean = np.bincount(self._model[visible], wave[visible], minlength=len(world.busy)) / np.maximum(
+            count, 1
+        )
         spread = np.minimum(_SPREAD, np.minimum(world.busy, 1 - world.busy))
         # The mean is taken out, so that rows differ and their average does not.
-        busy = np.where(live, (world.busy + spread * -mean)[self._model] + spread[self._model] * wave, 0.0)
-        load = np.where(live, 0.35 * busy + 0.45 * world.occupancy[self._model], 0.0)
+        busy = np.where(visible, (world.busy + spread * -mean)[self._model] + spread[self._model] * wave, 0.0)
+        load = np.where(visible, 0.35 * busy + 0.45 * world.occupancy[self._model], 0.0)
         watts = self._watts * (0.13 + load + 0.04 * self._wave(2))
         heat = 32 + 48 * load + 6 * (self._hash(0, 3) + 0.5) + 2 * self._wave(4)
-        util = np.where(live, np.minimum(100.0, np.ceil(100 * busy) + 1), 0.0)
+        util = np.where(visible, np.minimum(100.0, np.ceil(100 * busy) + 1), 0.0)
         values: list[list[object]] = [
             util.astype(np.int64).tolist(),
             np.round(busy, 6).tolist(),

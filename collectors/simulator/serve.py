@@ -51,7 +51,8 @@ class SimulatorOptions:
     listen: HOST:PORT, loopback only; port 0 takes a free one
     speed: simulated seconds a real second, 1 to 120; other than 1 only with epoch `scenario`
     epoch: when minute 0 is: `wall`, now, as a real Prometheus needs; `scenario`, when the scenario says
-    truth, prometheus_file: files to write, see `Truth` and `prometheus_yaml`
+    truth: file to write, see `Truth`
+    write: folder for a prometheus.yml that scrapes the fleet, and a tidegate.toml that watches it
     announce: print one JSON line when listening, and end when standard input closes
     """
 
@@ -61,7 +62,7 @@ class SimulatorOptions:
     speed: float = 1.0
     epoch: Literal["scenario", "wall"] = "wall"
     truth: Path | None = None
-    prometheus_file: Path | None = None
+    write: Path | None = None
     announce: bool = False
 
 
@@ -175,12 +176,14 @@ async def _serve(simulation: Simulation, listener: socket.socket, options: Simul
     )
     written: list[Path] = []
 
+    files = _write_files(simulation, exporter, address, options.write)
+
     def listening() -> None:
         if options.announce:
             _announce(simulation, exporter, base, token)
         else:
             written.extend(_token_file(base, token))
-            _tell(simulation, exporter, address, options)
+            _tell(simulation, exporter, address, files)
 
     server = _Server(config, listening)
     tasks = [
@@ -299,26 +302,35 @@ def _token_file(base: str, token: Token) -> list[Path]:
         return []
 
 
-def _tell(simulation: Simulation, exporter: Exporter, address: str, options: SimulatorOptions) -> None:
+def _write_files(
+    simulation: Simulation, exporter: Exporter, address: str, folder: Path | None
+) -> tuple[Path, Path] | None:
+    """Write what a Prometheus and `tidegate watch` need. raises: UsageError."""
+    if folder is None:
+        return None
+    config, context = folder / "prometheus.yml", folder / "tidegate.toml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        config.write_text(prometheus_yaml(exporter.pages, address), encoding="utf-8")
+        context.write_text(context_toml(simulation.scenario, f"http://{address}"), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--write: {folder}: {error.strerror}; give another folder") from None
+    return config, context
+
+
+def _tell(simulation: Simulation, exporter: Exporter, address: str, files: tuple[Path, Path] | None) -> None:
     """Say what is served, what to give a Prometheus, and what to run next."""
     base = f"http://{address}"
-    yaml = prometheus_yaml(exporter.pages, address)
-    file = options.prometheus_file
-    if file is not None:
-        try:
-            file.write_text(yaml, encoding="utf-8")
-        except OSError as error:
-            print(f"{file} could not be written: {error.strerror}", file=sys.stderr)
-            file = None
-    shown = file or "prometheus.yml"
+    config, context = files or (Path("prometheus.yml"), Path("tidegate.toml"))
     print(f"SIMULATED fleet, scenario {simulation.scenario.name}, seed {simulation.seed}: {base}/targets")
-    if file is None:
-        print(f"\n# {shown}\n{yaml}")
-    print(f"# in the configuration of tidegate\n{context_toml(simulation.scenario, base)}")
+    if files is None:
+        print(f"\n# {config} (--write FOLDER writes it)\n{prometheus_yaml(exporter.pages, address)}")
+        print(f"# {context}\n{context_toml(simulation.scenario, base)}")
     print(
-        f"Next:\n  prometheus --config.file={shown} --storage.tsdb.path=$(mktemp -d)\n"
-        f"  tidegate watch --prometheus http://127.0.0.1:9090 --plane {base}\n"
-        "Stop with Ctrl-C.",
+        f"Next, each in a terminal of its own:\n"
+        f"  prometheus --config.file={config} --storage.tsdb.path=$(mktemp -d)\n"
+        f"  tidegate watch --config {context} --prometheus http://127.0.0.1:9090\n"
+        "Stop with ctrl-c.",
         flush=True,
     )
 

@@ -207,7 +207,7 @@ def test_a_real_prometheus_scrapes_it(run: Run, tmp_path: Path) -> None:
     if binary is None:
         pytest.skip(why)
     file = tmp_path / "prometheus.yml"
-    child = run("--listen", "127.0.0.1:0", "--prometheus-file", str(file))
+    child = run("--listen", "127.0.0.1:0", "--write", str(file.parent))
     assert child.stdout is not None
     said = child.stdout.readline()
     assert said.startswith("SIMULATED fleet, scenario calm, seed 1: http://127.0.0.1:")

@@ -1,0 +1,147 @@
+"""What tidegate says of the simulated fleet, held against the world's own record of the same moment."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import StartConfigured, asked, until
+
+HOT = Path(__file__).parents[1] / "data" / "simulator" / "hot.toml"
+MODELS = {"aurora-5", "aurora-5-mini", "boreal-4", "cirrus-vision", "delta-code", "embed-2", "fable-voice"}
+WINDOW_S = 60.0
+STEP_S = 0.5
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass
+class Fleet:
+    """A running simulator: where it is, and the file with its truth."""
+
+    process: "subprocess.Popen[str]"
+    announced: dict[str, Any]
+    truth: Path
+    context: Path
+    prometheus_yml: Path
+
+    def stop(self) -> dict[float, dict[str, Any]]:
+        """End it; its truth by time."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(10)
+        lines = [json.loads(line) for line in self.truth.read_text(encoding="utf-8").splitlines()]
+        return {line["t"]: line for line in lines}
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    """The demo fleet with images gone viral, on the wall clock, as `tidegate simulate` serves it."""
+    truth, yml = tmp_path / "truth.jsonl", tmp_path / "written" / "prometheus.yml"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "collectors.simulator", "--listen", "127.0.0.1:0", "--scenario", str(HOT),
+         "--truth", str(truth), "--write", str(tmp_path / "written"), "--announce"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    announced = json.loads(process.stdout.readline())
+    context = tmp_path / "config.toml"
+    yield Fleet(process, announced, truth, context, yml)
+    process.kill()
+    process.communicate()
+
+
+def snapshot(fleet: Fleet, source: str) -> dict[str, Any]:
+    """One frame, by the command a script would use; the plane's token travels in the environment."""
+    told = fleet.announced["context"].replace("[contexts.demo]", source, 1)
+    fleet.context.write_text(told, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "tui", "snapshot", "--config", str(fleet.context), "--context", "demo"],
+        env={**os.environ, "TIDEGATE_TOKEN": fleet.announced["token"]},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    frame: dict[str, Any] = json.loads(done.stdout)
+    return frame
+
+
+def agrees(frame: dict[str, Any], truth: dict[float, dict[str, Any]], spread_s: float) -> None:
+    """Every model is one row; busy time within 2 points, counts exact, the true wait inside the interval.
+
+    spread_s: time between the first and the last page of one round of scrapes; what moves meanwhile lies
+        between its least and its most
+    """
+    models = {m["name"]: m for m in frame["models"]}
+    assert set(models) == MODELS
+    for name, model in models.items():
+        readings = model["readings"]
+        for signal_name, letter in (("running", "n"), ("waiting", "Q")):
+            one = readings[signal_name]
+            true = [in_model(line, name, letter) for line in within(truth, one["at"], one["at"] + spread_s)]
+            assert min(true) - 2 <= one["value"] <= max(true) + 2, (name, signal_name, one, true)
+        world = within(truth, readings["accelerators"]["at"], readings["accelerators"]["at"])[0]["models"][
+            name
+        ]
+        assert readings["accelerators"]["value"] == world["accelerators"], name
+        assert readings["replicas"]["value"] == round(world["R"]), name
+        assert abs(readings["busy_ratio"]["value"] - world["busy"]) <= 0.02, name
+        for tier, found in model["tiers"].items():
+            wait = found.get("queue_wait_p99")
+            if wait and wait["value"]:
+                holds_the_true_wait(wait, truth, f"{name}/{tier}")
+    assert models["aurora-5"]["tiers"]["free"]["queue_wait_p99"]["value"]["lo"] >= 5, "the scenario is hot"
+    assert {"aurora-5", "delta-code"} <= {r["subject"] for r in frame["releases"]}
+    assert frame["simulated"]
+
+
+def within(truth: dict[float, dict[str, Any]], first: float, last: float) -> list[dict[str, Any]]:
+    """The steps that a scrape between two times can have seen: the one before the first, up to the last."""
+    begin = max(t for t in truth if t <= first)
+    return [truth[t] for t in sorted(truth) if begin <= t <= last]
+
+
+def in_model(line: dict[str, Any], model: str, letter: str) -> float:
+    return sum(c[letter] for key, c in line["classes"].items() if key.startswith(f"{model}/"))
+
+
+def holds_the_true_wait(wait: dict[str, Any], truth: dict[float, dict[str, Any]], pair: str) -> None:
+    """The quantile moves while its window does: some moment of the window has it inside the interval."""
+    lo, hi = wait["value"]["lo"], wait["value"]["hi"]
+    steps = within(truth, wait["at"] - WINDOW_S, wait["at"] + WINDOW_S / 4)
+    true = [p99 for line in steps if (p99 := line["pairs"][pair]["p99"]) is not None]
+    assert any(lo - STEP_S <= p99 <= (hi or float("inf")) + STEP_S for p99 in true), (pair, wait, true[-1:])
+
+
+def test_direct_scrape_agrees_with_the_truth(fleet: Fleet) -> None:
+    """Pages read directly, no Prometheus: one row a model, in spite of names that differ on every page."""
+    pages = [{"url": t["url"], "labels": t["labels"]} for t in fleet.announced["targets"]]
+    source = f"[contexts.demo]\nscrape = {toml(pages)}"
+    frame = snapshot(fleet, source)
+    agrees(frame, fleet.stop(), spread_s=2.0)
+
+
+def test_a_real_prometheus_agrees_with_the_truth(fleet: Fleet, start_configured: StartConfigured) -> None:
+    """The whole way: simulated pages, a real Prometheus that scrapes every 5 s, one JSON frame."""
+    url = start_configured(fleet.prometheus_yml).url
+    # Rates need four scrapes; the quantile's window is then full as well.
+    until(lambda: bool(asked(url, 'min(count_over_time(up{job="vllm"}[30s])) >= 6')), "six scrapes", 90)
+    frame = snapshot(fleet, f'[contexts.demo]\nprometheus = "{url}"')
+    agrees(frame, fleet.stop(), spread_s=5.5)
+
+
+def toml(pages: list[dict[str, Any]]) -> str:
+    """Pages as TOML writes them; JSON strings are TOML strings."""
+    tables = []
+    for page in pages:
+        labels = ", ".join(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in page["labels"].items())
+        tables.append(f"{{ url = {json.dumps(page['url'])}, labels = {{ {labels} }} }}")
+    return f"[{', '.join(tables)}]"

@@ -1,0 +1,247 @@
+"""The model page without an application: every reading with its quality, and why a cell is empty."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors.fleet import (
+    NEVER,
+    Check,
+    Event,
+    EventKind,
+    Frame,
+    Interval,
+    LastChange,
+    Quality,
+    Reading,
+    Reason,
+    Stage,
+    Throttle,
+    reading,
+)
+from tests.frames import AT, bare_frame, demo_frame, stale, worst_frame
+from tui.format import ASCII, GLYPHS, UNICODE, Glyphs, width_of
+from tui.screens.model_lines import Page, events_of, model_header, model_lines
+from tui.screens.readings import amount, explained, reading_row, wrapped
+from tui.screens.trends import Span
+
+WIDTHS = (20, 40, 60, 80, 100, 120, 139, 140, 200, 300)
+
+
+def page(frame: Frame, name: str, *, width: int = 120, glyphs: Glyphs = UNICODE, tier: str = "") -> Page:
+    """The page of one model, without any past."""
+    model = next(m for m in frame.models if m.name == name)
+    events = events_of(model, frame.events)
+    return Page(frame, model, frame.at + 3, events, lambda signal, parts: None, width, glyphs, tier)
+
+
+def text(shown: Page) -> str:
+    """Header and page as the terminal shows them, without colours."""
+    return "\n".join(line.text for line in (*model_header(shown), *model_lines(shown)))
+
+
+@pytest.mark.parametrize("make", [demo_frame, bare_frame, worst_frame], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("glyphs", sorted(GLYPHS))
+def test_every_line_is_exactly_as_wide_as_the_page(make: Callable[[], Frame], glyphs: str) -> None:
+    """T4: at any width, for any model, hostile names included."""
+    frame = make()
+    for width in WIDTHS:
+        for model in frame.models:
+            shown = page(frame, model.name, width=width, glyphs=GLYPHS[glyphs])
+            for line in (*model_header(shown), *model_lines(shown)):
+                assert width_of(line.text) == width, (width, line.text)
+
+
+def test_ascii_pages_hold_ascii_only() -> None:
+    """The whole glyph set switches."""
+    assert text(page(demo_frame(), "delta-code", glyphs=ASCII)).isascii()
+
+
+def test_the_header_says_what_the_model_is_and_how_far_it_is_open() -> None:
+    """Name, context, badges, size; then each tier's share, the stage, phase, gate and revision."""
+    shown = text(page(demo_frame(), "delta-code")).splitlines()
+    assert " ".join(shown[0].split()) == "delta-code PROD/us-east SIMULATED 256 accelerators serves chat"
+    assert "●Pro──●Plus──●Team──◐Free 25%" in shown[1]
+    assert "stage 4 of 4  progressing" in shown[1]
+    assert "gate open   rev m-17" in shown[1]
+
+
+def test_each_tier_is_held_against_what_it_was_promised() -> None:
+    """D18: breach and straddle have marks of their own; the limit stands in the bar beside the value."""
+    lines = {line.split()[1]: line for line in text(page(demo_frame(), "delta-code")).splitlines()[3:8]}
+    assert lines["Pro"].startswith(" »")
+    assert lines["Plus"].startswith(" ≈")
+    assert lines["Free"].startswith(" ■")
+    assert "≈14.9     6.0 s  ████████████│███»" in lines["Free"]
+
+
+def test_the_tier_of_an_alert_is_pointed_at() -> None:
+    """D6: who opens an alert sees which tier it meant."""
+    lines = text(page(demo_frame(), "delta-code", tier="team")).splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("›")] == ["Team"]
+
+
+def test_capacity_is_unknown_and_says_why() -> None:
+    """Headroom and saturation are not guessed."""
+    shown = text(page(demo_frame(), "delta-code"))
+    for title in ("saturation (rho)", "headroom"):
+        line = next(line for line in shown.splitlines() if line.strip().startswith(title))
+        why = " ".join(line.split(title)[1].split())
+        assert why == "? needs the capacity model, not in this version"
+
+
+def test_a_lost_source_leaves_reasons_not_numbers() -> None:
+    """D10: nothing frozen, nothing zero; the reason stands where the value was and once for all below."""
+    shown = text(page(demo_frame(), "fable-voice"))
+    busy = next(line for line in shown.splitlines() if "accelerator busy time" in line)
+    assert busy.split()[3:5] == ["--", "no"]
+    assert "missing  no sample for 94 s: accelerator busy time" in shown
+    assert "0.4" not in shown
+
+
+def test_stale_values_are_marked_and_explained() -> None:
+    """A value some scrapes late stays, with `~`, its age and its reason."""
+    frame = demo_frame()
+    late = replace(frame, models=tuple(stale(m) for m in frame.models))
+    shown = text(page(late, "delta-code"))
+    busy = next(line for line in shown.splitlines() if "accelerator busy time" in line)
+    assert busy.split()[3:] == ["~96%", "30s", "31", "s", "old,", "expected", "every", "10", "s"]
+
+
+def test_without_a_plane_it_says_how_to_get_one() -> None:
+    """Throttles and release: what is missing and what to give, not an empty section."""
+    shown = text(page(bare_frame(), "qwen-2"))
+    assert shown.count("no control plane: give --plane URL") == 3
+    assert "no metric tells tiers apart: map one in [contexts.default.identity]" in shown
+
+
+def test_throttles_show_level_author_end_and_reason() -> None:
+    """T5: the preset's name and what it admits; who, since when, until when, why."""
+    frame = demo_frame()
+    model = replace(frame.models[4], features=("images", "chat"))
+    change = LastChange("a-1", "throttle.set", "alice", "launch spike", AT - 60)
+    cell = replace(frame.throttles[0], last_change=change, state="ramping", effective_level=0.4)
+    open_cell = Throttle("images", "pro", 1, "t-1", 1.0)
+    frame = replace(frame, models=(model,), throttles=(cell, open_cell))
+    shown = text(page(frame, model.name))
+    line = next(line for line in shown.splitlines() if "images/free" in line)
+    assert line.split("images/free")[1].split() == (
+        ["40%", "admit", "40%", "ramping", "29m36s", "left,", "then", "admit", "50%", "rev", "t-9"]
+    )
+    assert "by alice at 14:01:11Z: launch spike" in shown
+    assert "images  open to Pro" in shown
+    assert "chat  not throttled anywhere" in shown
+
+
+def test_release_shows_stages_checks_and_the_last_change() -> None:
+    """Asked and seen apart; each check of the gate with its state; who moved it last."""
+    frame = demo_frame()
+    one = frame.releases[0]
+    changed = replace(
+        one,
+        gate="closed",
+        stages=(*one.stages[:3], Stage("free", "free", 1.0, "auto", 1800)),
+        checks=(
+            Check("bake", "pending", "12m of 30m", AT + 603),
+            Check("errors", "pass"),
+            Check("p99", "fail"),
+        ),
+        pause_reason="operator",
+        last_change=LastChange("a-2", "release.pause", "bob", "", AT - 5),
+    )
+    frame = replace(frame, releases=(changed,))
+    shown = text(page(frame, "aurora-5"))
+    assert "› team         to 100%  asked  25%, seen  25%  manual" in shown
+    assert "free         to 100%  asked   0%, seen   0%  auto, holds 30m00s" in shown
+    assert "~ bake               pending  ready in 10m00s  12m of 30m" in shown
+    assert "✔ errors             pass" in shown
+    assert "✖ p99                fail" in shown
+    assert "paused: operator" in shown
+    assert "release.pause by bob at 14:02:06Z" in shown
+
+
+def test_events_are_those_of_the_model_and_its_features() -> None:
+    """Newest first; a cell `feature/tier` counts for the feature."""
+    frame = demo_frame()
+    model = replace(frame.models[0], features=("images",))
+    assert [e.subject for e in events_of(model, frame.events[::-1])] == [
+        "images/free",
+        "aurora-5",
+        "aurora-5",
+    ]
+    other = Event(AT, EventKind.NOTE, "ctl", "imagesx", "no")
+    assert events_of(model, (other,)) == ()
+
+
+def test_wide_pages_stand_in_two_columns() -> None:
+    """From 140 cells on throttles and release are beside the readings, so that 40 rows hold the page."""
+    narrow, wide = (text(page(demo_frame(), "delta-code", width=w)).splitlines() for w in (139, 140))
+    assert len(wide) < len(narrow) - 8
+    assert any("SERVING" in line and "THROTTLES" in line for line in wide)
+
+
+@pytest.mark.parametrize(
+    ("signal", "value", "shown"),
+    [
+        ("busy_ratio", 0.93, "93%"),
+        ("errors", 0.0002, "0.02%"),
+        ("power_w", 812.0, "812W"),
+        ("power_w", 37_100.0, "37.1kW"),
+        ("power_w", 3_771_600.0, "3.8MW"),
+        ("temperature_c", 61.0, "61°C"),
+        ("tokens_out", 12_340.0, "12.3k/s"),
+        ("preemptions", 0.2, "0.2/s"),
+        ("waiting", 1812.0, "1 812"),
+        ("token_gap_p99", Interval(0.04, 0.05, 0.041), "≈41ms"),
+        ("token_gap_p99", Interval(0.0, 0.04, 0.02), "<40ms"),
+        ("first_token_p99", Interval(2.5, 5.0, 3.9), "≈3.9s"),
+        ("first_token_p99", Interval(60.0, float("inf"), 60.0), "≥60s"),
+        ("first_token_p99", 0.25, "250ms"),
+    ],
+)
+def test_amounts_have_their_unit(signal: str, value: float | Interval, shown: str) -> None:
+    """Each signal in the unit an operator thinks in."""
+    assert amount(signal, value, UNICODE) == shown
+
+
+def test_a_row_shows_trend_age_and_coverage() -> None:
+    """Value, range of ten minutes, spark, age, targets that answered."""
+    one = reading("kv_ratio", 0.93, AT, coverage=(57, 58))
+    span = Span(0.6, 0.94, (-1.0,) * 6 + (0.6, 0.7, 0.8, 0.9, 0.93, 0.94))
+    row = "".join(cell.text for cell in reading_row("kv_ratio", one, span, AT + 4, 120, UNICODE))
+    assert row.split() == ["KV", "cache", "used", "93%", "60%..94%", "······▅▅▆▇▇▇", "4s", "57/58"]
+
+
+def test_reasons_are_told_once_with_all_they_concern() -> None:
+    """One cause, one entry: signals of the model first, then those that tiers miss in common."""
+    gone = Reading(None, None, Quality.MISSING, Reason("no-metric", ("vllm", "it")))
+    found = explained(
+        [
+            ("power_w", "", gone),
+            ("kv_ratio", "", reading("kv_ratio", 0.5, AT)),
+            ("waiting", "Pro", gone),
+            ("waiting", "Free", gone),
+            ("arrivals", "Pro", gone),
+            ("arrivals", "Free", gone),
+            ("served", "Free", gone),
+            ("errors", "", NEVER),
+        ]
+    )
+    assert found == [
+        (
+            "missing",
+            "vllm exports no it: accelerator power; of Pro, Free: waiting, arrivals; of Free: served",
+        ),
+        ("missing", "no sample yet: errors"),
+    ]
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=200), st.integers(2, 60))
+def test_wrapped_text_fits_and_loses_no_word(words: str, width: int) -> None:
+    """Any cleaned text, in any script, in any width: no line is wider, every letter stays."""
+    lines = wrapped(words, width)
+    assert all(width_of(line) <= width for line in lines)
+    assert "".join("".join(lines).split()) == "".join(words.split())

@@ -1,0 +1,85 @@
+"""What an operator can do at the cockpit, by name. Which key does it is data: see `keymap`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that can be done.
+
+    label: a few words, for help and hints
+    operation: the control plane's operation it would carry out; None for what only looks
+    missing: why it cannot be done in this version, as a sentence for the screen; empty when it can
+    """
+
+    id: str
+    label: str
+    operation: str | None = None
+    missing: str = ""
+
+
+_WRITES = "with the control-plane writes: not in this version"
+_REPLAY = "with recordings: not in this version"
+_ALERTS = "with the alert screen: not in this version"
+
+ACTIONS: Mapping[str, Action] = MappingProxyType(
+    {
+        action.id: action
+        for action in (
+            Action("move.down", "down"),
+            Action("move.up", "up"),
+            Action("move.page_down", "page down"),
+            Action("move.page_up", "page up"),
+            Action("move.top", "first row"),
+            Action("move.bottom", "last row"),
+            Action("open", "open the model"),
+            Action("back", "back"),
+            Action("panel.next", "next panel"),
+            Action("panel.previous", "previous panel"),
+            Action("filter", "filter"),
+            Action("hit.next", "next row that needs a look"),
+            Action("hit.previous", "previous row that needs a look"),
+            Action("sort.next", "sort by the next column"),
+            Action("sort.reverse", "reverse the order"),
+            Action("freeze", "freeze the display, and thaw it"),
+            Action("heat.next", "heat map: next page"),
+            Action("heat.previous", "heat map: previous page"),
+            Action("refresh", "try the source again now; draw again"),
+            Action("redraw", "draw again"),
+            Action("help", "keys of this screen"),
+            Action("quit", "quit"),
+            Action("quit.ask", "quit, pressed twice"),
+            Action("throttle.edit", "throttle", "throttle.set", f"throttling comes {_WRITES}"),
+            Action("stage.advance", "advance", "release.advance", f"advancing a stage comes {_WRITES}"),
+            Action("stage.pause", "pause or resume", "release.pause", f"pausing and resuming come {_WRITES}"),
+            Action("stage.back_out", "back out", "release.abort", f"abort and roll back come {_WRITES}"),
+            Action("undo", "undo", "audit.undo", f"undo comes {_WRITES}"),
+            Action("arm", "arm writes", missing=f"arming comes {_WRITES}"),
+            Action(
+                "alert.list",
+                "alerts",
+                missing="a screen for alerts: not in this version; the fleet screen lists them",
+            ),
+            Action("alert.acknowledge", "acknowledge", "alert.acknowledge", f"acknowledging comes {_ALERTS}"),
+            Action("alert.shelve", "shelve", "alert.shelve", f"shelving comes {_ALERTS}"),
+            Action("replay", "replay the last minutes", missing=f"replay comes {_REPLAY}"),
+            Action("replay.live", "back to live", missing=f"replay comes {_REPLAY}; the screen is live"),
+            Action(
+                "heat.mode",
+                "heat mode",
+                missing="the heat map shows busy time; other modes: not in this version",
+            ),
+            Action("command", "commands", missing="commands by name: not in this version; ? lists the keys"),
+        )
+    }
+)
+"""Every action by id."""
+
+
+def dead_key(key: str) -> str:
+    """The sentence for a key that is bound to nothing (D16)."""
+    from collectors.fleet import clean
+
+    return f"{clean(key, 24)} does nothing here; ? lists the keys"

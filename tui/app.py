@@ -1,0 +1,225 @@
+"""The cockpit as an application: it composes, binds and routes. What is drawn lives in screens and widgets.
+
+Importing this module costs what a bare Textual application costs: sources, and the libraries they need,
+are imported on the feed's thread after the first paint.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal
+
+from textual.app import App
+
+import themes
+from tui.feed import Feed
+from tui.keymap import DEFAULT_KEYS
+from tui.messages import FrameArrived, SourceSpoke
+from tui.screens.base import CockpitScreen
+from tui.screens.fleet import FleetScreen
+
+if TYPE_CHECKING:
+    from collectors.fleet import Frame, Source
+    from tui.screens.trends import Trends
+    from tui.store import History
+
+TWICE_S = 2.0
+"""Seconds within which ctrl-c pressed again quits."""
+
+LATE_S = 2.5
+"""Seconds without a frame after which the screen counts on by itself."""
+
+
+class CockpitApp(App[int], inherit_bindings=False):
+    """The terminal cockpit on any source.
+
+    connect: builds the source. Called on a thread of its own after the first paint; whatever it raises is
+        shown in a sentence, and it is called again
+    context: name of what is watched, shown until the first frame tells
+    theme: the name of a theme that comes along, or of one of Textual's
+    glyphs: "ascii" where the terminal draws ambiguous-width characters two cells wide
+    seconds: quit after that long, with exit status 0; None stays
+    keymap: key to action id, as `read_keymap` gives it
+    """
+
+    TITLE = "tidegate"
+    ENABLE_COMMAND_PALETTE = False
+    ALLOW_SELECT = False
+    CSS = "Screen { layout: vertical; overflow: hidden; background: ansi_default; }"
+
+    def __init__(
+        self,
+        connect: "Callable[[], Source]",
+        *,
+        context: str = "",
+        theme: str = "tidegate-dark",
+        glyphs: Literal["unicode", "ascii"] = "unicode",
+        seconds: float | None = None,
+        keymap: Mapping[str, str] = DEFAULT_KEYS,
+    ) -> None:
+        super().__init__(ansi_color=True)
+        self.context, self.glyphs, self.keymap = context, glyphs, keymap
+        self.latest: Frame | None = None
+        self.frozen: Frame | None = None
+        self.sentence = ""
+        self.in_trouble = False
+        self._counted: tuple[Frame, Frame] | None = None
+        self._connect = connect
+        self._seconds = seconds
+        self._arrived_at = 0.0
+        self._interrupted_at = -TWICE_S
+        self._history: History | None = None
+        self._still: History | None = None
+        self._trends: Trends | None = None
+        self._feed = Feed(self._connect_late, self._hand_over, self._speak)
+        for path in themes.THEMES:
+            if path.stem == theme:
+                self.register_theme(themes.to_textual(themes.read_theme(path)))
+        self.theme = theme
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Every role, so that a stock theme of Textual works as well."""
+        return themes.role_defaults()
+
+    def get_default_screen(self) -> FleetScreen:
+        """The fleet is the first screen, and the one below all others."""
+        return FleetScreen()
+
+    @property
+    def frame(self) -> "Frame | None":
+        """The frame to draw: the frozen one, else the latest, as it stands now.
+
+        When frames stop coming, its readings go on ageing, until their values are gone (D10). A frozen one
+        keeps its values; its ages count on.
+        """
+        now = self.now
+        if self.latest is None or (self.frozen is None and now - self.latest.at < LATE_S):
+            return self.latest
+        base = self.frozen or self.latest
+        if self._counted is None or self._counted[0] is not base or now - self._counted[1].at >= 1:
+            from tui.screens.late import counted_on, held
+
+            self._counted = (base, counted_on(base, now) if self.frozen is None else held(base, now))
+        return self._counted[1]
+
+    @property
+    def now(self) -> float:
+        """The time by the watched clock: it goes on when frames do not."""
+        if self.latest is None:
+            return time.time()
+        return self.latest.at + max(0.0, time.monotonic() - self._arrived_at)
+
+    @property
+    def frozen_s(self) -> float | None:
+        """How long the display has been frozen; None while it is not."""
+        return None if self.frozen is None else self.now - self.frozen.at
+
+    @property
+    def history(self) -> "History":
+        """What is remembered of past frames; while the display is frozen, its sparks stand still as well."""
+        history = self._still or self._history
+        assert history is not None, "asked before the source was connected"
+        return history
+
+    @property
+    def trends(self) -> "Trends":
+        """The last ten minutes of each model's readings."""
+        assert self._trends is not None, "asked before the source was connected"
+        return self._trends
+
+    def doing(self) -> Mapping[str, Callable[[], None]]:
+        """What can be done on every screen, by action id."""
+        return {
+            "freeze": self._freeze,
+            "refresh": self._refresh_now,
+            "redraw": self._redraw,
+            "help": self._help,
+            "quit": self._quit,
+            "quit.ask": self._ask_to_quit,
+        }
+
+    def on_mount(self) -> None:
+        """Listen once the skeleton is painted, and count on when nothing comes."""
+        self.call_after_refresh(self._feed.start)
+        self.set_interval(1.0, self._count_on)
+        if self._seconds is not None:
+            self.set_timer(self._seconds, self._quit)
+
+    async def on_unmount(self) -> None:
+        """Close the source; bounded, so that quitting is quick whatever it does."""
+        await self._feed.close()
+
+    def on_frame_arrived(self, message: FrameArrived) -> None:
+        """Draw the newest frame, unless the display is frozen."""
+        self.latest, self._arrived_at = message.frame, time.monotonic()
+        self.sentence, self.in_trouble = "", False
+        if self.frozen is None:
+            self._draw()
+
+    def on_source_spoke(self, message: SourceSpoke) -> None:
+        """Show what the feed has to say: the screen stays, and tells what to do."""
+        self.sentence, self.in_trouble = message.sentence, message.trouble
+        self._draw()
+
+    def _connect_late(self) -> "Source":
+        """On the feed's thread: import what draws frames, then build the source."""
+        import tui.screens.fleet_panels  # noqa: F401  # so that the first frame finds it imported
+        from tui.screens.trends import Trends
+        from tui.store import History
+
+        if self._history is None:
+            self._history, self._trends = History(), Trends()
+        return self._connect()
+
+    def _hand_over(self, frame: "Frame") -> None:
+        """On the feed's thread. Memory is fed before the message: a replaced message is never seen."""
+        assert self._history is not None
+        assert self._trends is not None
+        self._history.add(frame)
+        self._trends.add(frame)
+        self.post_message(FrameArrived(frame))
+
+    def _speak(self, sentence: str, trouble: bool) -> None:
+        self.post_message(SourceSpoke(sentence, trouble))
+
+    def _draw(self) -> None:
+        if isinstance(self.screen, CockpitScreen):
+            self.screen.draw()
+
+    def _count_on(self) -> None:
+        if self.frozen is not None or time.monotonic() - self._arrived_at > LATE_S:
+            self._draw()
+
+    def _freeze(self) -> None:
+        if self.frozen is not None or self._history is None:
+            self.frozen = self._still = None
+        else:
+            from tui.screens.late import StillHistory
+
+            self.frozen, self._still = self.latest, StillHistory(self._history)
+        self._counted = None
+        self._draw()
+
+    def _refresh_now(self) -> None:
+        self._feed.try_now()
+        self._draw()
+
+    def _redraw(self) -> None:
+        self.refresh(layout=True)
+
+    def _quit(self) -> None:
+        self.exit(0)
+
+    def _ask_to_quit(self) -> None:
+        now = time.monotonic()
+        if now - self._interrupted_at <= TWICE_S:
+            self._quit()
+            return
+        self._interrupted_at = now
+        if isinstance(self.screen, CockpitScreen):
+            self.screen.say("ctrl-c again quits")
+
+    def _help(self) -> None:
+        from tui.dialogs.help import HelpScreen
+
+        if isinstance(self.screen, CockpitScreen):
+            self.push_screen(HelpScreen(self.screen))

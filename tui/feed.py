@@ -1,0 +1,143 @@
+"""Listens to a source on a thread with an event loop of its own, so that nothing it does delays a key."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collectors.fleet import Frame, Source
+
+RETRY_S = (1.0, 2.0, 5.0, 10.0)
+"""Seconds before the next try to connect, after each failure in a row; the last one repeats."""
+
+CLOSE_S = 1.0
+"""Longest wait for a source to close."""
+
+
+class Feed:
+    """Calls `connect` and hands on what the source yields, again and again until closed.
+
+    connect: builds the source; called on the feed's thread, so it may import and block
+    arrived: takes each frame; said: takes a sentence and whether it means trouble. Both are called on the
+        feed's thread and must return at once.
+    """
+
+    def __init__(
+        self,
+        connect: "Callable[[], Source]",
+        arrived: "Callable[[Frame], None]",
+        said: Callable[[str, bool], None],
+    ) -> None:
+        self._connect, self._arrived, self._said = connect, arrived, said
+        self._thread = threading.Thread(target=self._run, name="tidegate-feed", daemon=True)
+        self._closing = threading.Event()
+        self._ended: Future[None] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._hurry: asyncio.Event | None = None
+        self._yielded = False
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def try_now(self) -> None:
+        """Cut short the wait before the next try, if there is one."""
+        if self._loop is not None and self._hurry is not None and not self._ended.done():
+            self._loop.call_soon_threadsafe(self._hurry.set)
+
+    async def close(self) -> None:
+        """Stop listening, close the source, wait a bounded time. Safe to call twice, or before `start`."""
+        self._closing.set()
+        if not self._thread.ident:
+            return
+        loop, task = self._loop, self._task
+        if loop is not None and task is not None and not self._ended.done():
+            try:
+                loop.call_soon_threadsafe(task.cancel)
+            except RuntimeError:
+                pass  # the loop closed in between: it has ended
+        # A thread stuck in an import or a library is left behind: it is a daemon and dies with the process.
+        await asyncio.wait([asyncio.wrap_future(self._ended)], timeout=CLOSE_S + 0.5)
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(self._listen())
+        except asyncio.CancelledError:
+            pass  # how `close` ends it
+        finally:
+            self._ended.set_result(None)
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(_DaemonExecutor())
+        self._hurry, self._task = asyncio.Event(), asyncio.current_task()
+        self._loop = loop  # last: `close` reads it first
+        failures = 0
+        while not self._closing.is_set():
+            self._said("Connecting.", False)
+            try:
+                await self._follow()
+            except Exception as error:  # whatever a source raises is shown; it must not end the cockpit
+                failures = 1 if self._yielded else failures + 1
+                wait: float | None = RETRY_S[min(failures, len(RETRY_S)) - 1]
+                self._said(f"{_sentence(error)} Trying again in {wait:g} s; ctrl-r tries now, q quits.", True)
+            else:
+                wait = None
+                self._said(
+                    "The source has ended: nothing newer will come. ctrl-r connects again, q quits.", True
+                )
+            self._hurry.clear()
+            try:
+                await asyncio.wait_for(self._hurry.wait(), wait)
+            except TimeoutError:
+                continue
+
+    async def _follow(self) -> None:
+        """One source from connect to end."""
+        self._yielded = False
+        source = self._connect()
+        try:
+            async for frame in source.frames():
+                self._yielded = True
+                self._arrived(frame)
+        finally:
+            try:
+                await asyncio.wait_for(source.aclose(), CLOSE_S)
+            except TimeoutError:
+                self._said("The source did not close in time and was left behind.", True)
+
+
+class _DaemonExecutor(ThreadPoolExecutor):
+    """Runs each call on a daemon thread: the interpreter waits for pool threads at exit, so that a name
+    server that does not answer would hold the terminal long after `q`."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:  # handed to whoever waits for the future
+                future.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Nothing to wait for."""
+
+
+def _sentence(error: Exception) -> str:
+    """What to show for `error`: the text of an error that was written to be read, else its kind as well."""
+    from collectors.fleet import clean
+
+    text = clean(str(error), 300).strip()
+    own = type(error).__module__.startswith(("collectors", "tui"))
+    sentence = text if own and text else f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."

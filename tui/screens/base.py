@@ -1,0 +1,144 @@
+"""What every screen of the cockpit has in common: keys by name, a line to answer in, frames to show."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+from textual import events
+from textual.screen import Screen
+
+from tui.actions import ACTIONS, dead_key
+from tui.keymap import pressed
+from tui.screens.repaint import SpanCompositor
+
+if TYPE_CHECKING:
+    from tui.app import CockpitApp
+    from tui.screens.hints import Hint
+    from tui.widgets.lines import Line, LineView
+
+FAR = 1_000_000
+"""More lines than there can be: moves to an end."""
+
+ANSWER_S = 6.0
+"""Seconds that an answer to a key stays, unless another key comes first."""
+
+
+class CockpitScreen(Screen[None], inherit_bindings=False):
+    """A screen whose keys are actions by name (see `actions`), and which draws the frame it is given."""
+
+    AUTO_FOCUS = ""
+    ALLOW_SELECT = False
+    NAME = ""
+    """How help calls the screen."""
+
+    HINTS: "Sequence[Hint]" = ()
+    """What the bottom line offers, the most useful first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = SpanCompositor()
+        self._answer = ""
+        self._answered_at = 0.0
+
+    @property
+    def cockpit(self) -> "CockpitApp":
+        """The application, as its own type."""
+        return cast("CockpitApp", self.app)
+
+    @property
+    def answer(self) -> str:
+        """What the last key was answered with; empty after a while, or when there was nothing to say."""
+        return self._answer if time.monotonic() - self._answered_at < ANSWER_S else ""
+
+    def doing(self) -> Mapping[str, Callable[[], None]]:
+        """What this screen can do, by action id, besides what the application can do everywhere."""
+        return {}
+
+    def draw(self) -> None:
+        """Draw the application's frame anew; only what changed is painted."""
+        raise NotImplementedError
+
+    def bottom_line_text(self) -> str:
+        """What the screen wants in place of the hints; empty for nothing."""
+        return ""
+
+    def bottom_line(self, width: int) -> "Line":
+        """A field that is typed in, else the last key's answer, else the source's trouble, else hints."""
+        from tui.screens.hints import hint_line, text_line
+
+        app = self.cockpit
+        if typed := self.bottom_line_text():
+            return text_line(f" {typed}", width, app.glyphs, "key")
+        if self.answer:
+            return text_line(f" {self.answer}", width, app.glyphs)
+        if app.in_trouble and app.frame is not None:
+            return text_line(f" {app.sentence}", width, app.glyphs, "lost")
+        return hint_line(self.HINTS, app.keymap, width, app.glyphs, self.beyond())
+
+    def beyond(self) -> str:
+        """What the bottom line says of rows that are scrolled away (D13)."""
+        return ""
+
+    def draw_bottom(self) -> None:
+        """The bottom line alone: what a key changes most often."""
+        from tui.widgets.lines import LineView
+
+        self.query_one("#hints", LineView).show((self.bottom_line(self.app.size.width),))
+
+    def scrolling(self, view: "LineView") -> Mapping[str, Callable[[], None]]:
+        """The keys that move, for a view without a cursor."""
+
+        def scroll(by: int) -> Callable[[], None]:
+            def do() -> None:
+                view.scroll_lines(by)
+                self.draw_bottom()
+
+            return do
+
+        return {
+            "move.down": scroll(1),
+            "move.up": scroll(-1),
+            "move.page_down": scroll(max(1, view.size.height - 1)),
+            "move.page_up": scroll(-max(1, view.size.height - 1)),
+            "move.top": scroll(-FAR),
+            "move.bottom": scroll(FAR),
+        }
+
+    def say(self, sentence: str) -> None:
+        """Answer a key in one line."""
+        self._answer, self._answered_at = sentence, time.monotonic()
+        self.draw_bottom()
+
+    def takes_text(self, key: str, character: str | None) -> bool:
+        """Whether the key was text for a field, and is used up by it."""
+        return False
+
+    def on_key(self, event: events.Key) -> None:
+        """Do what the key is bound to, or say why it does nothing (D16)."""
+        event.stop()
+        event.prevent_default()
+        if self._answer:
+            self._answer = ""
+            self.draw_bottom()
+        if not self.takes_text(event.key, event.character):
+            self.press(pressed(event.key, event.character))
+
+    def press(self, key: str) -> None:
+        """Carry out the action bound to `key`."""
+        action = ACTIONS.get(self.cockpit.keymap.get(key, ""))
+        if action is None:
+            self.say(dead_key(key))
+        elif action.missing:
+            self.say(f"{key}: {action.missing}")
+        elif do := self.doing().get(action.id) or self.cockpit.doing().get(action.id):
+            do()
+        else:
+            self.say(f"{key}: {action.label}: not on this screen; ? lists its keys")
+
+    def on_screen_resume(self) -> None:
+        """Back on top: show what has come since."""
+        self.draw()
+
+    def on_resize(self) -> None:
+        """Another size: draw for it."""
+        self.draw()

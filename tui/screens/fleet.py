@@ -1,0 +1,324 @@
+"""The fleet: every model on one screen, the heat map, what alerts, and what happened."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from textual import events
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Static
+
+from tui.screens.base import FAR, CockpitScreen
+
+if TYPE_CHECKING:
+    from tui.screens.fleet_panels import FleetPanels
+    from tui.screens.hints import Hint
+    from tui.screens.layout import Rows
+    from tui.screens.panel import Panel
+    from tui.widgets.lines import LineView
+
+STILL_S = 2.0
+"""Seconds after a key in which no row changes its place (D12)."""
+
+DETAIL_FROM = 280
+"""From this width on, the page of the selected model stands beside the fleet."""
+
+PANELS = ("fleet", "alerts", "events")
+"""What tab goes round."""
+
+HINTS: "tuple[Hint, ...]" = (
+    ("open", "open"),
+    ("filter", "filter"),
+    ("sort.next", "sort"),
+    ("hit.next", "next mark"),
+    ("panel.next", "panel"),
+    ("heat.next", "heat page"),
+    ("freeze", "freeze"),
+    ("help", "help"),
+    ("quit", "quit"),
+)
+
+
+def detail_width(width: int) -> int:
+    """Cells for the model's page beside the fleet in a terminal of `width` cells; 0 below the widest tier."""
+    return 100 if width >= DETAIL_FROM else 0
+
+
+class FleetScreen(CockpitScreen):
+    """Header, table, heat map, alerts, events, hints and status, in the proportions of `layout`."""
+
+    NAME = "fleet"
+    HINTS = HINTS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._filter = ""
+        self._is_typing = False
+        self._sort = "name"
+        self._is_reversed = False
+        self._heat_page = 0
+        self._active = "fleet"
+        self._key_at = -STILL_S
+        self._panels: FleetPanels | None = None
+        self._shown: dict[str, Panel] = {}
+
+    def compose(self) -> ComposeResult:
+        """Before the first frame, plain text: what draws frames takes longer to import than to wait for."""
+        yield Static(id="skeleton", markup=False)
+
+    def panel(self, name: str) -> "Panel":
+        """One of the panels by name."""
+        return self._shown[name]
+
+    def doing(self) -> Mapping[str, Callable[[], None]]:
+        """Moving in the active panel, opening, filter, sort, pages of the heat map."""
+        doing: dict[str, Callable[[], None]] = {
+            "move.down": lambda: self._move(1),
+            "move.up": lambda: self._move(-1),
+            "move.page_down": lambda: self._move_page(1),
+            "move.page_up": lambda: self._move_page(-1),
+            "move.top": lambda: self._move(-FAR),
+            "move.bottom": lambda: self._move(FAR),
+            "open": lambda: self._open(self._active, self.panel(self._active).cursor_id),
+            "back": self._clear,
+            "filter": self._type,
+            "hit.next": lambda: self._hit(1),
+            "hit.previous": lambda: self._hit(-1),
+            "sort.next": self._sort_next,
+            "sort.reverse": self._sort_reverse,
+            "panel.next": lambda: self._turn_panel(1),
+            "panel.previous": lambda: self._turn_panel(-1),
+            "heat.next": lambda: self._turn_heat(1),
+            "heat.previous": lambda: self._turn_heat(-1),
+        }
+        if not self._shown:
+            return dict.fromkeys(doing, lambda: self.say("nothing to show yet: waiting for the first frame"))
+        return doing
+
+    def draw(self) -> None:
+        """Every panel from the application's frame; before the first one, a skeleton that says so."""
+        if not self.is_mounted:
+            return
+        if self.cockpit.frame is None:
+            self._draw_skeleton()
+            return
+        if self._panels is None:
+            self._panels = self._mount_panels()
+        width, height = self.app.size
+        width -= detail_width(width)
+        is_still = time.monotonic() - self._key_at < STILL_S
+        view = self._panels.view(self._sort, self._is_reversed, self._filter, is_still)
+        drawn = self._panels.drawn(self.cockpit, view, self._heat_page, width, height)
+        self._lay_out(drawn.rows)
+        self.panel("header").show(drawn.header)
+        self.panel("fleet").show(drawn.fleet, header=drawn.pinned)
+        self.panel("heat").show(drawn.heat)
+        self.panel("alerts").show(drawn.alerts, header=1)
+        self.panel("events").show(drawn.events, header=1)
+        self.panel("notes").show(drawn.notes)
+        self.panel("status").show(drawn.status)
+        self._draw_detail()
+        self.draw_bottom()
+
+    def draw_bottom(self) -> None:
+        """The bottom line; before the first frame, the skeleton has it."""
+        if not self._shown:
+            self.draw()
+            return
+        self.panel("hints").show((self.bottom_line(self.app.size.width - detail_width(self.app.size.width)),))
+
+    def beyond(self) -> str:
+        """How much of the table is scrolled away."""
+        return self.panel("fleet").beyond()
+
+    def bottom_line_text(self) -> str:
+        """The filter while it is typed."""
+        if not self._is_typing:
+            return ""
+        ends = "enter keeps it, esc clears it"
+        return f"/{self._filter}_   {ends}"
+
+    def takes_text(self, key: str, character: str | None) -> bool:
+        """While the filter is typed, keys are its text: enter keeps it, esc clears it, the rest moves on."""
+        self._key_at = time.monotonic()
+        if not self._is_typing:
+            return False
+        if key == "escape":
+            self._clear()
+        elif key == "enter":
+            self._is_typing = False
+            self.draw()
+        elif key == "backspace":
+            self._set_filter(self._filter[:-1])
+        elif character is not None and character.isprintable():
+            self._set_filter(self._filter + character)
+        else:
+            return False
+        return True
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Pasted text only ever becomes filter text; it never presses keys (S5)."""
+        event.stop()
+        if self._is_typing:
+            self._set_filter(self._filter + event.text)
+
+    def on_line_view_selected(self, message: "LineView.Selected") -> None:
+        """A click on a row that has the cursor opens it."""
+        message.stop()
+        self._open(str(message.view.id), message.id)
+
+    def on_line_view_moved(self, message: "LineView.Moved") -> None:
+        """Another row has the cursor: the detail follows it, and so does what is said to be scrolled away."""
+        message.stop()
+        if message.view.id == "fleet":
+            self._draw_detail()
+            self.draw_bottom()
+
+    def on_panel_pressed(self, message: "Panel.Pressed") -> None:
+        """The keys follow the mouse into a panel."""
+        message.stop()
+        if message.panel.id in PANELS:
+            self._set_active(message.panel.id)
+
+    def _draw_skeleton(self) -> None:
+        app = self.cockpit
+        heading = f"tidegate  {app.context}".rstrip()
+        waiting = f"connecting to {app.context}" if app.context else "connecting"
+        told = app.sentence if app.in_trouble else f"{waiting} ..."
+        below = self.answer or "q quits"
+        text = Content("\n").join(
+            (
+                Content.styled(heading, "bold"),
+                Content(""),
+                Content.styled("   MODEL", "dim"),
+                Content(f"   {told}"),
+                Content(""),
+                Content.styled(f"   {below}", "dim"),
+            )
+        )
+        self.query_one("#skeleton", Static).update(text)
+
+    def _mount_panels(self) -> "FleetPanels":
+        """Panels in place of the skeleton; none takes the keyboard's focus: the screen reads the keys."""
+        from tui.screens.fleet_panels import FleetPanels
+        from tui.screens.panel import Panel
+
+        pointer = "›" if self.cockpit.glyphs == "unicode" else ">"
+        for name in ("detail", "header", "fleet", "heat", "alerts", "events", "notes", "hints", "status"):
+            is_list = name in ("fleet", "alerts")
+            self._shown[name] = Panel(name, cursor=is_list, pointer=pointer, active=name == self._active)
+        self._shown["detail"].styles.dock = "right"
+        self.query_one("#skeleton").display = False
+        self.mount_all(self._shown.values())
+        return FleetPanels()
+
+    def _draw_detail(self) -> None:
+        """On a very wide screen, the page of the model under the cursor beside the fleet."""
+        width, height = self.app.size
+        detail, wide = self._shown["detail"], detail_width(width)
+        detail.display = wide > 0
+        name = self.panel("fleet").cursor_id
+        if not wide or self._panels is None:
+            return
+        detail.styles.width, detail.styles.height = wide, height
+        detail.show(self._panels.detail(self.cockpit, name, wide))
+
+    def _lay_out(self, rows: "Rows") -> None:
+        for name, count in rows._asdict().items():
+            self.panel(name).set_rows(count)
+        if not getattr(rows, self._active):
+            self._set_active("fleet")
+
+    def _move(self, by: int) -> None:
+        panel = self.panel(self._active)
+        if self._active == "events":
+            panel.scroll_lines(by)
+        else:
+            panel.move(by)
+        self.draw_bottom()
+
+    def _move_page(self, pages: int) -> None:
+        self.panel(self._active).move_page(pages)
+        self.draw_bottom()
+
+    def _open(self, panel: str, id: str) -> None:
+        from tui.screens.model import ModelScreen
+
+        frame = self.cockpit.frame
+        if frame is None or not id:
+            self.say("nothing to open here")
+            return
+        alert = next((a for a in frame.alerts if a.id == id), None) if panel == "alerts" else None
+        name = alert.model if alert is not None else id
+        if any(model.name == name for model in frame.models):
+            self.app.push_screen(ModelScreen(name, alert.tier if alert is not None else ""))
+        else:
+            self.say("no model stands behind this row, so there is no page to open")
+
+    def _clear(self) -> None:
+        """Esc: leave the field, else drop the filter, else go back to the table."""
+        if self._is_typing or self._filter:
+            self._is_typing = False
+            self._set_filter("")
+        else:
+            self._set_active("fleet")
+
+    def _type(self) -> None:
+        self._is_typing = True
+        self._set_active("fleet")
+        self.draw()
+
+    def _set_filter(self, text: str) -> None:
+        from collectors.fleet import clean
+
+        self._filter = clean(text)
+        self._redraw_anew()
+
+    def _redraw_anew(self) -> None:
+        """Rows may change places now: it was asked for."""
+        self._key_at = -STILL_S
+        self.draw()
+        self._key_at = time.monotonic()
+
+    def _sort_next(self) -> None:
+        from tui.widgets.fleet_table import SORTS
+
+        self._sort = SORTS[(SORTS.index(self._sort) + 1) % len(SORTS)]
+        self._is_reversed = False
+        self._redraw_anew()
+        self.say(f"sorted by {self._sort}; S reverses")
+
+    def _sort_reverse(self) -> None:
+        self._is_reversed = not self._is_reversed
+        self._redraw_anew()
+        self.say(f"sorted by {self._sort}{', reversed' if self._is_reversed else ''}")
+
+    def _turn_panel(self, by: int) -> None:
+        shown = [name for name in PANELS if self.panel(name).display]
+        self._set_active(shown[(shown.index(self._active) + by) % len(shown)])
+        self.say(f"keys move in: {self._active}")
+
+    def _set_active(self, name: str) -> None:
+        self._active = name
+        for one in PANELS:
+            self.panel(one).set_active(one == name)
+
+    def _turn_heat(self, by: int) -> None:
+        self._heat_page += by
+        self.draw()
+
+    def _hit(self, by: int) -> None:
+        """The next row, that way round, that has a mark."""
+        panel = self.panel("fleet")
+        frame = self.cockpit.frame
+        marked = self._panels.marked(frame) if self._panels is not None and frame else frozenset()
+        ids = [line.id for line in panel.lines if line.id]
+        here = ids.index(panel.cursor_id) if panel.cursor_id in ids else -1
+        around = [ids[(here + by * step) % len(ids)] for step in range(1, len(ids) + 1)]
+        hit = next((id for id in around if id in marked), "")
+        if hit:
+            self._set_active("fleet")
+            panel.go_to(hit)
+        else:
+            self.say("no row has a mark: nothing needs a look")

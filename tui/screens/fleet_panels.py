@@ -1,0 +1,134 @@
+"""What the panels of the fleet screen show. Imported with the first source, after the first paint."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from collectors.fleet import Frame
+from tui.format import GLYPHS, Glyphs, fit
+from tui.screens.hints import text_line
+from tui.screens.layout import Rows, Wants, panel_rows
+from tui.screens.model_page import ModelPage
+from tui.widgets.fleet_row import NO_ALERTS, RowCache, alerts_by_model, severity_of
+from tui.widgets.fleet_table import FleetView, fleet_lines
+from tui.widgets.freshness import header_lines, note_lines, status_line
+from tui.widgets.heat_map import HeatCache, heat_height, heat_lines
+from tui.widgets.lines import Cell, Line
+from tui.widgets.timeline import alert_lines, event_lines
+
+if TYPE_CHECKING:
+    from tui.app import CockpitApp
+
+NOTES_MOST = 3
+"""Most lines for what is to be said about the fleet and its sources; the status line has the worst anyway."""
+
+ALL = 10_000
+"""More lines than any list has: asks a builder for all of it."""
+
+
+class Drawn(NamedTuple):
+    """Lines of each panel, and the rows each gets."""
+
+    rows: Rows
+    header: tuple[Line, ...]
+    fleet: tuple[Line, ...]
+    pinned: int
+    heat: tuple[Line, ...]
+    alerts: tuple[Line, ...]
+    events: tuple[Line, ...]
+    notes: tuple[Line, ...]
+    status: tuple[Line, ...]
+
+
+def _pinned(lines: tuple[Line, ...]) -> tuple[int, tuple[Line, ...]]:
+    """The table with what was promised right below its heading, and how many lines do not scroll.
+
+    Where the models fill the screen, the objectives below them would be out of sight (D4).
+    """
+    for place, line in enumerate(lines):
+        if place and not line.id and line.text.startswith("   SLO"):
+            return 2, (lines[0], line, *lines[1:place], *lines[place + 1 :])
+    return 1, lines
+
+
+def _first_notes(notes: tuple[Line, ...], rows: int, width: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    """As many notes as there are rows, the last of them counting those left out (D13)."""
+    if rows == 0 or len(notes) <= rows:
+        return notes
+    left = f"  (+{len(notes) - rows} more)"
+    last = fit(notes[rows - 1].text.rstrip(), width - len(left), glyphs).rstrip() + left
+    role = next((cell.role for cell in notes[rows - 1].cells if cell.text.strip()), "muted")
+    return (*notes[: rows - 1], Line((Cell(fit(last, width, glyphs), role),)))
+
+
+class FleetPanels:
+    """Draws the panels, and keeps what the next frame can use again."""
+
+    def __init__(self) -> None:
+        self._row_cache: RowCache = {}
+        self._heat_cache: HeatCache = {}
+        self._order: tuple[str, ...] = ()
+        self._page = ModelPage()
+
+    def view(self, sort: str, reverse: bool, text: str, is_still: bool) -> FleetView:
+        """How the operator wants the table; while `is_still`, rows keep the order they had."""
+        return FleetView(sort, reverse, text, self._order if is_still else ())
+
+    def drawn(self, app: "CockpitApp", view: FleetView, heat_page: int, width: int, height: int) -> Drawn:
+        """Every panel for a terminal of `width` x `height` cells. The application has a frame."""
+        frame = app.frame
+        assert frame is not None, "drawn before the first frame"
+        glyphs = GLYPHS[app.glyphs]
+        header = header_lines(frame, width, glyphs)
+        pinned, fleet = _pinned(fleet_lines(frame, app.history, view, width, glyphs, self._row_cache))
+        models = {model.name for model in frame.models}
+        self._order = tuple(line.id for line in fleet if line.id in models)
+        events = app.history.events
+        notes = note_lines(frame, width, glyphs)
+        wants = Wants(
+            header=len(header),
+            fleet=len(fleet),
+            heat=heat_height(frame.nodes, width),
+            alerts=1 + len(frame.alerts),
+            events=1 + max(len(events), 1),
+            notes=min(len(notes), NOTES_MOST),
+        )
+        quiet = () if events else (text_line("   nothing since the screen was opened", width, role="muted"),)
+        rows = panel_rows(width, height, wants)
+        heat = self._heat(frame, heat_page, width, rows.heat, glyphs)
+        if len(heat) < rows.heat:
+            # A coarser cell was enough: its rows go to others.
+            rows = panel_rows(width, height, wants._replace(heat=len(heat)))
+        return Drawn(
+            rows=rows,
+            header=header,
+            fleet=fleet,
+            pinned=pinned,
+            heat=heat,
+            alerts=alert_lines(frame, width, rows.alerts, glyphs),
+            events=event_lines(events, width, ALL if rows.events else 0, glyphs) + quiet,
+            notes=_first_notes(notes, rows.notes, width, glyphs),
+            status=(
+                status_line(
+                    frame, width, glyphs, now=app.now, frozen_s=app.frozen_s, sort=self._sorted(frame, view)
+                ),
+            ),
+        )
+
+    def detail(self, app: "CockpitApp", name: str, width: int) -> tuple[Line, ...]:
+        """The page of the model `name`, `width` cells wide, with a rule down its left side."""
+        header, lines = self._page.lines(app, name, width - 2)
+        rule = Cell(f"{GLYPHS[app.glyphs].column} ", "muted")
+        return tuple(Line((rule, *line.cells)) for line in (*header, *lines))
+
+    def marked(self, frame: Frame) -> frozenset[str]:
+        """Names of the models whose row has a mark."""
+        alerts = alerts_by_model(frame)
+        return frozenset(m.name for m in frame.models if severity_of(m, alerts.get(m.name, NO_ALERTS)))
+
+    def _heat(self, frame: Frame, page: int, width: int, rows: int, glyphs: Glyphs) -> tuple[Line, ...]:
+        queued = frozenset(m.name for m in frame.models if m.reading("waiting").estimate)
+        return heat_lines(frame.nodes, width, rows, glyphs, page, queued, self._heat_cache)
+
+    def _sorted(self, frame: Frame, view: FleetView) -> str:
+        """For the status line: the sort, and what the filter leaves of the fleet (D13)."""
+        sort = f"{view.sort} reversed" if view.reverse else view.sort
+        return f"{sort}  /{view.filter} {len(self._order)} of {len(frame.models)}" if view.filter else sort
