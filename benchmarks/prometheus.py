@@ -1,4 +1,4 @@
-"""What watching costs a real Prometheus: queries, bytes and server CPU a poll, for 50 models and 10,000 accelerators.
+"""What watching costs a real Prometheus: queries, bytes and server CPU a poll, with 10,000 accelerators.
 
     python -m benchmarks.prometheus [--scenario S] [--polls N]
 
@@ -45,8 +45,17 @@ def fleet_and_server(scenario: str) -> Iterator[tuple[str, psutil.Process]]:
     with tempfile.TemporaryDirectory() as folder:
         config, port = Path(folder) / "prometheus.yml", free_port()
         fleet = subprocess.Popen(
-            [sys.executable, "-m", "collectors.simulator", "--listen", f"127.0.0.1:{free_port()}"]
-            + ["--scenario", scenario, "--write", folder],
+            [
+                sys.executable,
+                "-m",
+                "collectors.simulator",
+                "--listen",
+                f"127.0.0.1:{free_port()}",
+                "--scenario",
+                scenario,
+                "--write",
+                folder,
+            ],
             stdout=subprocess.DEVNULL,
         )
         server = None
@@ -56,8 +65,12 @@ def fleet_and_server(scenario: str) -> Iterator[tuple[str, psutil.Process]]:
                     raise RuntimeError("the simulated fleet did not start")
                 time.sleep(0.1)
             server = subprocess.Popen(
-                ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/data"]
-                + [f"--web.listen-address=127.0.0.1:{port}"],
+                [
+                    "prometheus",
+                    f"--config.file={config}",
+                    f"--storage.tsdb.path={folder}/data",
+                    f"--web.listen-address=127.0.0.1:{port}",
+                ],
                 stderr=subprocess.DEVNULL,
             )
             url = f"http://127.0.0.1:{port}"

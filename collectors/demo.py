@@ -6,6 +6,7 @@ killed cockpit leaves no process behind.
 """
 
 import asyncio
+import difflib
 import json
 import subprocess
 import sys
@@ -14,10 +15,12 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from collectors.fleet import Frame, clean
-from collectors.watch import Watch
+if TYPE_CHECKING:
+    # The command line imports this module before the first paint: nothing of weight here.
+    from collectors.fleet import Frame
+    from collectors.watch import Watch
 
 READY_S = 30.0
 POLL_S = 1.0
@@ -53,7 +56,7 @@ class DemoSource:
         self._child, self._options = child, options
         self._watch: Watch | None = None
 
-    async def frames(self) -> AsyncIterator[Frame]:
+    async def frames(self) -> "AsyncIterator[Frame]":
         """As `Watch.frames`, once the child listens. raises: DemoError if it does not start."""
         announced = await asyncio.to_thread(_announced, self._child)
         self._watch = _watch(announced, self._options)
@@ -97,12 +100,12 @@ def _announced(child: "subprocess.Popen[bytes]") -> dict[str, Any]:
     raise DemoError(f"the simulated fleet did not start: {said[-1] if said else 'it said nothing'}")
 
 
-def _watch(announced: dict[str, Any], options: DemoOptions) -> Watch:
-    # Imported here: the screen is painted before any of this weighs on the start.
+def _watch(announced: dict[str, Any], options: DemoOptions) -> "Watch":
     from collectors.config import Settings
     from collectors.control.native import NativePlane
     from collectors.scrape.poller import PageTarget, ScrapePoller
     from collectors.signals.presets import read_presets
+    from collectors.watch import Watch
 
     name, context = Settings.model_validate(tomllib.loads(announced["context"])).context(None)
     targets = [PageTarget(t["url"], t["labels"]) for t in announced["targets"]]
@@ -122,4 +125,8 @@ def scenario_error(name: str) -> str | None:
     """A sentence if there is no such scenario; looked up by file name, so that it costs nothing."""
     folder = Path(__file__).with_name("simulator") / "scenarios"
     known = sorted(path.stem for path in folder.glob("*.toml"))
-    return None if name in known else f"no scenario {clean(name, 40)!r}; there are: {', '.join(known)}"
+    if name in known:
+        return None
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"no scenario {name[:40]!r}; {hint}there are: {', '.join(known)}"

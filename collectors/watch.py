@@ -150,11 +150,15 @@ class Watch:
         self._dirty = True
         self._tick = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._first_word = asyncio.Event()
         if plane is not None:
             self._plane_health = SourceHealth("ctl", "plane", SourceState.CONNECTING)
 
     async def frames(self) -> AsyncIterator[Frame]:
-        """One frame at once, then one a tick; ticks are fixed in time, and a late one is not repeated."""
+        """One frame at once, one when a source first answers, then one a tick.
+
+        Ticks are fixed in time, and a late one is not repeated.
+        """
         self._tasks = [asyncio.create_task(self._ask(lane)) for lane in self._lanes]
         if self._plane is not None:
             self._tasks.append(asyncio.create_task(self._follow(self._plane)))
@@ -166,7 +170,9 @@ class Watch:
             self._tick += 1
             yield self._frame(time.monotonic())
             elapsed = time.monotonic() - started
-            await asyncio.sleep(self._tick_s - elapsed % self._tick_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._first_word.wait(), self._tick_s - elapsed % self._tick_s)
+            self._first_word.clear()
 
     async def aclose(self) -> None:
         """Stop asking, close every connection."""
@@ -201,6 +207,8 @@ class Watch:
         self._note_source(lane.health, before, poll.at)
         if poll.health.state not in {SourceState.OK, SourceState.PARTIAL}:
             return
+        if not lane.answered:
+            self._first_word.set()
         lane.at, lane.received, lane.answered = poll.at, received, True
         subjects = [r.subject for r in self._plane_state.releases] if self._plane_state else []
         self._names = self._names.learned(poll.answers, subjects)
@@ -244,6 +252,8 @@ class Watch:
             self._plane_health = update.health
             self._note_source(update.health, before, update.health.at or time.time())
             if update.state is not None:
+                if self._plane_state is None:
+                    self._first_word.set()
                 self._plane_state = update.state
                 self._names = self._names.learned(
                     (), [r.subject for r in update.state.releases if r.subject_kind == "model"]

@@ -4,35 +4,15 @@ Nothing heavy is imported here: the screen is painted first, sources are built o
 """
 
 import argparse
-import locale
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from collectors.config import Context, Settings
-    from collectors.fleet import Source
+from tui import commands
 
 VERSION = "0.1.0"
-USAGE_ERROR = 2
-
-_START = """tidegate has nothing to watch yet. Any of these starts it:
-
-  tidegate demo                                  a simulated fleet; nothing else is needed
-  tidegate watch --prometheus http://HOST:9090   your Prometheus
-  tidegate watch --scrape http://HOST:8000/metrics --scrape http://HOST:9400/metrics
-                                                 pages of engines and exporters, without a Prometheus
-
-To keep such a choice, and to map tiers and names, write a context to
-  {file}
-
-  [contexts.prod]
-  prometheus = "http://HOST:9090"
-  plane = "http://HOST:9911"
-"""
-
 _EPILOG = """examples:
   tidegate demo                                   watch a simulated fleet melt, and see where it hurts
   tidegate watch --prometheus http://localhost:9090 --plane http://localhost:9911
@@ -70,26 +50,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tidegate {VERSION}")
     parser.set_defaults(run=None, bare=False)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    _add_demo(commands)
-    _add_watch(commands)
-    _add_snapshot(commands)
-    _add_simulate(commands)
-    _add_plane(commands)
+    group = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_demo(group)
+    _add_watch(group)
+    _add_snapshot(group)
+    _add_simulate(group)
+    _add_plane(group)
+    _add_helpers(group)
     return parser
 
 
-_Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+_Group: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    group: _Group,
     name: str,
     run: Callable[[argparse.Namespace], int],
     summary: str,
     more: str = "",
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
+    parser = group.add_parser(
         name,
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]}.\n\n{more}".strip(),
@@ -99,11 +80,11 @@ def _add(
     return parser
 
 
-def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_demo(group: _Group) -> None:
     parser = _add(
-        commands,
+        group,
         "demo",
-        _demo,
+        commands.demo,
         "watch a simulated fleet; nothing else is needed",
         "The fleet is simulated in a process of its own: seven models, four tiers, 10,000 accelerators.\n"
         "Scenario melting-gpus: an image feature goes viral three minutes in, and every wait grows.",
@@ -120,11 +101,11 @@ def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     _add_looks(parser)
 
 
-def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_watch(group: _Group) -> None:
     parser = _add(
-        commands,
+        group,
         "watch",
-        _watch,
+        commands.watch,
         "watch a fleet: a Prometheus or /metrics pages, and a control plane",
         "Without options the default context of the configuration is watched. Options win over it.",
     )
@@ -133,11 +114,11 @@ def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     _add_looks(parser)
 
 
-def _add_snapshot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_snapshot(group: _Group) -> None:
     parser = _add(
-        commands,
+        group,
         "snapshot",
-        _snapshot,
+        commands.snapshot,
         "print one frame, for scripts",
         "Waits until every source has answered and rates are known, at most --within seconds.\n"
         "Exit status: 0; 1 when a source did not answer; 2 for a mistake in options or settings.",
@@ -150,11 +131,11 @@ def _add_snapshot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     _add_sources(parser)
 
 
-def _add_simulate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_simulate(group: _Group) -> None:
     parser = _add(
-        commands,
+        group,
         "simulate",
-        _simulate,
+        commands.simulate,
         "serve a simulated fleet's /metrics pages and control plane",
         "Prints a prometheus.yml for any Prometheus, and what to run next.",
     )
@@ -169,14 +150,14 @@ def _add_simulate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
 
 
-def _add_plane(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    plane = commands.add_parser("plane", help="the embedded control plane")
+def _add_plane(group: _Group) -> None:
+    plane = group.add_parser("plane", help="the embedded control plane")
     plane.set_defaults(run=lambda args: _usage(plane))
     actions = plane.add_subparsers(title="commands", metavar="COMMAND")
     serve = _add(
         actions,
         "serve",
-        _plane_serve,
+        commands.plane_serve,
         "serve the embedded control plane: releases and throttles over HTTP",
         "It listens on the loopback and writes its address and token to a file only you can read,\n"
         "where `tidegate watch --plane URL` finds it.",
@@ -189,9 +170,22 @@ def _add_plane(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
 
 
+def _add_helpers(group: _Group) -> None:
+    _add(group, "keys", commands.keys, "list every key, and the action it is bound to")
+    completion = _add(
+        group,
+        "completion",
+        lambda args: commands.completion(_parser(), args.shell),
+        "print a completion script for your shell",
+        "bash:  tidegate completion bash > ~/.local/share/bash-completion/completions/tidegate\n"
+        "zsh:   tidegate completion zsh > ~/.zfunc/_tidegate, with ~/.zfunc in $fpath",
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+
+
 def _usage(parser: argparse.ArgumentParser) -> int:
     parser.print_help()
-    return USAGE_ERROR
+    return commands.USAGE_ERROR
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
@@ -244,173 +238,3 @@ def _number(text: str, lowest: float, highest: float) -> float:
     if not lowest <= found <= highest:
         raise argparse.ArgumentTypeError(f"{text!r}: a number from {lowest:g} to {highest:g}")
     return found
-
-
-def _fail(sentence: object) -> int:
-    print(f"tidegate: {sentence}", file=sys.stderr)
-    return USAGE_ERROR
-
-
-def _demo(args: argparse.Namespace) -> int:
-    from collectors.demo import DemoOptions, DemoSource, scenario_error, start_simulator
-
-    options = DemoOptions(args.scenario, args.seed, args.speed)
-    if (wrong := scenario_error(options.scenario)) is not None:
-        return _fail(wrong)
-    # Started before the screen is imported: the two come up side by side.
-    first = [start_simulator(options)]
-
-    def connect() -> "Source":
-        return DemoSource(first.pop() if first else start_simulator(options), options)
-
-    if args.headless:
-        from tui.headless import run_headless
-
-        return run_headless(connect, args.seconds)
-    return _screen(connect, "demo", args.theme, args.glyphs, args.seconds)
-
-
-def _watch(args: argparse.Namespace) -> int:
-    from collectors.config import ConfigError, config_file
-
-    try:
-        settings = _settings(args)
-        if args.bare and not settings.contexts and not any(_given(args)):
-            print(_START.format(file=config_file()))
-            return USAGE_ERROR
-        name, context = _context(args, settings)
-    except ConfigError as error:
-        return _fail(error)
-
-    def connect() -> "Source":
-        from collectors.live import live_source
-
-        return live_source(name, context)
-
-    theme = args.theme or os.environ.get("TIDEGATE_THEME") or settings.theme
-    return _screen(connect, name, theme, args.glyphs or settings.glyphs, args.seconds)
-
-
-def _snapshot(args: argparse.Namespace) -> int:
-    from collectors.config import ConfigError
-
-    try:
-        name, context = _context(args, _settings(args))
-    except ConfigError as error:
-        return _fail(error)
-    from tui.headless import print_snapshot
-
-    return print_snapshot(name, context, args.format, args.within, args.width)
-
-
-def _simulate(args: argparse.Namespace) -> int:
-    from collectors.demo import scenario_error
-
-    if (wrong := scenario_error(args.scenario)) is not None:
-        return _fail(wrong)
-    from collectors.simulator.serve import SimulatorOptions, run_simulator
-
-    return run_simulator(
-        SimulatorOptions(
-            listen=args.listen,
-            scenario=args.scenario,
-            seed=args.seed,
-            truth=args.truth,
-            write=args.write,
-        )
-    )
-
-
-def _plane_serve(args: argparse.Namespace) -> int:
-    from collectors.control.server.serve import PlaneOptions, run_plane
-
-    return run_plane(PlaneOptions(args.listen, args.seed, args.data, args.allow_remote))
-
-
-def _settings(args: argparse.Namespace) -> "Settings":
-    from collectors.config import read_settings
-
-    return read_settings(args.config)
-
-
-def _given(args: argparse.Namespace) -> tuple[str | None, list[str], str | None]:
-    """(prometheus, scrape, plane) by option or environment; the option wins."""
-    prometheus = args.prometheus or (None if args.scrape else os.environ.get("TIDEGATE_PROMETHEUS"))
-    return prometheus, args.scrape or [], args.plane or os.environ.get("TIDEGATE_PLANE")
-
-
-def _context(args: argparse.Namespace, settings: "Settings") -> tuple[str, "Context"]:
-    """The context to watch: the configured one, with what the options change. raises: ConfigError."""
-    from pydantic import ValidationError
-
-    from collectors.config import ConfigError, Context
-    from collectors.fleet import clean
-
-    wanted = args.context or os.environ.get("TIDEGATE_CONTEXT")
-    prometheus, pages, plane = _given(args)
-    # Sources alone are watched as they are: a default context's tiers and plane belong to another fleet.
-    if wanted or args.config or (settings.contexts and not (prometheus or pages)):
-        name, base = settings.context(wanted)
-    else:
-        name, base = "direct", Context()
-    changed: dict[str, object] = {}
-    if prometheus:
-        changed |= {"prometheus": prometheus, "scrape": []}
-    elif pages:
-        changed |= {"scrape": pages, "prometheus": None}
-    if plane:
-        changed["plane"] = plane
-    try:
-        context = Context.model_validate({**base.model_dump(exclude_unset=True), **changed})
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = {"prometheus": "--prometheus", "scrape": "--scrape", "plane": "--plane"}.get(
-            str(first["loc"][0]) if first["loc"] else "", "the options"
-        )
-        said = first["msg"].removeprefix("Value error, ")
-        given = clean(str(first.get("input", "")), 80)
-        # What holds an @ may hold a password.
-        shown = "" if "@" in given else f" (it is {given!r})"
-        raise ConfigError(f"{option}: {said}{shown}") from error
-    if not (context.prometheus or context.scrape or context.plane):
-        raise ConfigError(
-            "nothing to watch: give --prometheus URL or --scrape URL; `tidegate demo` needs neither"
-        )
-    return name, context
-
-
-def _glyphs(wanted: str | None) -> Literal["unicode", "ascii"]:
-    """ASCII where the terminal is known not to draw blocks (rule of the glyph table)."""
-    if wanted == "ascii":
-        return "ascii"
-    if wanted == "unicode":
-        return "unicode"
-    encoding = (locale.getpreferredencoding(False) or "").lower().replace("-", "")
-    plain = encoding not in {"utf8", "utf_8"} or os.environ.get("TERM", "") in {"linux", "dumb", ""}
-    return "ascii" if plain else "unicode"
-
-
-def _screen(
-    connect: "Callable[[], Source]",
-    context: str,
-    theme: str | None,
-    glyphs: str | None,
-    seconds: float | None,
-) -> int:
-    # Textual draws on standard error, so that one must be a terminal too.
-    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        return _fail("the cockpit needs a terminal; for scripts there is `tidegate snapshot`")
-    from themes import ThemeError
-    from tui.app import CockpitApp
-
-    try:
-        app = CockpitApp(
-            connect,
-            context=context,
-            theme=theme or os.environ.get("TIDEGATE_THEME") or "tidegate-dark",
-            glyphs=_glyphs(glyphs),
-            seconds=seconds,
-        )
-    except ThemeError as error:
-        return _fail(error)
-    return app.run() or app.return_code or 0

@@ -1,7 +1,7 @@
 """Exported accelerators: what dcgm-exporter says about each row, drawn on demand from the model it serves.
 
-Values differ from row to row by a hash of (accelerator, slow time); on average the rows of a model are exactly
-as busy as the model. Source of names and labels: dcgm-exporter 4.5.
+Values differ from row to row by a hash of (accelerator, slow time); the rows of a model are, on average,
+exactly as busy as the model. Source of names and labels: dcgm-exporter 4.5.
 """
 
 from collections.abc import Mapping
