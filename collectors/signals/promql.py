@@ -5,13 +5,16 @@ What the expression returns is the contract with whoever evaluates the same defi
 - One element a group, labelled with the definition's `keep`; of a histogram, one for each group and `le`.
 - Alternatives: a group that an earlier one has, with whatever value, is never taken from a later one. Of a
   histogram that holds for all buckets of the group, so two sets of bounds never mix.
-- An alternative that has a rung, or that scales the bounds of a histogram, marks its elements with
-  `ALTERNATIVE`, its index among the definition's metrics: `factor` of a histogram is for the reader, who
-  multiplies the bounds by it.
+- Where some alternative has a rung, or scales the bounds of a histogram, all but the first mark their elements
+  with `ALTERNATIVE`, their index among the definition's metrics: `factor` of a histogram is for the reader,
+  who multiplies the bounds by it.
 - A ratio of rates is 0 where only the numerator is missing and the denominator is above 0, NaN where that is
   0; a ratio of gauges has no element where either is missing.
 - `faults` leaves out elements of value 0: a healthy fleet answers with nothing.
 - `distinct` takes the largest of what shares distinct and kept labels, before counting or adding up.
+
+Labels are derived from groups and not from series: `label_replace` costs a server more than all the rest, and
+there are fewer pods than accelerators.
 """
 
 import re
@@ -80,15 +83,16 @@ def _alternatives(
     shown = (*definition.keep, "le") if histogram else definition.keep
     # Elements of two alternatives are one group if their kept labels agree, whatever their `le` or mark.
     either = f" or on ({', '.join(definition.keep)}) "
+    marks = any(metric.rung or (metric.factor != 1 and histogram) for metric in definition.metrics)
     found = []
     for index, metric in enumerate(definition.metrics):
         if present is not None and series_name(definition, metric) not in present:
             continue
         one = _series(definition, metric, window_s, selector, rate=definition.needs_rate)
-        one = f"{definition.aggregate} by ({', '.join(shown)}) ({_distinct(definition, one)})"
+        one = _aggregated(definition, definition.aggregate, shown, one)
         if metric.factor != 1 and not histogram and definition.aggregate != "count":
             one = f"{one} * {metric.factor!r}"
-        if metric.rung or (metric.factor != 1 and histogram):
+        if marks and index:
             one = _marked(one, ALTERNATIVE, index)
         found.append(one)
     return either.join(found)
@@ -128,38 +132,65 @@ def _added(
         # One selector for all, told apart by name: less than half the server's time of the union below.
         named = Matcher("__name__", "=~", any_of(m.name for m in there))
         one = Metric("", (named, *there[0].where))
-        inner = _distinct(definition, _series(definition, one, window_s, selector, rate=False), "__name__")
+        inner, part = _series(definition, one, window_s, selector, rate=False), ("__name__",)
     else:
         parts = [_series(definition, m, window_s, selector, rate=definition.of_rates) for m in there]
         parts = [
             one if m.factor == 1 else f"{one} * {m.factor!r}" for one, m in zip(parts, there, strict=True)
         ]
-        # `or` does not look at names: without a mark it would take series of one thing for the same series.
-        marked = [_marked(one, _PART, index) for index, one in enumerate(parts)]
-        inner = (
-            _distinct(definition, " or ".join(marked), _PART)
-            if len(parts) > 1
-            else _distinct(definition, parts[0])
-        )
-    return f"sum by ({', '.join(definition.keep)}) ({inner})"
+        if len(parts) == 1:
+            inner, part = parts[0], ()
+        else:
+            # `or` does not look at names: without a mark it would take series of one thing for the same series.
+            inner = " or ".join(_marked(one, _PART, index) for index, one in enumerate(parts))
+            part = (_PART,)
+    return _aggregated(definition, "sum", definition.keep, inner, part)
 
 
-def _distinct(definition: Definition, vector: str, *extra: str) -> str:
-    if not definition.distinct:
-        return vector
-    labels = dict.fromkeys((*definition.distinct, *definition.keep, *extra))
-    return f"max by ({', '.join(labels)}) ({vector})"
+def _aggregated(
+    definition: Definition, aggregate: str, shown: Sequence[str], vector: str, part: Sequence[str] = ()
+) -> str:
+    """The vector by `shown`, its labels derived and shared things counted once.
+
+    part: labels that tell series of one thing apart
+    """
+    # The largest of the largest is the largest.
+    if not definition.distinct or aggregate == "max":
+        return _by(aggregate, shown, vector, definition.derive)
+    one_each = tuple(dict.fromkeys((*definition.distinct, *shown, *part)))
+    return _by(aggregate, shown, _by("max", one_each, vector, definition.derive), ())
+
+
+def _by(aggregate: str, labels: Sequence[str], vector: str, derives: Sequence[Derive]) -> str:
+    """Aggregated by labels, some of them derived: first by what they are derived from, then by themselves."""
+    made = _needed(labels, derives)
+    if not made:
+        return f"{aggregate} by ({', '.join(labels)}) ({vector})"
+    if aggregate == "avg":
+        # Pods differ in size: the mean of their means would be another.
+        return " / ".join(_by(one, labels, vector, derives) for one in ("sum", "count"))
+    raw = tuple(dict.fromkeys((*labels, *(derive.source for derive in made))))
+    groups = f"{aggregate} by ({', '.join(raw)}) ({vector})"
+    for derive in made:
+        groups = _derived(groups, derive)
+    return f"{'sum' if aggregate == 'count' else aggregate} by ({', '.join(labels)}) ({groups})"
+
+
+def _needed(labels: Sequence[str], derives: Sequence[Derive]) -> list[Derive]:
+    """The derives that these labels come from, in order."""
+    wanted, found = set(labels), []
+    for derive in reversed(derives):
+        if derive.target in wanted:
+            found.append(derive)
+            wanted.add(derive.source)
+    return found[::-1]
 
 
 def _series(
     definition: Definition, metric: Metric, window_s: float, selector: Sequence[Matcher], *, rate: bool
 ) -> str:
     vector = series_name(definition, metric) + braces((*metric.where, *selector))
-    if rate:
-        vector = f"rate({vector}[{duration(window_s)}])"
-    for derive in definition.derive:
-        vector = _derived(vector, derive)
-    return vector
+    return f"rate({vector}[{duration(window_s)}])" if rate else vector
 
 
 def _derived(vector: str, derive: Derive) -> str:

@@ -31,12 +31,12 @@ HINTS: "tuple[Hint, ...]" = (
     ("open", "open"),
     ("filter", "filter"),
     ("sort.next", "sort"),
-    ("hit.next", "next mark"),
-    ("panel.next", "panel"),
-    ("heat.next", "heat page"),
-    ("freeze", "freeze"),
     ("help", "help"),
     ("quit", "quit"),
+    ("hit.next", "next mark"),
+    ("freeze", "freeze"),
+    ("panel.next", "panel"),
+    ("heat.next", "heat page"),
 )
 
 
