@@ -1,4 +1,4 @@
-"""The sample pages of the tests, served with counters that advance: an engine and an exporter, nothing else."""
+"""Sample pages of the tests, served with counters that advance."""
 
 import re
 import threading

@@ -56,7 +56,7 @@ async def demo_pictures() -> None:
 
 
 async def two_pages_picture() -> None:
-    """An engine's page and an exporter's: no Prometheus, no plane, no tiers, no objectives, no configuration."""
+    """An engine's page and an exporter's alone: no Prometheus, no plane, no tiers, no objectives."""
     with served("vllm", "dcgm-exporter") as urls:
         context = Context(scrape=tuple(Page(url=url) for url in urls))
         app = CockpitApp(lambda: live_source("direct", context), context="direct")

@@ -82,7 +82,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "partial": "partial answer: {0}",
         "coverage": "{0} of {1} targets answer",
         "rung": "measured as {0}",
-        "unmatched": "no identity rule matches {0}",
+        "unmatched": "{0} holds accelerators and matches no model: alias it in [contexts.{1}.identity]",
         "clock": "clocks differ by {0} s",
         "truncated": "{0} of {1} shown",
     }

@@ -50,13 +50,14 @@ _UNKNOWN_YET = {
     signal: Reading(None, None, Quality.UNKNOWN, Reason("no-capacity-model"))
     for signal in ("saturation_rho", "headroom_ratio")
 }
+_OF_ACCELERATORS = ("accelerators", "busy_ratio", "memory_ratio", "power_w", "temperature_c", "faults")
+_BY_TIER = ("queue_wait_", "answer_time_", "waiting", "arrivals", "served", "rejected")
 _NOT_OPEN = {
     signal: Reading(None, None, Quality.MISSING, Reason("not-open"))
     for signal in ("queue_wait_p50", "queue_wait_p95", "queue_wait_p99", "waiting", "arrivals")
 }
 _EXPECTED = (
-    "accelerators", "busy_ratio", "waiting", "running", "kv_ratio", "queue_wait_p99", "answer_time_p99",
-    "tokens_out",
+    *_OF_ACCELERATORS, "waiting", "running", "kv_ratio", "queue_wait_p99", "answer_time_p99", "tokens_out",
 )  # fmt: skip
 
 
@@ -373,7 +374,7 @@ class Watch:
         for tier in self._closed_tiers(name):
             readings_by_tier[tier] = {**_NOT_OPEN, **readings_by_tier.get(tier, {})}
         if any(t.name == ALL_TIERS for t in tiers):
-            readings_by_tier[ALL_TIERS] = whole
+            readings_by_tier[ALL_TIERS] = {s: r for s, r in whole.items() if s.startswith(_BY_TIER)}
         features, throttle = self._throttle(name)
         notes = () if self._seen_tiers or not whole else (Reason("no-tier", (name,)),)
         return Model(
@@ -401,7 +402,7 @@ class Watch:
             return Reading(None, None, Quality.MISSING, Reason("source-lost", (lost.health.name,)))
         if not any(lane.answered for lane in self._lanes):
             return Reading(None, None, Quality.MISSING, Reason("never"))
-        if signal in {"accelerators", "busy_ratio"}:
+        if signal in _OF_ACCELERATORS:
             return Reading(None, None, Quality.MISSING, Reason("no-accelerators"))
         return Reading(None, None, Quality.MISSING, Reason("no-source", (signal.replace("_", " "),)))
 
@@ -418,7 +419,7 @@ class Watch:
         return served, min(known, default=1.0)
 
     def _notes(self, tiers: Sequence[Tier]) -> tuple[Reason, ...]:
-        notes: list[Reason] = []
+        notes = [Reason("unmatched", (w, self._name)) for lane in self._lanes for w in lane.unmatched[:3]]
         if any(t.name == ALL_TIERS for t in tiers):
             notes.append(Reason("no-tiers", (self._name,)))
         objectives = self._context.objectives
@@ -427,7 +428,6 @@ class Watch:
         if self._plane is None:
             notes.append(Reason("no-plane"))
         for lane in self._lanes:
-            notes.extend(Reason("unmatched", (one,)) for one in lane.unmatched[:3])
             if lane.truncated:
                 notes.append(Reason("truncated", (len(lane.nodes), lane.truncated)))
         return tuple(notes)

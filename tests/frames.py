@@ -407,7 +407,7 @@ def worst_frame(at: float = AT) -> Frame:
             )
             for n, kind in enumerate(EventKind)
         ),
-        notes=(Reason("unmatched", ("[/nope]",)),),
+        notes=(Reason("unmatched", ("[/nope]", "prod")),),
     )
 
 

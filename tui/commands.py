@@ -45,11 +45,10 @@ def demo(args: argparse.Namespace) -> int:
     options = DemoOptions(args.scenario, args.seed, args.speed)
     if (wrong := scenario_error(options.scenario)) is not None:
         return _fail(wrong)
-    # Started before the screen is imported: the two come up side by side.
-    first = [start_simulator(options)]
 
     def connect() -> "Source":
-        return DemoSource(first.pop() if first else start_simulator(options), options)
+        # Called after the first paint: started before it, the fleet would take a core from it.
+        return DemoSource(start_simulator(options), options)
 
     if args.headless:
         from tui.headless import run_headless

@@ -1,7 +1,9 @@
 """Asks a Prometheus, again and again, for what the presets define.
 
 A poll costs: `up` and `timestamp(up)` of the jobs that matter, one count of scrapes for each rate window and
-one query a definition, all at one evaluation time; every 5 minutes the detection query. Polls never overlap.
+one query a definition, all at one evaluation time; every 5 minutes the detection query. Where accelerators
+are asked, their series are counted first: if there are as many as before, their queries are shortened by what
+was learned then (`needless`), and otherwise it is learned anew. Polls never overlap.
 """
 
 import asyncio
@@ -10,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from collectors.fleet import SourceHealth, SourceState, clean
-from collectors.prometheus import detect
+from collectors.prometheus import detect, needless
 from collectors.prometheus.answer import by_node, rows
 from collectors.prometheus.client import Client
 from collectors.prometheus.schedule import ACCELERATORS_S, Schedule
@@ -67,6 +69,7 @@ class PrometheusPoller:
         self._presets, self._selector, self._timeout_s = tuple(presets), tuple(selector), timeout_s
         self._client = Client(url, headers=headers or {}, verify=verify, auth=auth, timeout_s=timeout_s)
         self._found = detect.Found()
+        self._needless: dict[str, tuple[float, frozenset[needless.Doubt]]] = {}
         self._targets = Targets(self._client, self._selector)
         self._schedule = Schedule()
         self._health = SourceHealth(self.name, "prometheus", SourceState.CONNECTING)
@@ -146,6 +149,7 @@ class PrometheusPoller:
             asking.errors.append(asking.sentence("what there is", refused))
             return
         self._found = detect.found(self._presets, vector.samples)
+        self._needless.clear()
         self._targets.forget()
         self._schedule.detected(now)
 
@@ -166,6 +170,9 @@ class PrometheusPoller:
         devices = [p for p in there if p.role == "accelerator"]
         if devices and not self._schedule.accelerators_due(at, max(self.intervals[p.stack] for p in devices)):
             there = [p for p in there if p.role != "accelerator"]
+        else:
+            for preset in devices:
+                await self._learn_needless(asking, preset, at)
         fast = [d for p in there for d in p.definitions if d.lane == "fast"]
         answers = await self._all(asking, fast, at, scrapes)
         if heat := [d for p in there for d in p.definitions if d.lane == "heat"]:
@@ -173,6 +180,27 @@ class PrometheusPoller:
                 heat = [by_node(d) for d in heat]
             answers += await self._all(asking, heat, at, scrapes)
         return answers
+
+    async def _learn_needless(self, asking: "_Asking", preset: Preset, at: float) -> None:
+        """Learn what a stack's queries can leave out, if its series are not as many as before.
+
+        Where that is refused nothing is left out: the answers stay true, only dearer.
+        """
+        whole = [*preset.definitions, *(by_node(d) for d in preset.definitions if d.lane == "heat")]
+        of = preset, whole, self._selector, self._found.present
+        learned = self._needless.pop(preset.stack, None)
+        try:
+            counted = await asking.vector(needless.size(*of), at)
+            size = next((one.number for one in counted.samples if one.value is not None), 0.0)
+            if learned is None or learned[0] != size:
+                found = set()
+                for doubt, query in needless.doubts(*of).items():
+                    if not (await asking.vector(query, at)).samples:
+                        found.add(doubt)
+                learned = size, frozenset(found)
+        except Refused:
+            return
+        self._needless[preset.stack] = learned
 
     async def _all(
         self, asking: "_Asking", definitions: Sequence[Definition], at: float, scrapes: Scrapes
@@ -187,8 +215,9 @@ class PrometheusPoller:
         """None if no series of the definition exists: then it is not asked."""
         stack = definition.stack
         seen = scrapes.seen.get(stack, 0)
+        _, spare = self._needless.get(stack, (0.0, frozenset()))
         query = render(
-            definition,
+            needless.shortened(definition, spare, self._found.present),
             window_s=self._window_s(stack, seen),
             selector=self._selector,
             present=self._found.present,

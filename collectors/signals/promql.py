@@ -5,9 +5,9 @@ What the expression returns is the contract with whoever evaluates the same defi
 - One element a group, labelled with the definition's `keep`; of a histogram, one for each group and `le`.
 - Alternatives: a group that an earlier one has, with whatever value, is never taken from a later one. Of a
   histogram that holds for all buckets of the group, so two sets of bounds never mix.
-- Where some alternative has a rung, or scales the bounds of a histogram, all but the first mark their elements
-  with `ALTERNATIVE`, their index among the definition's metrics: `factor` of a histogram is for the reader,
-  who multiplies the bounds by it.
+- Where some alternative has a rung, or scales the bounds of a histogram, all but the first mark their
+  elements with `ALTERNATIVE`, their index among the definition's metrics: `factor` of a histogram is for the
+  reader, who multiplies the bounds by it.
 - A ratio of rates is 0 where only the numerator is missing and the denominator is above 0, NaN where that is
   0; a ratio of gauges has no element where either is missing.
 - `faults` leaves out elements of value 0: a healthy fleet answers with nothing.
@@ -132,18 +132,16 @@ def _added(
         # One selector for all, told apart by name: less than half the server's time of the union below.
         named = Matcher("__name__", "=~", any_of(m.name for m in there))
         one = Metric("", (named, *there[0].where))
-        inner, part = _series(definition, one, window_s, selector, rate=False), ("__name__",)
+        part: tuple[str, ...] = ("__name__",)
+        inner = _series(definition, one, window_s, selector, rate=False)
     else:
         parts = [_series(definition, m, window_s, selector, rate=definition.of_rates) for m in there]
         parts = [
             one if m.factor == 1 else f"{one} * {m.factor!r}" for one, m in zip(parts, there, strict=True)
         ]
-        if len(parts) == 1:
-            inner, part = parts[0], ()
-        else:
-            # `or` does not look at names: without a mark it would take series of one thing for the same series.
-            inner = " or ".join(_marked(one, _PART, index) for index, one in enumerate(parts))
-            part = (_PART,)
+        # `or` does not look at names: without a mark it would take series of one thing for the same series.
+        marked = [_marked(one, _PART, index) for index, one in enumerate(parts)]
+        inner, part = (" or ".join(marked), (_PART,)) if len(parts) > 1 else (parts[0], ())
     return _aggregated(definition, "sum", definition.keep, inner, part)
 
 
