@@ -190,3 +190,49 @@ def test_resizing_the_terminal_redraws_and_keeps_the_cursor(start: Callable[...,
         )
     terminal.press(b"q")
     assert terminal.ended() == 0
+
+
+WALKS = (
+    (b"/", b"d", b"\x1b"),
+    (b"/", b"a", b"u", b"\r", b"G", b"\x1b"),
+    (b"s", b"s", b"s", b"S", b"j", b"j"),
+    (b"G", b"\r", b"j", b"G", b"g", b"\x1b", b"g"),
+    (b"?", b"\x1b", b"\t", b"j", b"\t", b"\t"),
+    (b"/", b"x", b"x", b"x", b"\x7f", b"\x7f", b"\x7f", b"\x1b"),
+)
+"""Keys after which the screen was once wrong, and others that move, hide and scroll."""
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+def test_partial_repaints_leave_what_a_full_one_would(
+    start: Callable[..., Terminal], size: tuple[int, int]
+) -> None:
+    """Whatever was pressed while values moved: drawing everything again changes nothing but ages."""
+    terminal = start("-m", "tests.e2e.still_cockpit", size=size)
+    terminal.until(lambda: "delta-code" in terminal.text)
+    for walk in WALKS:
+        for key in walk:
+            terminal.press(key)
+            # Escape must stand alone, or it begins a sequence; and frames must come between the keys.
+            read_for(terminal, 0.2)
+        terminal.press(b"f")
+        terminal.until(lambda: "FROZEN" in terminal.text)
+        terminal.quiet(0.3)
+        before = without_ages(terminal)
+        terminal.press(b"\x0c")
+        terminal.quiet(0.3)
+        assert without_ages(terminal) == before, walk
+        terminal.press(b"f")
+        terminal.until(lambda: "FROZEN" not in terminal.text)
+
+
+def read_for(terminal: Terminal, seconds: float) -> None:
+    """Read what comes in that time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        terminal.pump(0.02)
+
+
+def without_ages(terminal: Terminal) -> list[str]:
+    """The screen less its clock and status, with ages blanked: those count on while frozen."""
+    return [re.sub(r"\d+(m\d\ds|[smh])\b", "#", line) for line in terminal.screen.display[1:-2]]

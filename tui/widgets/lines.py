@@ -208,8 +208,11 @@ class LineView(Widget, can_focus=True, inherit_bindings=False):
 
     def on_resize(self) -> None:
         """Keep the cursor in view: what was selected stays selected and visible (T3)."""
-        self._top = self._clamped(self._top)
+        before = self._top
+        self._top = self._clamped(before)
         self._bring_into_view()
+        if self._top != before:
+            self.refresh()
 
     def notify_style_update(self) -> None:
         """The theme is not in the strips' key, so it empties the cache."""
