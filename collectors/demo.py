@@ -123,6 +123,8 @@ def _watch(announced: dict[str, Any], options: DemoOptions) -> "Watch":
 
 def scenario_error(name: str) -> str | None:
     """A sentence if there is no such scenario; looked up by file name, so that it costs nothing."""
+    if name.endswith(".toml"):
+        return None if Path(name).is_file() else f"no scenario file {name[:200]!r}"
     folder = Path(__file__).with_name("simulator") / "scenarios"
     known = sorted(path.stem for path in folder.glob("*.toml"))
     if name in known:

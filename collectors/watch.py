@@ -427,9 +427,9 @@ class Watch:
             notes.append(Reason("no-objective", (self._name,)))
         if self._plane is None:
             notes.append(Reason("no-plane"))
-        for lane in self._lanes:
-            if lane.truncated:
-                notes.append(Reason("truncated", (len(lane.nodes), lane.truncated)))
+        notes += [
+            Reason("truncated", (len(lane.nodes), lane.truncated)) for lane in self._lanes if lane.truncated
+        ]
         return tuple(notes)
 
 

@@ -228,7 +228,7 @@ def keys(args: argparse.Namespace) -> int:
         bound = " ".join(key_label(key) for key in keys_of(action.id, keymap))
         missing = f"  ({action.missing})" if action.missing else ""
         print(f"{bound:14} {action.id:20} {action.label}{missing}")
-    print(f'\nBindings of your own go into {_keymap_file()}:\n\n[keys]\nF = "freeze"\nq = "nothing"')
+    print(f'\nBindings of your own go into {_keymap_file()}:\n\n[keys]\nF = "freeze"\nH = "nothing"')
     return 0
 
 

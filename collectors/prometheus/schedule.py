@@ -5,8 +5,8 @@ from collectors.prometheus.client import LONGEST_WAIT_S
 DETECT_S = 300.0
 EMPTY_POLLS = 3
 ACCELERATORS_S = 15.0
-"""Accelerators are asked about no more often: a query costs the server time for each of them, and dcgm-exporter
-itself samples every 30 s."""
+"""Accelerators are asked about no more often: each query costs the server time for every one of them, and
+dcgm-exporter itself samples every 30 s."""
 
 FIRST_WAIT_S = 5.0
 _SLACK_S = 0.5

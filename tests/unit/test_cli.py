@@ -1,0 +1,93 @@
+"""What the command line refuses, and the sentence it refuses with."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tui.cli import main
+
+
+@pytest.fixture(autouse=True)
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No configuration, no environment of the developer's own."""
+    for name in ("CONFIG", "CONTEXT", "PROMETHEUS", "PLANE", "TOKEN", "THEME"):
+        monkeypatch.delenv(f"TIDEGATE_{name}", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def test_alone_it_says_how_to_start(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing configured: the three ways to start, and where the configuration would lie."""
+    assert main([]) == 2
+    said = capsys.readouterr().out
+    assert "tidegate demo" in said
+    assert "config.toml" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["watch", "--prometheus", "localhost:9090"], "must be a URL"),
+        (["watch", "--prometheus", "http://u:hunter2@h"], "must not hold a user name or password"),
+        (["watch", "--context", "prod"], "no context 'prod'"),
+        (["watch"], "nothing to watch"),
+        (["watch", "--config", "/no/such/file.toml"], "cannot be read"),
+        (["snapshot", "--scrape", "ftp://h"], "must be a URL"),
+        (["demo", "--scenario", "melting"], "did you mean 'melting-gpus'?"),
+        (["demo", "--scenario", "none.toml"], "no scenario file"),
+        (["demo"], "needs a terminal"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2, the sentence on standard error, and no password in it."""
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert "hunter2" not in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("arguments", [["demo", "--speed", "0"], ["demo", "--seed", "-1"], ["fly"]])
+def test_a_wrong_value_shows_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The parser's own refusals end with status 2 as well."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_keys_lists_every_action(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is bound, to what, and what is not in this version."""
+    assert main(["keys"]) == 0
+    said = capsys.readouterr().out
+    assert "throttle.edit" in said
+    assert "keymap.toml" in said
+
+
+def test_a_keymap_with_a_mistake_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File, key and a near name."""
+    folder = tmp_path / "tidegate"
+    folder.mkdir()
+    (folder / "keymap.toml").write_text('[keys]\nx = "freze"\n')
+    assert main(["keys"]) == 2
+    assert "freeze" in capsys.readouterr().err
+
+
+def test_completion_knows_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """The script is made from the parser, so it cannot fall behind."""
+    assert main(["completion", "bash"]) == 0
+    assert "snapshot" in capsys.readouterr().out
+
+
+def test_a_snapshot_of_nobody_fails_with_a_frame(capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that is not there: status 1, its sentence, and still valid JSON that says so."""
+    assert main(["snapshot", "--scrape", "http://127.0.0.1:9/metrics", "--within", "4"]) == 1
+    told = capsys.readouterr()
+    frame = json.loads(told.out)
+    assert frame["sources"][0]["state"] == "lost"
+    assert "127.0.0.1:9" in told.err
