@@ -87,7 +87,7 @@ class PrometheusPoller:
 
     @property
     def intervals(self) -> Mapping[str, float]:
-        """Seconds between two answers by stack: the scrapes of its slowest job, and for accelerators our asking.
+        """Seconds between two answers by stack: the scrapes of its slowest job; for accelerators ours too.
 
         Staleness of a stack goes by its own.
         """
@@ -198,7 +198,7 @@ class PrometheusPoller:
                     if not (await asking.vector(query, at)).samples:
                         found.add(doubt)
                 learned = size, frozenset(found)
-        except Refused:
+        except (Refused, ValueError):
             return
         self._needless[preset.stack] = learned
 

@@ -13,8 +13,8 @@ What the expression returns is the contract with whoever evaluates the same defi
 - `faults` leaves out elements of value 0: a healthy fleet answers with nothing.
 - `distinct` takes the largest of what shares distinct and kept labels, before counting or adding up.
 
-Labels are derived from groups and not from series: `label_replace` costs a server more than all the rest, and
-there are fewer pods than accelerators.
+Labels of accelerators are derived from groups and not from series: on 10,000 series `label_replace` costs a
+server more than all the rest.
 """
 
 import re
@@ -84,11 +84,17 @@ def _alternatives(
     # Elements of two alternatives are one group if their kept labels agree, whatever their `le` or mark.
     either = f" or on ({', '.join(definition.keep)}) "
     marks = any(metric.rung or (metric.factor != 1 and histogram) for metric in definition.metrics)
+    there = [
+        (index, metric)
+        for index, metric in enumerate(definition.metrics)
+        if present is None or series_name(definition, metric) in present
+    ]
     found = []
-    for index, metric in enumerate(definition.metrics):
-        if present is not None and series_name(definition, metric) not in present:
-            continue
+    for index, metric in there:
         one = _series(definition, metric, window_s, selector, rate=definition.needs_rate)
+        if definition.signal == "faults" and definition.aggregate == "max" and len(there) == 1:
+            # The healthy ones, nearly all, need not be grouped. A later alternative would need to know them.
+            one = f"{one} > 0"
         one = _aggregated(definition, definition.aggregate, shown, one)
         if metric.factor != 1 and not histogram and definition.aggregate != "count":
             one = f"{one} * {metric.factor!r}"
@@ -154,24 +160,28 @@ def _aggregated(
     """
     # The largest of the largest is the largest.
     if not definition.distinct or aggregate == "max":
-        return _by(aggregate, shown, vector, definition.derive)
+        return _by(definition, aggregate, shown, vector)
     one_each = tuple(dict.fromkeys((*definition.distinct, *shown, *part)))
-    return _by(aggregate, shown, _by("max", one_each, vector, definition.derive), ())
+    return f"{aggregate} by ({', '.join(shown)}) ({_by(definition, 'max', one_each, vector)})"
 
 
-def _by(aggregate: str, labels: Sequence[str], vector: str, derives: Sequence[Derive]) -> str:
-    """Aggregated by labels, some of them derived: first by what they are derived from, then by themselves."""
-    made = _needed(labels, derives)
-    if not made:
-        return f"{aggregate} by ({', '.join(labels)}) ({vector})"
-    if aggregate == "avg":
-        # Pods differ in size: the mean of their means would be another.
-        return " / ".join(_by(one, labels, vector, derives) for one in ("sum", "count"))
-    raw = tuple(dict.fromkeys((*labels, *(derive.source for derive in made))))
-    groups = f"{aggregate} by ({', '.join(raw)}) ({vector})"
+def _by(definition: Definition, aggregate: str, labels: Sequence[str], vector: str) -> str:
+    """Aggregated by labels, some of them derived.
+
+    Of accelerators first by what labels are derived from, then by themselves: there are fewer pods than
+    accelerators. A pod is one engine: to group twice would cost more than it saves.
+    """
+    made = _needed(labels, definition.derive)
+    if made and definition.role in {"accelerator", "heat"}:
+        if aggregate == "avg":
+            # Pods differ in size: the mean of their means would be another.
+            return " / ".join(_by(definition, one, labels, vector) for one in ("sum", "count"))
+        raw = dict.fromkeys((*labels, *(derive.source for derive in made)))
+        vector = f"{aggregate} by ({', '.join(raw)}) ({vector})"
+        aggregate = "sum" if aggregate == "count" else aggregate
     for derive in made:
-        groups = _derived(groups, derive)
-    return f"{'sum' if aggregate == 'count' else aggregate} by ({', '.join(labels)}) ({groups})"
+        vector = _derived(vector, derive)
+    return f"{aggregate} by ({', '.join(labels)}) ({vector})"
 
 
 def _needed(labels: Sequence[str], derives: Sequence[Derive]) -> list[Derive]:

@@ -9,6 +9,7 @@ from collectors.signals.presets import read_presets
 from collectors.signals.promql import any_of, duration, quoted, render
 
 GAUGE = Definition("running", "s", "engine", "gauge", (Metric("a"),), ("m",))
+DERIVED = replace(GAUGE, derive=(Derive("m", "pod", "(.+)-x", "$1"), Derive("m", "m", "y", "z")))
 
 
 def test_a_gauge() -> None:
@@ -84,16 +85,45 @@ def test_shared_things_count_once() -> None:
 
 def test_derived_labels_are_made_before_aggregating() -> None:
     """In order, the later ones around the earlier."""
-    one = replace(GAUGE, derive=(Derive("m", "pod", "(.+)-x", "$1"), Derive("m", "m", "y", "z")))
-    assert render(one, window_s=60) == (
+    assert render(DERIVED, window_s=60) == (
         'sum by (m) (label_replace(label_replace(a, "m", "$1", "pod", "(.+)-x"), "m", "z", "m", "y"))'
     )
+    assert render(replace(DERIVED, keep=("n",)), window_s=60) == "sum by (n) (a)"
+
+
+def test_labels_of_accelerators_are_derived_from_groups() -> None:
+    """By what they are made of, which are few: sums of sums and counts; a mean is not the mean of means."""
+    one = replace(DERIVED, role="accelerator")
+    made = 'label_replace(label_replace({} by (m, pod) (a), "m", "$1", "pod", "(.+)-x"), "m", "z", "m", "y")'
+    sums, counts = (f"sum by (m) ({made.format(kind)})" for kind in ("sum", "count"))
+    assert render(one, window_s=60) == sums
+    assert render(replace(one, aggregate="count"), window_s=60) == counts
+    assert render(replace(one, aggregate="avg"), window_s=60) == f"{sums} / {counts}"
 
 
 def test_faults_of_nought_are_not_asked_for() -> None:
     """A healthy fleet answers with nothing."""
     one = replace(GAUGE, signal="faults", aggregate="max")
-    assert render(one, window_s=60) == "(max by (m) (a)) > 0"
+    assert render(one, window_s=60) == "(max by (m) (a > 0)) > 0"
+    two = replace(one, metrics=(Metric("a"), Metric("b")))
+    assert render(two, window_s=60) == "(max by (m) (a) or on (m) max by (m) (b)) > 0"
+
+
+def test_every_later_alternative_is_marked_where_one_needs_it() -> None:
+    """Unmarked means the first: with its rung or bounds a later one would be told as another."""
+    mark = 'label_replace(sum by (m) (b), "tidegate_alternative", "1", "", "")'
+    one = replace(GAUGE, metrics=(Metric("a", rung="as a"), Metric("b")))
+    assert render(one, window_s=60) == f"sum by (m) (a) or on (m) {mark}"
+    scaled = replace(
+        GAUGE, signal="queue_wait", kind="histogram", metrics=(Metric("a", factor=0.001), Metric("b"))
+    )
+    assert '"tidegate_alternative", "1"' in render(scaled, window_s=60)
+
+
+def test_the_largest_of_shared_things_is_the_largest() -> None:
+    """Counting once does not change a maximum, so it is not asked for."""
+    one = replace(GAUGE, aggregate="max", distinct=("UUID",))
+    assert render(one, window_s=60) == "max by (m) (a)"
 
 
 def test_absent_alternatives_are_left_out() -> None:
