@@ -150,7 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
         some = [row for row in rows if row["with_accelerators"] is wanted]
         if not some:
             continue
-        report[name] = {k: statistics.median(r[k] for r in some) for k in some[0] if k != "with_accelerators"}
+        report[name] = {k: statistics.fmean(r[k] for r in some) for k in some[0] if k != "with_accelerators"}
         shown = "  ".join(f"{k} {v:,.0f}" for k, v in report[name].items())
         print(f"{name:24} {shown}")
     print(f"server at rest           {100 * idle_cores:.1f} % of a core")

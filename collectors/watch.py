@@ -165,9 +165,6 @@ class Watch:
             self._tasks.append(asyncio.create_task(self._follow(self._plane)))
         started = time.monotonic()
         while True:
-            for task in self._tasks:
-                if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                    raise error
             self._tick += 1
             yield self._frame(time.monotonic())
             elapsed = time.monotonic() - started
@@ -192,15 +189,19 @@ class Watch:
         """Ask one metrics source for ever: never two polls at once, never one queued behind another."""
         skipped = 0
         while True:
-            began = time.monotonic()
-            poll = await lane.poller.poll()
-            ended = time.monotonic()
-            # Asking a Prometheus more often than it scrapes brings nothing; a page is scraped by the asking.
-            scraped_s = poll.interval_s if poll.health.kind == "prometheus" else 0.0
-            period = max(self._poll_s, scraped_s)
-            skipped += max(0, math.ceil((ended - began) / period) - 1)
-            self._take(lane, poll, ended, skipped)
-            await asyncio.sleep(period - (ended - began) % period)
+            began, period = time.monotonic(), self._poll_s
+            try:
+                poll = await lane.poller.poll()
+                if poll.health.kind == "prometheus":
+                    # More often than it scrapes brings nothing; a page is scraped by the asking.
+                    period = max(period, poll.interval_s)
+                skipped += max(0, math.ceil((time.monotonic() - began) / period) - 1)
+                self._take(lane, poll, time.monotonic(), skipped)
+            except Exception as error:  # a fault of ours over one source must not take the others away
+                before = lane.health.state
+                lane.health = _faulty(lane.health, error)
+                self._note_source(lane.health, before, lane.now(time.monotonic()) or time.time())
+            await asyncio.sleep(period - (time.monotonic() - began) % period)
 
     def _take(self, lane: _Lane, poll: Poll, received: float, skipped: int) -> None:
         before = lane.health.state
@@ -247,20 +248,28 @@ class Watch:
             self._held = {key: held for key, held in self._held.items() if key.model not in gone}
 
     async def _follow(self, plane: ControlPlane) -> None:
-        updates: AsyncIterator[PlaneUpdate] = plane.updates()
-        async for update in updates:
-            before = self._plane_health.state if self._plane_health else SourceState.CONNECTING
-            self._plane_health = update.health
-            self._note_source(update.health, before, update.health.at or time.time())
-            if update.state is not None:
-                if self._plane_state is None:
-                    self._first_word.set()
-                self._plane_state = update.state
-                self._names = self._names.learned(
-                    (), [r.subject for r in update.state.releases if r.subject_kind == "model"]
-                )
-                self._dirty = True
-            self._events.extend(update.events)
+        while True:
+            try:
+                async for update in plane.updates():
+                    self._take_update(update)
+            except Exception as error:  # as for a metrics source: the numbers stay on the screen
+                health = self._plane_health or SourceHealth("ctl", "plane", SourceState.CONNECTING)
+                self._plane_health = _faulty(health, error)
+                self._note_source(self._plane_health, health.state, health.at or time.time())
+            await asyncio.sleep(self._poll_s)
+
+    def _take_update(self, update: PlaneUpdate) -> None:
+        before = self._plane_health.state if self._plane_health else SourceState.CONNECTING
+        self._plane_health = update.health
+        self._note_source(update.health, before, update.health.at or time.time())
+        if update.state is not None:
+            if self._plane_state is None:
+                self._first_word.set()
+            self._plane_state = update.state
+            subjects = [r.subject for r in update.state.releases if r.subject_kind == "model"]
+            self._names = self._names.learned((), subjects)
+            self._dirty = True
+        self._events.extend(update.events)
 
     def _note_source(self, health: SourceHealth, before: SourceState, at: float) -> None:
         lost = health.state is SourceState.LOST
@@ -431,6 +440,12 @@ class Watch:
             Reason("truncated", (len(lane.nodes), lane.truncated)) for lane in self._lanes if lane.truncated
         ]
         return tuple(notes)
+
+
+def _faulty(health: SourceHealth, error: Exception) -> SourceHealth:
+    said = clean(f"{type(error).__name__}: {error}", 200)
+    text = f"a fault of tidegate's own while reading it ({said}): its readings turn stale; please report it"
+    return replace(health, state=SourceState.LOST, error=text)
 
 
 def _was_collecting(key: Key, held: _Held, seen: Observed) -> bool:

@@ -249,3 +249,18 @@ async def test_names_of_plane_and_metrics_meet_in_one_row() -> None:
     plane = Plane(PlaneUpdate(state(), (), health))
     frames = await until(watch(Scripted(lambda: poll(time.time())), plane), lambda f: running(f) is not None)
     assert [m.name for m in frames[-1].models] == ["aurora-5"]
+
+
+async def test_a_fault_over_one_source_leaves_the_others() -> None:
+    """An exception nobody foresaw makes its source lost, in a sentence; the other one stays good."""
+
+    def fault() -> Poll:
+        raise OverflowError("cannot convert float infinity to integer")
+
+    bad, good = Scripted(fault, name="bad"), Scripted(lambda: poll(time.time()))
+    watched = Watch("t", Context(), [bad, good], Plane(), poll_s=TICK_S, tick_s=TICK_S)
+    frame = (await until(watched, lambda f: running(f) is not None and f.tick > 5))[-1]
+    assert running(frame) == (7, Quality.GOOD)
+    assert frame.sources[0].state is SourceState.LOST
+    assert "OverflowError" in frame.sources[0].error
+    assert bad.asked > 1, "it is asked again"
