@@ -9,12 +9,20 @@ import re
 import shlex
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
 
 from collectors.fleet import clean
 from collectors.toml_file import FileError, read_toml
@@ -54,7 +62,7 @@ def _regex(text: str) -> str:
 Name = Annotated[str, AfterValidator(_clean_name)]
 Url = Annotated[str, AfterValidator(_url)]
 Regex = Annotated[str, AfterValidator(_regex)]
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(strict=True, gt=0, le=86_400, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
@@ -146,6 +154,10 @@ class Objectives(BaseModel):
     __pydantic_extra__: dict[str, Seconds] = Field(init=False)
     models: dict[str, dict[str, Seconds]] = {}
 
+    def tiers(self) -> Iterable[str]:
+        """Every tier that is named."""
+        return [*(self.__pydantic_extra__ or {}), *(tier for one in self.models.values() for tier in one)]
+
     def of(self, model: str) -> Mapping[str, float]:
         """Objectives of one model by tier; the model's own win over the fleet's."""
         return {**(self.__pydantic_extra__ or {}), **self.models.get(model, {})}
@@ -169,8 +181,8 @@ class Context(_Strict):
     prometheus: Endpoint | None = None
     scrape: tuple[Page, ...] = ()
     plane: Endpoint | None = None
-    production: bool = False
-    simulated: bool = False
+    production: StrictBool = False
+    simulated: StrictBool = False
     tiers: tuple[Name, ...] = ()
     tier_titles: dict[str, Name] = {}
     objectives: Objectives = Objectives()
@@ -193,11 +205,17 @@ class Context(_Strict):
     def _known_tiers(self) -> Self:
         if len(set(self.tiers)) != len(self.tiers):
             raise ValueError("tiers: each name once")
-        named = set(self.identity.priority.values())
-        if self.tiers and (strange := sorted(named - set(self.tiers))):
-            raise ValueError(
-                f"identity.priority names {', '.join(strange)}, not in tiers ({', '.join(self.tiers)})"
-            )
+        named = {
+            "identity.priority": set(self.identity.priority.values()),
+            "objectives": set(self.objectives.tiers()),
+            "tier_titles": set(self.tier_titles),
+        }
+        for place, names in named.items():
+            # A misspelt tier would have no objective, and so no alert, for ever.
+            if self.tiers and (strange := sorted(names - set(self.tiers))):
+                raise ValueError(
+                    f"{place} names {', '.join(strange)}, not in tiers ({', '.join(self.tiers)})"
+                )
         return self
 
 

@@ -110,6 +110,8 @@ def _watch(announced: dict[str, Any], options: DemoOptions) -> "Watch":
     name, context = Settings.model_validate(tomllib.loads(announced["context"])).context(None)
     targets = [PageTarget(t["url"], t["labels"]) for t in announced["targets"]]
     token = announced["token"]
+    if options.speed != 1:
+        name = f"{name} x{options.speed:g}"
     return Watch(
         name,
         context,

@@ -84,7 +84,10 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "rung": "measured as {0}",
         "unmatched": "{0} holds accelerators and matches no model: alias it in [contexts.{1}.identity]",
         "clock": "clocks differ by {0} s",
+        "impossible": "impossible value {0:g}",
+        "not-a-number": "{0} is no usable number",
         "truncated": "{0} of {1} shown",
+        "sampled": "each cell of the map stands for many accelerators, in {0} pools",
     }
 )
 """Every reason code with its sentence; parameters are positional and cleaned before they get here."""
@@ -150,12 +153,36 @@ SIGNALS: Mapping[str, Signal] = _signals(
 def quantised(signal: str, value: float) -> float:
     """`value` rounded to the signal's quantum: what is shown is what is kept and recorded.
 
-    raises: KeyError for an unknown signal, ValueError when `value` is not finite.
+    raises: KeyError for an unknown signal, ValueError when `value`, or its number of quanta, is not finite.
     """
     quantum = SIGNALS[signal].quantum
-    steps = round(value / quantum)
-    # Dividing by the whole reciprocal keeps 0.07 printing as 0.07, not 0.07000000000000001.
-    return float(steps * quantum) if quantum >= 1 else steps / round(1 / quantum)
+    try:
+        steps = round(value / quantum)
+        # Dividing by the whole reciprocal keeps 0.07 printing as 0.07, not 0.07000000000000001.
+        return float(steps * quantum) if quantum >= 1 else steps / round(1 / quantum)
+    except OverflowError as error:
+        raise ValueError(f"{value!r} is too large to be rounded to {quantum:g}") from error
+
+
+_SHARES = frozenset({"kv_ratio", "busy_ratio", "memory_ratio", "errors"})
+_SIGNED = frozenset({"temperature_c", "headroom_ratio"})
+_HAIR_BELOW, _HAIR_ABOVE = -1e-9, 1.005
+
+
+def impossible(signal: str, value: float) -> bool:
+    """True for what no exporter can have measured: a count, rate or time below 0, a share above 1.
+
+    A share up to 1.005, and a hair below 0, come of rounding and pass; pools may be more than full.
+    """
+    if signal not in _SIGNED and value < _HAIR_BELOW:
+        return True
+    return signal in _SHARES and value > _HAIR_ABOVE
+
+
+def _possible(signal: str, value: float) -> float:
+    """A value that is not impossible, without the hair of rounding."""
+    value = value if signal in _SIGNED else max(value, 0.0)
+    return min(value, 1.0) if signal in _SHARES else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,18 +228,36 @@ def reading(
 ) -> Reading:
     """A reading, quantised. Bucket bounds are exact and stay as they are; only the estimate is rounded.
 
-    A value that is not finite becomes None and the reading `missing`, unless a reason was given.
+    NaN becomes None and the reading `missing`: idle, unless a reason was given. What is too large to be a
+    number becomes `missing` too, and what is impossible `suspect`, each with its own reason: no such value
+    is shown as if it were true.
     raises: KeyError for an unknown signal.
     """
+    if value is None:
+        return Reading(None, at, quality, reason, coverage)
+    estimate = value.estimate if isinstance(value, Interval) else value
+    if isinstance(value, float | int) and math.isnan(value):
+        why = reason if reason.code else Reason("idle")
+        return Reading(None, at, Quality.MISSING if quality is Quality.GOOD else quality, why, coverage)
+    try:
+        rounded = quantised(signal, estimate)
+    except ValueError:
+        return Reading(None, at, Quality.MISSING, Reason("not-a-number", (f"{estimate:g}",)), coverage)
+    if impossible(signal, estimate):
+        return Reading(None, at, Quality.SUSPECT, Reason("impossible", (rounded,)), coverage)
     if isinstance(value, Interval):
-        estimate = quantised(signal, value.estimate)
-        value = Interval(value.lo, value.hi, min(max(estimate, value.lo), value.hi))
-    elif value is not None:
-        if not math.isfinite(value):
-            why = reason if reason.code else Reason("idle")
-            return Reading(None, at, Quality.MISSING if quality is Quality.GOOD else quality, why, coverage)
-        value = quantised(signal, value)
-    return Reading(value, at, quality, reason, coverage)
+        bounded = min(max(rounded, value.lo), value.hi)
+        return Reading(Interval(value.lo, value.hi, bounded), at, quality, reason, coverage)
+    return Reading(_possible(signal, rounded), at, quality, reason, coverage)
+
+
+CLOCK_S = 10 * 365.25 * 86_400.0
+"""A clock this far from ours is no clock, but a fault or a trick."""
+
+
+def believable(at: float, ours: float) -> bool:
+    """True if `at`, seconds by another's clock, is within ten years of `ours`: also not NaN or infinite."""
+    return abs(at - ours) <= CLOCK_S
 
 
 STALE_INTERVALS = 2.0
@@ -227,6 +272,8 @@ def aged(one: Reading, now: float, interval_s: float) -> Reading:
     if one.at is None or one.value is None:
         return one
     age = now - one.at
+    if not math.isfinite(age):
+        return Reading(None, one.at, Quality.MISSING, Reason("not-a-number", ("its time",)), one.coverage)
     if age <= STALE_INTERVALS * interval_s:
         return one
     if age <= REMOVED_INTERVALS * interval_s:

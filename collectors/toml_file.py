@@ -61,20 +61,22 @@ def _sentence(file: str, places: dict[tuple[str, ...], int], error: Any, model: 
         near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return f"{where}: {key}: no such key; {hint}allowed here: {', '.join(allowed) or 'nothing'}"
-    said = clean(error["msg"].removeprefix("Value error, "), 300)
+    said = clean(error["msg"].removeprefix("Value error, ").replace("valid tuple", "list, as in [...]"), 300)
     return f"{where}: {key}: {said}{_shown(error.get('input'), location)}"
 
 
 def _shown(given: object, location: Sequence[str | int]) -> str:
     """The wrong value, unless it may hold a secret."""
-    secret = {"headers", "token"} & set(map(str, location)) or (isinstance(given, str) and "@" in given)
+    secret = {"headers", "token"} & set(map(str, location)) or (
+        isinstance(given, str) and {"@", "?"} & set(given)
+    )
     if secret or not isinstance(given, str | int | float | bool):
         return ""
     return f" (it is {clean(repr(given), 60)})"
 
 
 def _fields(model: type[BaseModel], location: Sequence[str | int]) -> set[str]:
-    """Names allowed at a place in the model, following lists and tables of models."""
+    """Names allowed at a place in the model, following lists and tables of models; excluded ones are ours."""
     here: type[BaseModel] | None = model
     inside = False
     for part in location:
@@ -89,7 +91,9 @@ def _fields(model: type[BaseModel], location: Sequence[str | int]) -> set[str]:
         here = _model_in(entry.annotation) if entry else None
         # An optional model is no container: the next part is one of its own fields.
         inside = inside and entry is not None and type(None) not in get_args(entry.annotation)
-    return {field.alias or name for name, field in here.model_fields.items()} if here else set()
+    if here is None:
+        return set()
+    return {field.alias or name for name, field in here.model_fields.items() if not field.exclude}
 
 
 def _model_in(annotation: Any) -> Any:
@@ -102,10 +106,14 @@ def _places(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
     """(path of every table and key, 1-based line). Elements of arrays of tables carry their index."""
     table: tuple[str, ...] = ()
     counts: dict[tuple[str, ...], int] = {}
+    seen: set[tuple[str, ...]] = set()
     for number, line in enumerate(text.splitlines(), 1):
         if header := _TABLE.match(line):
             table = _indexed(_parts(header[2]), counts, opens=header[1] == "[[")
-            yield table, number
+            for depth in range(1, len(table) + 1):
+                if table[:depth] not in seen:
+                    seen.add(table[:depth])
+                    yield table[:depth], number
         elif assigned := _KEY.match(line):
             yield (*table, *_parts(assigned[1])), number
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from collectors.alerts import derived
+from collectors.changes import changed_alerts, kept_nodes, new_faults
 from collectors.config import Context
 from collectors.control.interface import ControlPlane, PlaneState, PlaneUpdate
 from collectors.fleet import (
@@ -42,6 +43,9 @@ TICK_S = 1.0
 POLL_S = 5.0
 FORGET_S = 600.0
 """A model no source has named for this long, while the source itself answers, leaves the screen."""
+
+SIMULATED_STACK = "simulated-fleet"
+"""The preset whose proof the simulated fleet's pages carry, whoever scrapes them."""
 
 NODES_STALE_S = 90.0
 """The heat map is asked seldom; older than this it is taken away."""
@@ -98,6 +102,7 @@ class _Lane:
     truncated: int = 0
     unmatched: tuple[str, ...] = ()
     answered: bool = False
+    simulated: bool = False
 
     def now(self, monotonic: float) -> float | None:
         return None if self.at is None else self.at + (monotonic - self.received) * self.speed
@@ -212,6 +217,7 @@ class Watch:
         if not lane.answered:
             self._first_word.set()
         lane.at, lane.received, lane.answered = poll.at, received, True
+        lane.simulated = SIMULATED_STACK in poll.stacks
         subjects = [r.subject for r in self._plane_state.releases] if self._plane_state else []
         self._names = self._names.learned(poll.answers, subjects)
         seen = observed(poll, self._names)
@@ -237,8 +243,12 @@ class Watch:
         self._forget(poll.at)
         lane.unmatched = seen.unmatched
         if seen.nodes is not None:
-            self._events.extend(_new_faults(lane.nodes, seen.nodes, poll.at))
-            lane.nodes, lane.nodes_at, lane.truncated = _kept(lane.nodes, seen), poll.at, seen.truncated
+            self._events.extend(new_faults(lane.nodes, seen.nodes, poll.at))
+            lane.nodes, lane.nodes_at, lane.truncated = (
+                kept_nodes(lane.nodes, seen.nodes),
+                poll.at,
+                seen.truncated,
+            )
         self._dirty = True
 
     def _forget(self, now: float) -> None:
@@ -284,12 +294,8 @@ class Watch:
         if self._dirty or now >= self._shown.until:
             self._shown = self._assembled(monotonic, now)
             self._dirty = False
-        earlier = {alert.id for alert in self._alerts}
-        self._alerts = derived(self._shown.models, now, self._alerts)
-        for alert in self._alerts:
-            if alert.id not in earlier:
-                where = f"{alert.model} {alert.tier}".strip()
-                self._events.append(Event(now, EventKind.ALERT, alert.severity.value, where, alert.summary))
+        earlier, self._alerts = self._alerts, derived(self._shown.models, self._sources(), now, self._alerts)
+        self._events.extend(changed_alerts(earlier, self._alerts, now))
         events, self._events = tuple(self._events), []
         state = self._plane_state
         return Frame(
@@ -308,7 +314,7 @@ class Watch:
             events=events,
             notes=self._shown.notes,
             production=self._context.production,
-            simulated=self._context.simulated,
+            simulated=self._context.simulated or any(lane.simulated for lane in self._lanes),
             mode=self._mode,
         )
 
@@ -367,11 +373,11 @@ class Watch:
     def _tiers(self) -> tuple[Tier, ...]:
         from_plane = self._plane_state.tiers if self._plane_state else ()
         names = ordered_tiers(self._context.tiers, from_plane, self._seen_tiers)
-        if not self._seen_tiers:
+        if not self._seen_tiers and any(key.model for key in self._held):
             # Tiers that no metric tells apart still have stages; their waits stand in one column.
             names = (*names, ALL_TIERS)
         titles = self._context.tier_titles
-        return tuple(Tier(n, titles.get(n, n.capitalize())) for n in names)
+        return tuple(Tier(n, titles.get(n) or _title(n)) for n in names)
 
     def _model(self, name: str, by_tier: Mapping[str, Mapping[str, Reading]], tiers: Sequence[Tier]) -> Model:
         whole = dict(by_tier.get("", {}))
@@ -436,10 +442,17 @@ class Watch:
             notes.append(Reason("no-objective", (self._name,)))
         if self._plane is None:
             notes.append(Reason("no-plane"))
+        if sampled := sum(pool.stands_for != 1 for pool in self._context.pools):
+            notes.append(Reason("sampled", (sampled,)))
         notes += [
             Reason("truncated", (len(lane.nodes), lane.truncated)) for lane in self._lanes if lane.truncated
         ]
         return tuple(notes)
+
+
+def _title(tier: str) -> str:
+    """A bare priority says that it is one: `100 p99` would read as a percentile."""
+    return f"prio {tier}" if tier.removeprefix("-").isdigit() else tier.capitalize()
 
 
 def _faulty(health: SourceHealth, error: Exception) -> SourceHealth:
@@ -467,27 +480,3 @@ def _next_change(held: _Held, lane_now: float, now: float) -> float:
     else:
         wait = 1.0 if age < 60 else 10.0
     return now + wait
-
-
-def _kept(before: Sequence[Node], seen: Observed) -> tuple[Node, ...]:
-    """The new nodes, with the old object where nothing changed, so that drawing can tell at a glance."""
-    old = {(n.pool, n.name): n for n in before}
-    return tuple(was if (was := old.get((n.pool, n.name))) == n else n for n in seen.nodes or ())
-
-
-def _new_faults(before: Sequence[Node], after: Sequence[Node], at: float, limit: int = 5) -> list[Event]:
-    """One event for each host with a fault that was not there before; none at the first look."""
-    if not before:
-        return []
-    old = {(n.pool, n.name): n.marks for n in before}
-    found = [
-        Event(at, EventKind.FAULT, "gpu", node.name, f"fault on accelerator {', '.join(new[:8])}")
-        for node in after
-        if (new := _fresh_marks(old.get((node.pool, node.name), ""), node.marks))
-    ]
-    return found[:limit]
-
-
-def _fresh_marks(before: str, after: str) -> list[str]:
-    was = before.ljust(len(after))
-    return [str(i) for i, (a, b) in enumerate(zip(was, after, strict=False)) if b == "X" and a != "X"]

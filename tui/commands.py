@@ -143,7 +143,7 @@ def _context(args: argparse.Namespace, settings: "Settings") -> tuple[str, "Cont
     if wanted or args.config or (settings.contexts and not (prometheus or pages)):
         name, base = settings.context(wanted)
     else:
-        name, base = "direct", Context()
+        name, base = "direct", settings.contexts.get("direct", Context())
     changed: dict[str, object] = {}
     if prometheus:
         changed |= {"prometheus": prometheus, "scrape": []}

@@ -55,6 +55,8 @@ class Picker:
         priorities = [str(tier.priority) for tier in world.scenario.fleet.tiers]
         models = world.classes.models
         self._pairs = [_Pair(model, priority) for model in models for priority in priorities]
+        # Whoever scrapes these pages, the screen that shows their numbers must say SIMULATED.
+        self._mark = _sample("tidegate_simulated_fleet", [("scenario", world.scenario.name)])
         self._info = _sample("llm_d_epp_info", [("build_ref", "v0.9.0"), ("commit", "simulated")])
         self._saturation = [
             _sample(f"{_FLOW}_pool_saturation", [("inference_pool", f"{model}-pool"), ("stage", stage)])
@@ -74,6 +76,8 @@ class Picker:
         answered_s = c.by_pair(m.answers_sum).tolist()
         seen = [(number, pair) for number, pair in enumerate(self._pairs) if attempts[number]]
         page = _Lines()
+        page.family("tidegate_simulated_fleet", "gauge")
+        page.add(self._mark, 1)
         page.family("llm_d_epp_info", "gauge")
         page.add(self._info, 1)
         page.family("llm_d_epp_request_total", "counter")

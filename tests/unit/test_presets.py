@@ -34,16 +34,19 @@ def written(folder: Path, text: str, name: str = "mine.toml") -> Path:
     return path
 
 
-def test_three_stacks_are_known() -> None:
-    """Engine, router and accelerators, in order of name, each signal once a lane."""
+def test_the_stacks_are_known() -> None:
+    """Engine, router, accelerators and the simulated fleet's mark, by name; each signal once a lane."""
     presets = read_presets()
     assert [(p.stack, p.role) for p in presets] == [
         ("dcgm", "accelerator"),
         ("endpoint-picker", "router"),
+        ("simulated-fleet", "router"),
         ("vllm", "engine"),
     ]
     for preset in presets:
         assert preset.proof
+        if not preset.definitions:
+            continue
         assert set(Counter((d.signal, d.lane) for d in preset.definitions).values()) == {1}
         assert all(d.stack == preset.stack for d in preset.definitions)
         assert all(d.role == ("heat" if d.lane == "heat" else preset.role) for d in preset.definitions)
@@ -132,7 +135,7 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
         Metric("mine_busy", (everywhere, Matcher("state", "=~", "a|b")), 0.01, "busy"),
     )
     assert running.keep == ("model",)
-    assert len(presets) == 4
+    assert len(presets) == 5
 
 
 def test_a_file_takes_the_place_of_a_built_in_stack(tmp_path: Path) -> None:

@@ -97,3 +97,23 @@ def test_several_contexts_need_a_choice() -> None:
         settings.context(None)
     with pytest.raises(ConfigError, match="no context 'c'"):
         settings.context("c")
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "line", "says"),
+    [
+        ("pro = 2.0", "plus = 2.0", 2, "objectives names plus, not in tiers (pro, free)"),
+        ("pro = 1.0", "pr = 1.0", 2, "objectives names pr"),
+        ("pro = 2.0", 'pro = "2"', 6, "valid number"),
+        ('tiers = ["pro", "free"]', 'tiers = "pro"', 4, "list"),
+        ('tiers = ["pro", "free"]', 'tiers = ["pro", "free"]\nproduction = "yes"', 5, "valid boolean"),
+        ("[contexts.prod]", "[context.prod]", 2, "did you mean 'contexts'?"),
+    ],
+)
+def test_a_silent_mistake_would_cost_an_alert(was: str, now: str, line: int, says: str) -> None:
+    """A misspelt tier has no objective, and so no alert for ever: it is refused, with its place."""
+    with pytest.raises(FileError) as caught:
+        checked_toml(GOOD.replace(was, now, 1), "tidegate.toml", Settings)
+    said = str(caught.value)
+    assert f"tidegate.toml:{line}:" in said, said
+    assert says in said

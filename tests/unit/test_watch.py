@@ -240,7 +240,7 @@ async def test_a_released_model_is_on_the_screen_before_any_metric() -> None:
     assert (model.name, model.throttle, model.features) == ("aurora-5", 0.3, ("chat",))
     assert model.reading("waiting").value is None
     assert model.reading("saturation_rho").quality is Quality.UNKNOWN
-    assert [t.name for t in frame.tiers] == ["pro", "free", "all"]
+    assert [t.name for t in frame.tiers] == ["pro", "free"]
 
 
 async def test_names_of_plane_and_metrics_meet_in_one_row() -> None:

@@ -1,0 +1,43 @@
+"""What changed from one look to the next, told as events; and what did not, kept as the same object."""
+
+from collections.abc import Iterator, Sequence
+
+from collectors.fleet import Alert, Event, EventKind, Node
+
+
+def changed_alerts(before: Sequence[Alert], after: Sequence[Alert], at: float) -> Iterator[Event]:
+    """Alerts that began, rose or fell, and ended: each is an event, so that none vanishes silently (D13)."""
+    old, new = {a.id: a for a in before}, {a.id: a for a in after}
+    for key, alert in new.items():
+        was = old.get(key)
+        if was is None or was.severity is not alert.severity:
+            where = f"{alert.model} {alert.tier}".strip() or key
+            yield Event(at, EventKind.ALERT, alert.severity.value, where, alert.summary)
+    for key, alert in old.items():
+        if key not in new:
+            where = f"{alert.model} {alert.tier}".strip() or key
+            yield Event(at, EventKind.ALERT, "cleared", where, f"after {round(at - alert.since)} s")
+
+
+def kept_nodes(before: Sequence[Node], after: Sequence[Node]) -> tuple[Node, ...]:
+    """The new nodes, with the old object where nothing changed, so that drawing can tell at a glance."""
+    old = {(n.pool, n.name): n for n in before}
+    return tuple(was if (was := old.get((n.pool, n.name))) == n else n for n in after)
+
+
+def new_faults(before: Sequence[Node], after: Sequence[Node], at: float, limit: int = 5) -> list[Event]:
+    """One event for each host with a fault that was not there before; none at the first look."""
+    if not before:
+        return []
+    old = {(n.pool, n.name): n.marks for n in before}
+    found = [
+        Event(at, EventKind.FAULT, "gpu", node.name, f"fault on accelerator {', '.join(new[:8])}")
+        for node in after
+        if (new := _fresh_marks(old.get((node.pool, node.name), ""), node.marks))
+    ]
+    return found[:limit]
+
+
+def _fresh_marks(before: str, after: str) -> list[str]:
+    was = before.ljust(len(after))
+    return [str(i) for i, (a, b) in enumerate(zip(was, after, strict=False)) if b == "X" and a != "X"]
