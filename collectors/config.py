@@ -7,9 +7,11 @@ it is the models below; a wrong key or value names file, line, key and what is a
 import os
 import re
 import shlex
+import signal
 import stat
 import subprocess
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -26,6 +28,9 @@ from pydantic import (
 
 from collectors.fleet import clean
 from collectors.toml_file import FileError, read_toml
+
+COMMAND_S = 5.0
+"""Longest time a credential command may take: whoever asks waits for it."""
 
 
 class ConfigError(Exception):
@@ -46,9 +51,26 @@ def _url(text: str) -> str:
         known = False
     if not known:
         raise ValueError("must be a URL that starts with http:// or https:// and names a host")
-    if parts.username or parts.password:
+    if "@" in parts.netloc:
         raise ValueError("must not hold a user name or password: give a credential by reference instead")
-    return text.rstrip("/")
+    if "#" in text:
+        raise ValueError("must not hold a fragment: leave out what follows the #")
+    return text if "?" in text else text.rstrip("/")
+
+
+def _plain_url(text: str) -> str:
+    checked = _url(text)
+    if "?" in checked:
+        raise ValueError(
+            "must not hold a query: leave out what follows the ?, and give a credential by reference instead"
+        )
+    return checked
+
+
+def shown_url(url: str) -> str:
+    """The address without credentials, query and fragment, fit for the screen. raises: ValueError"""
+    parts = urlsplit(url)
+    return clean(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 200)
 
 
 def _regex(text: str) -> str:
@@ -60,7 +82,8 @@ def _regex(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_clean_name)]
-Url = Annotated[str, AfterValidator(_url)]
+Url = Annotated[str, AfterValidator(_plain_url)]
+PageUrl = Annotated[str, AfterValidator(_url)]
 Regex = Annotated[str, AfterValidator(_regex)]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=86_400, allow_inf_nan=False)]
 
@@ -93,9 +116,12 @@ class Endpoint(_Strict):
 
 
 class Page(_Strict):
-    """One /metrics page to read directly, and the labels service discovery would have given it."""
+    """One /metrics page to read directly, and the labels service discovery would have given it.
 
-    url: Url
+    url: may have a query, which is sent and never shown
+    """
+
+    url: PageUrl
     labels: dict[str, str] = {}
 
 
@@ -290,9 +316,13 @@ def secret(credential: Credential) -> str:
 
 def _secret_in_file(path: Path) -> str:
     try:
-        # Mode and content of one open file: a path could be swapped between two looks.
-        with path.open(encoding="utf-8") as file:
-            if os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        # Mode and content of one open file: a path could be swapped between two looks. A pipe would block.
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(opened, encoding="utf-8") as file:
+            mode = os.fstat(opened).st_mode
+            if not stat.S_ISREG(mode):
+                raise ConfigError(f"credential file {path} is no regular file: write the credential into one")
+            if mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise ConfigError(f"{path} can be read by others: run `chmod 600 {path}`")
             return file.read(65_536)
     except (OSError, UnicodeDecodeError) as error:
@@ -302,10 +332,27 @@ def _secret_in_file(path: Path) -> str:
 
 def _secret_by_command(command: str) -> str:
     try:
-        done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        why = "took over 20 s" if isinstance(error, subprocess.TimeoutExpired) else "cannot be run"
-        raise ConfigError(f"the credential command {why}") from error
-    if done.returncode != 0:
-        raise ConfigError(f"the credential command ended with status {done.returncode}")
-    return done.stdout
+        # A session of its own: what the command started ends with it, and none of them reads the keyboard.
+        running = subprocess.Popen(
+            shlex.split(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except (OSError, ValueError, IndexError):
+        # Without its cause, which quotes the command: that may hold a secret.
+        raise ConfigError("the credential command cannot be run") from None
+    with running:
+        try:
+            printed, _ = running.communicate(timeout=COMMAND_S)
+            text = printed.decode()
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(running.pid, signal.SIGKILL)
+            raise ConfigError(f"the credential command took over {COMMAND_S:g} s") from None
+        except UnicodeDecodeError:
+            raise ConfigError("the credential command printed no UTF-8 text") from None
+    if running.returncode != 0:
+        raise ConfigError(f"the credential command ended with status {running.returncode}")
+    return text

@@ -8,6 +8,7 @@ killed cockpit leaves no process behind.
 import asyncio
 import difflib
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from collectors.watch import Watch
 
 READY_S = 30.0
+"""Seconds within which the child must announce itself."""
+
+END_S = 0.5
+"""Seconds that the child has to end by itself."""
+
 POLL_S = 1.0
 
 
@@ -41,8 +47,9 @@ class DemoOptions:
 
 def start_simulator(options: DemoOptions) -> "subprocess.Popen[bytes]":
     """The simulator's process, just started: it announces itself in one line when it listens."""
+    # -P: without it the working directory comes first, and a `collectors` folder there would be run.
     command = [
-        sys.executable, "-m", "collectors.simulator", "--listen", "127.0.0.1:0", "--announce",
+        sys.executable, "-P", "-m", "collectors.simulator", "--listen", "127.0.0.1:0", "--announce",
         "--scenario", options.scenario, "--seed", str(options.seed), "--speed", str(options.speed),
         "--epoch", "scenario",
     ]  # fmt: skip
@@ -58,7 +65,7 @@ class DemoSource:
 
     async def frames(self) -> "AsyncIterator[Frame]":
         """As `Watch.frames`, once the child listens. raises: DemoError if it does not start."""
-        announced = await asyncio.to_thread(_announced, self._child)
+        announced = await _announced(self._child)
         self._watch = _watch(announced, self._options)
         async for frame in self._watch.frames():
             if self._child.poll() is not None:
@@ -67,37 +74,70 @@ class DemoSource:
 
     async def aclose(self) -> None:
         """Stop watching and end the child."""
-        if self._watch is not None:
-            await self._watch.aclose()
-        await asyncio.to_thread(stop_simulator, self._child)
+        try:
+            if self._watch is not None:
+                await self._watch.aclose()
+        finally:
+            await asyncio.to_thread(stop_simulator, self._child)
 
 
 def stop_simulator(child: "subprocess.Popen[bytes]") -> None:
-    """End the child: by closing its input, then by force."""
-    for pipe in (child.stdin, child.stdout, child.stderr):
+    """End the child: by closing its input, then by force, which ends even a stopped one. Safe twice."""
+    _end(child)
+    for pipe in (child.stdout, child.stderr):
         if pipe is not None:
-            with suppress(OSError):
-                pipe.close()
+            pipe.close()
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    if child.stdin is not None:
+        with suppress(OSError):
+            child.stdin.close()
     try:
-        child.wait(1.5)
+        child.wait(END_S)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
 
 
-def _announced(child: "subprocess.Popen[bytes]") -> dict[str, Any]:
-    """The child's announcement. raises: DemoError with what it said instead."""
-    assert child.stdout is not None and child.stderr is not None
-    line = child.stdout.readline()
+async def _announced(child: "subprocess.Popen[bytes]") -> dict[str, Any]:
+    """The child's announcement. raises: DemoError with what it said instead, if it said anything in time."""
+    try:
+        line = await asyncio.wait_for(_first_line(child), READY_S)
+    except TimeoutError:
+        raise DemoError(f"the simulated fleet did not start within {READY_S:g} s: start it again") from None
     try:
         found = json.loads(line)
     except ValueError:
         found = None
     if isinstance(found, dict):
         return found
-    stop_at = child.stderr.read(4096) if child.poll() is not None or not line else b""
-    said = stop_at.decode(errors="replace").strip().splitlines()
+    said = (await asyncio.to_thread(_last_words, child)).decode(errors="replace").strip().splitlines()
     raise DemoError(f"the simulated fleet did not start: {said[-1] if said else 'it said nothing'}")
+
+
+async def _first_line(child: "subprocess.Popen[bytes]") -> bytes:
+    """What the child printed first. On the loop: a thread that waits for it would outlive a cancel."""
+    assert child.stdout is not None
+    fd, readable, line = child.stdout.fileno(), asyncio.Event(), b""
+    loop = asyncio.get_running_loop()
+    loop.add_reader(fd, readable.set)
+    try:
+        while not line.endswith(b"\n"):
+            await readable.wait()
+            readable.clear()
+            if not (piece := os.read(fd, 65_536)):
+                break
+            line += piece
+    finally:
+        loop.remove_reader(fd)
+    return line
+
+
+def _last_words(child: "subprocess.Popen[bytes]") -> bytes:
+    _end(child)
+    assert child.stderr is not None
+    return child.stderr.read(4096)
 
 
 def _watch(announced: dict[str, Any], options: DemoOptions) -> "Watch":

@@ -87,6 +87,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "impossible": "impossible value {0:g}",
         "not-a-number": "{0} is no usable number",
         "truncated": "{0} of {1} shown",
+        "models-cut": "{0} of {1} models shown: watch fewer at once",
         "sampled": "each cell of the map stands for many accelerators, in {0} pools",
     }
 )
@@ -153,17 +154,18 @@ SIGNALS: Mapping[str, Signal] = _signals(
 def quantised(signal: str, value: float) -> float:
     """`value` rounded to the signal's quantum: what is shown is what is kept and recorded.
 
-    raises: KeyError for an unknown signal, ValueError when `value`, or its number of quanta, is not finite.
+    raises: KeyError for an unknown signal, ValueError when `value` is not finite or has more than 2**53
+        quanta: no float tells them apart, and nothing that can be measured has as many.
     """
     quantum = SIGNALS[signal].quantum
-    try:
-        steps = round(value / quantum)
-        # Dividing by the whole reciprocal keeps 0.07 printing as 0.07, not 0.07000000000000001.
-        return float(steps * quantum) if quantum >= 1 else steps / round(1 / quantum)
-    except OverflowError as error:
-        raise ValueError(f"{value!r} is too large to be rounded to {quantum:g}") from error
+    if not abs(value / quantum) <= _MOST_QUANTA:
+        raise ValueError(f"{value!r} cannot be rounded to {quantum:g}")
+    steps = round(value / quantum)
+    # Dividing by the whole reciprocal keeps 0.07 printing as 0.07, not 0.07000000000000001.
+    return float(steps * quantum) if quantum >= 1 else steps / round(1 / quantum)
 
 
+_MOST_QUANTA = 2**53
 _SHARES = frozenset({"kv_ratio", "busy_ratio", "memory_ratio", "errors"})
 _SIGNED = frozenset({"temperature_c", "headroom_ratio"})
 _HAIR_BELOW, _HAIR_ABOVE = -1e-9, 1.005
@@ -244,7 +246,7 @@ def reading(
     except ValueError:
         return Reading(None, at, Quality.MISSING, Reason("not-a-number", (f"{estimate:g}",)), coverage)
     if impossible(signal, estimate):
-        return Reading(None, at, Quality.SUSPECT, Reason("impossible", (rounded,)), coverage)
+        return Reading(None, at, Quality.SUSPECT, Reason("impossible", (float(f"{estimate:.6g}"),)), coverage)
     if isinstance(value, Interval):
         bounded = min(max(rounded, value.lo), value.hi)
         return Reading(Interval(value.lo, value.hi, bounded), at, quality, reason, coverage)

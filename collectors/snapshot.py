@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from collectors.daemon import DaemonExecutor
 from collectors.fleet import Frame, Source, SourceState
 
 
@@ -14,6 +15,8 @@ async def snapshot(source: Source, within_s: float, progress: Callable[[str], No
     raises: TimeoutError if not even one frame came
     """
     last: Frame | None = None
+    # A name server that does not answer must not hold the command past its time.
+    asyncio.get_running_loop().set_default_executor(DaemonExecutor())
 
     async def complete() -> Frame:
         nonlocal last

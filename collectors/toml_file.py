@@ -68,7 +68,7 @@ def _sentence(file: str, places: dict[tuple[str, ...], int], error: Any, model: 
 def _shown(given: object, location: Sequence[str | int]) -> str:
     """The wrong value, unless it may hold a secret."""
     secret = {"headers", "token"} & set(map(str, location)) or (
-        isinstance(given, str) and {"@", "?"} & set(given)
+        isinstance(given, str) and any(mark in given for mark in ("@", "?", "#", "://"))
     )
     if secret or not isinstance(given, str | int | float | bool):
         return ""

@@ -29,6 +29,7 @@ from collectors.fleet import (
     Quality,
     Reading,
     Reason,
+    Release,
     SourceHealth,
     SourceState,
     Tier,
@@ -100,6 +101,7 @@ class _Lane:
     nodes: tuple[Node, ...] = ()
     nodes_at: float | None = None
     truncated: int = 0
+    models_there: int = 0
     unmatched: tuple[str, ...] = ()
     answered: bool = False
     simulated: bool = False
@@ -241,7 +243,7 @@ class Watch:
         for model in seen.models:
             self._mentioned[model] = poll.at
         self._forget(poll.at)
-        lane.unmatched = seen.unmatched
+        lane.unmatched, lane.models_there = seen.unmatched, seen.truncated_models
         if seen.nodes is not None:
             self._events.extend(new_faults(lane.nodes, seen.nodes, poll.at))
             lane.nodes, lane.nodes_at, lane.truncated = (
@@ -275,11 +277,17 @@ class Watch:
         if update.state is not None:
             if self._plane_state is None:
                 self._first_word.set()
-            self._plane_state = update.state
             subjects = [r.subject for r in update.state.releases if r.subject_kind == "model"]
             self._names = self._names.learned((), subjects)
+            releases = tuple(map(self._named, update.state.releases))
+            self._plane_state = replace(update.state, releases=releases)
             self._dirty = True
         self._events.extend(update.events)
+
+    def _named(self, release: Release) -> Release:
+        """The release under its model's name; what is written goes by its id, which stays."""
+        name = self._names.subject(release.subject) if release.subject_kind == "model" else release.subject
+        return release if name == release.subject else replace(release, subject=name)
 
     def _note_source(self, health: SourceHealth, before: SourceState, at: float) -> None:
         lost = health.state is SourceState.LOST
@@ -444,6 +452,11 @@ class Watch:
             notes.append(Reason("no-plane"))
         if sampled := sum(pool.stands_for != 1 for pool in self._context.pools):
             notes.append(Reason("sampled", (sampled,)))
+        notes += [
+            Reason("models-cut", (len(self._shown.models), lane.models_there))
+            for lane in self._lanes
+            if lane.models_there
+        ]
         notes += [
             Reason("truncated", (len(lane.nodes), lane.truncated)) for lane in self._lanes if lane.truncated
         ]

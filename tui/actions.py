@@ -48,6 +48,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             Action("heat.previous", "heat map: previous page"),
             Action("refresh", "try the source again now; draw again"),
             Action("redraw", "draw again"),
+            Action("suspend", "suspend; fg in the shell returns"),
             Action("help", "keys of this screen"),
             Action("quit", "quit"),
             Action("quit.ask", "quit, pressed twice"),

@@ -8,7 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
+from rich.console import RenderableType
+from rich.text import Text
+from textual import on
 from textual.app import App
+from textual.driver import Driver
 
 import themes
 from tui.feed import Feed
@@ -16,6 +20,7 @@ from tui.keymap import DEFAULT_KEYS
 from tui.messages import FrameArrived, SourceSpoke
 from tui.screens.base import CockpitScreen
 from tui.screens.fleet import FleetScreen
+from tui.terminal import CockpitDriver, can_suspend
 
 if TYPE_CHECKING:
     from collectors.fleet import Frame, Source
@@ -56,7 +61,7 @@ class CockpitApp(App[int], inherit_bindings=False):
         seconds: float | None = None,
         keymap: Mapping[str, str] = DEFAULT_KEYS,
     ) -> None:
-        super().__init__(ansi_color=True)
+        super().__init__(driver_class=CockpitDriver, ansi_color=True)
         self.context, self.glyphs, self.keymap = context, glyphs, keymap
         self.latest: Frame | None = None
         self.frozen: Frame | None = None
@@ -132,6 +137,7 @@ class CockpitApp(App[int], inherit_bindings=False):
             "freeze": self._freeze,
             "refresh": self._refresh_now,
             "redraw": self._redraw,
+            "suspend": self._suspend,
             "help": self._help,
             "quit": self._quit,
             "quit.ask": self._ask_to_quit,
@@ -206,6 +212,28 @@ class CockpitApp(App[int], inherit_bindings=False):
     def _redraw(self) -> None:
         self.refresh(layout=True)
 
+    def _suspend(self) -> None:
+        if can_suspend():
+            self.action_suspend_process()
+        elif isinstance(self.screen, CockpitScreen):
+            self.screen.say("no shell with job control started tidegate: nothing to suspend to")
+
+    @on(Driver.SignalResume)
+    def _resumed(self) -> None:
+        """Back from the shell: the terminal shows nothing of ours any more."""
+        self._redraw()
+
+    def _fatal_error(self) -> None:
+        """End with one sentence. Textual's own traceback shows the locals of every frame, and so secrets."""
+        self.panic()
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """End after an error of our own, with exit status 1; what Textual would print is not printed."""
+        self._return_code = 1
+        if not self._exit_renderables:
+            self._exit_renderables.append(Text(crash_sentence(self._exception)))
+        self._close_messages_no_wait()
+
     def _quit(self) -> None:
         self.exit(0)
 
@@ -223,3 +251,17 @@ class CockpitApp(App[int], inherit_bindings=False):
 
         if isinstance(self.screen, CockpitScreen):
             self.push_screen(HelpScreen(self.screen))
+
+
+def crash_sentence(error: BaseException | None) -> str:
+    """An error of our own in one sentence: its type, and the innermost place in our code. Never its text."""
+    kind, place = type(error).__name__, "an unknown place"
+    frame = error.__traceback__ if error is not None else None
+    is_ours = False
+    while frame is not None:
+        module = str(frame.tb_frame.f_globals.get("__name__", "?"))
+        ours = module.partition(".")[0] in ("tui", "collectors", "themes")
+        if ours or not is_ours:
+            place, is_ours = f"{module}:{frame.tb_lineno}", is_ours or ours
+        frame = frame.tb_next
+    return f"tidegate ended on an error of its own: {kind} in {place}; please report it"

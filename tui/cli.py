@@ -4,13 +4,13 @@ Nothing heavy is imported here: the screen is painted first, sources are built o
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from tui import commands
+from tui.output import OutputError, silence
 
 VERSION = "0.1.0"
 _EPILOG = """examples:
@@ -23,7 +23,7 @@ keys: ? shows them all; enter opens a model, esc returns, / filters, s sorts, f 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command. Returns the exit status: 0, or 2 for a mistake in arguments or settings."""
+    """Run the command. Returns the exit status: 0; 1 for a failure; 2 for a mistake in what was asked."""
     parser = _parser()
     args = parser.parse_args(argv)
     if args.run is None:
@@ -35,8 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader of our output went away: nothing to say to it, and no traceback at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()
         return 141
+    except OutputError as error:
+        silence()
+        print(f"tidegate: {error}", file=sys.stderr)
+        return 1
     return status
 
 

@@ -4,14 +4,17 @@ Nothing heavy is imported at the top: the screen is painted first, sources are b
 """
 
 import argparse
-import locale
 import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from tui.output import say
 
 if TYPE_CHECKING:
+    import subprocess
+
     from collectors.config import Context, Settings
     from collectors.fleet import Source
 
@@ -40,21 +43,29 @@ def _fail(sentence: object) -> int:
 
 def demo(args: argparse.Namespace) -> int:
     """The cockpit, or a line a second, on a simulated fleet."""
-    from collectors.demo import DemoOptions, DemoSource, scenario_error, start_simulator
+    from collectors.demo import DemoOptions, DemoSource, scenario_error, start_simulator, stop_simulator
 
     options = DemoOptions(args.scenario, args.seed, args.speed)
     if (wrong := scenario_error(options.scenario)) is not None:
         return _fail(wrong)
 
+    started: list[subprocess.Popen[bytes]] = []
+
     def connect() -> "Source":
         # Called after the first paint: started before it, the fleet would take a core from it.
-        return DemoSource(start_simulator(options), options)
+        started.append(start_simulator(options))
+        return DemoSource(started[-1], options)
 
-    if args.headless:
-        from tui.headless import run_headless
+    try:
+        if args.headless:
+            from tui.headless import run_headless
 
-        return run_headless(connect, args.seconds)
-    return _screen(connect, "demo", args.theme, args.glyphs, args.seconds)
+            return run_headless(connect, args.seconds)
+        return _screen(connect, "demo", args.theme, args.glyphs, args.seconds)
+    finally:
+        # The source does so too, on a thread that the end of the process may cut off.
+        for child in started:
+            stop_simulator(child)
 
 
 def watch(args: argparse.Namespace) -> int:
@@ -64,7 +75,7 @@ def watch(args: argparse.Namespace) -> int:
     try:
         settings = _settings(args)
         if args.bare and not settings.contexts and not any(_given(args)):
-            print(_START.format(file=config_file()))
+            say(_START.format(file=config_file()))
             return USAGE_ERROR
         name, context = _context(args, settings)
     except ConfigError as error:
@@ -160,8 +171,8 @@ def _context(args: argparse.Namespace, settings: "Settings") -> tuple[str, "Cont
         )
         said = first["msg"].removeprefix("Value error, ")
         given = clean(str(first.get("input", "")), 80)
-        # What holds an @ may hold a password.
-        shown = "" if "@" in given else f" (it is {given!r})"
+        # What is no URL may be a token put into the wrong place; what holds an @ or a ? may hold one too.
+        shown = f" (it is {given!r})" if "://" in given and not {"@", "?"} & set(given) else ""
         raise ConfigError(f"{option}: {said}{shown}") from error
     if not (context.prometheus or context.scrape or context.plane):
         raise ConfigError(
@@ -171,13 +182,17 @@ def _context(args: argparse.Namespace, settings: "Settings") -> tuple[str, "Cont
 
 
 def _glyphs(wanted: str | None) -> Literal["unicode", "ascii"]:
-    """ASCII where the terminal is known not to draw blocks (rule of the glyph table)."""
+    """ASCII where the terminal is known not to draw blocks (rule of the glyph table).
+
+    The locale is read as it was set: Python answers UTF-8 even under the C locale.
+    """
     if wanted == "ascii":
         return "ascii"
     if wanted == "unicode":
         return "unicode"
-    encoding = (locale.getpreferredencoding(False) or "").lower().replace("-", "")
-    plain = encoding not in {"utf8", "utf_8"} or os.environ.get("TERM", "") in {"linux", "dumb", ""}
+    set_to = (os.environ.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG"))
+    locale = next(filter(None, set_to), "utf-8").lower().replace("-", "")
+    plain = "utf8" not in locale or os.environ.get("TERM", "") in {"linux", "dumb", ""}
     return "ascii" if plain else "unicode"
 
 
@@ -189,7 +204,9 @@ def _screen(
     seconds: float | None,
 ) -> int:
     # Textual draws on standard error, so that one must be a terminal too.
-    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+    # A stream that was closed before we started is None.
+    streams: tuple[TextIO | None, ...] = (sys.stdin, sys.stdout, sys.stderr)
+    if not all(stream is not None and stream.isatty() for stream in streams):
         return _fail("the cockpit needs a terminal; for scripts there is `tidegate snapshot`")
     from textual.theme import BUILTIN_THEMES
 
@@ -227,8 +244,8 @@ def keys(args: argparse.Namespace) -> int:
     for action in ACTIONS.values():
         bound = " ".join(key_label(key) for key in keys_of(action.id, keymap))
         missing = f"  ({action.missing})" if action.missing else ""
-        print(f"{bound:14} {action.id:20} {action.label}{missing}")
-    print(f'\nBindings of your own go into {_keymap_file()}:\n\n[keys]\nF = "freeze"\nH = "nothing"')
+        say(f"{bound:14} {action.id:20} {action.label}{missing}")
+    say(f'\nBindings of your own go into {_keymap_file()}:\n\n[keys]\nF = "freeze"\nH = "nothing"')
     return 0
 
 
@@ -236,7 +253,7 @@ def completion(parser: argparse.ArgumentParser, shell: str) -> int:
     """The completion script of a shell."""
     import shtab
 
-    print(shtab.complete(parser, shell=shell))
+    say(shtab.complete(parser, shell=shell))
     return 0
 
 

@@ -3,8 +3,8 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collectors.fleet import Frame, Source
@@ -72,8 +72,11 @@ class Feed:
             self._ended.set_result(None)
 
     async def _listen(self) -> None:
+        # Imported here: nothing of the collectors before the first paint.
+        from collectors.daemon import DaemonExecutor
+
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(_DaemonExecutor())
+        loop.set_default_executor(DaemonExecutor())
         self._hurry, self._task = asyncio.Event(), asyncio.current_task()
         self._loop = loop  # last: `close` reads it first
         failures = 0
@@ -84,7 +87,9 @@ class Feed:
             except Exception as error:  # whatever a source raises is shown; it must not end the cockpit
                 failures = 1 if self._yielded else failures + 1
                 wait: float | None = RETRY_S[min(failures, len(RETRY_S)) - 1]
-                self._said(f"{_sentence(error)} Trying again in {wait:g} s; ctrl-r tries now, q quits.", True)
+                self._said(
+                    f"{sentence_of(error)} Trying again in {wait:g} s; ctrl-r tries now, q quits.", True
+                )
             else:
                 wait = None
                 self._said(
@@ -111,33 +116,21 @@ class Feed:
                 self._said("The source did not close in time and was left behind.", True)
 
 
-class _DaemonExecutor(ThreadPoolExecutor):
-    """Runs each call on a daemon thread: the interpreter waits for pool threads at exit, so that a name
-    server that does not answer would hold the terminal long after `q`."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(fn(*args, **kwargs))
-            except BaseException as error:  # handed to whoever waits for the future
-                future.set_exception(error)
-
-        threading.Thread(target=run, daemon=True).start()
-        return future
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Nothing to wait for."""
+def is_own(error: Exception) -> bool:
+    """True for an error of ours: its text was written to be read."""
+    return type(error).__module__.startswith(("collectors", "tui"))
 
 
-def _sentence(error: Exception) -> str:
+def sentence_of(error: Exception) -> str:
     """What to show for `error`: the text of an error that was written to be read, else its kind as well."""
     from collectors.fleet import clean
 
     text = clean(str(error), 300).strip()
-    own = type(error).__module__.startswith(("collectors", "tui"))
-    sentence = text if own and text else f"{type(error).__name__}: {text}" if text else type(error).__name__
+    sentence = (
+        text
+        if is_own(error) and text
+        else f"{type(error).__name__}: {text}"
+        if text
+        else type(error).__name__
+    )
     return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."

@@ -19,6 +19,7 @@ from collectors.fleet import Interval, Quality, Reading, Tier
 class Glyphs:
     """The glyphs of one set; each is one cell wide unless its name says otherwise.
 
+    some: behind a value that only some of its targets went into
     heat, spark: shades and heights, lowest first; over: above its objective, with no alert for it
     arrow, at_least, at_most, ellipsis, passed, failed: one or two cells
     """
@@ -27,6 +28,7 @@ class Glyphs:
     p2: str
     p3: str
     no_data: str
+    some: str
     shelved: str
     straddles: str
     over: str
@@ -62,6 +64,7 @@ UNICODE = Glyphs(
     p2="▲",
     p3="▼",
     no_data="~",
+    some="*",
     shelved="z",
     straddles="≈",
     over="»",
@@ -96,6 +99,7 @@ ASCII = Glyphs(
     p2="*",
     p3="v",
     no_data="~",
+    some="&",
     shelved="z",
     straddles="=",
     over=">",
@@ -377,15 +381,22 @@ def absent(one: Reading, glyphs: Glyphs = UNICODE) -> tuple[str, str]:
     return "--", "muted" if code in NEVER_MEASURED else "missing"
 
 
-def shown(one: Reading, text: str) -> tuple[str, str]:
-    """A value's text and role as its quality has it: stale `~3.8` and dim, suspect `3.8?`, good unchanged."""
+def is_partial(one: Reading) -> bool:
+    """True for a value that only some of the targets there are went into."""
+    n, m = one.coverage or (0, 0)
+    return one.value is not None and (n < m or one.reason.code == "coverage")
+
+
+def shown(one: Reading, text: str, glyphs: Glyphs = UNICODE) -> tuple[str, str]:
+    """A value's text and role as its quality has it: stale `~3.8` and dim, suspect `3.8?`, good unchanged,
+    but for one that only some of its targets went into: `3.8*`."""
     if one.quality is Quality.STALE:
         return "~" + text.lstrip("≈="), "stale"
     if one.quality is Quality.SUSPECT:
         return text + "?", "suspect"
     if one.quality in (Quality.UNKNOWN, Quality.MISSING):
         return text + "?", "unknown"
-    return text, "text"
+    return text + glyphs.some if text and is_partial(one) else text, "text"
 
 
 @lru_cache(maxsize=64)

@@ -7,36 +7,63 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from collectors.daemon import DaemonExecutor
 from collectors.fleet import Frame, Interval, Reading, Source, SourceState, worded
+from tui.feed import is_own, sentence_of
+from tui.output import OutputError, say
 
 if TYPE_CHECKING:
     from collectors.config import Context
 
 
 def run_headless(connect: Callable[[], Source], seconds: float | None) -> int:
-    """Print a line for each frame until `seconds` are over. Returns 0, or 1 if the source failed."""
+    """Print a line for each frame until `seconds` are over.
+
+    Returns 0; 1 if the source failed; 2 if it could not be built. raises: OutputError
+    """
+    if (built := _built(connect)) is None:
+        return 2
+    source = built
 
     async def follow() -> None:
-        source = connect()
+        asyncio.get_running_loop().set_default_executor(DaemonExecutor())
         try:
             async with asyncio.timeout(seconds):
                 async for frame in source.frames():
-                    print(headline(frame), flush=True)
+                    say(headline(frame))
                     for event in frame.events:
-                        print(f"  {event.actor} {event.subject}: {event.text}", flush=True)
+                        say(f"  {event.actor} {event.subject}: {event.text}")
         except TimeoutError:
             pass  # `seconds` are over: that is how it is meant to end
         finally:
             await source.aclose()
 
-    from collectors.demo import DemoError
-
     try:
         asyncio.run(follow())
-    except DemoError as error:
-        print(f"tidegate: {error}", file=sys.stderr)
-        return 1
+    except OutputError:
+        raise
+    except Exception as error:
+        if not is_own(error):
+            raise
+        return _failed(error, 1)
     return 0
+
+
+def _built(connect: Callable[[], Source]) -> Source | None:
+    """The source; None, once its sentence is said, when what was asked for cannot be followed."""
+    try:
+        return connect()
+    except Exception as error:
+        # Ours, values that a library refuses, files that are not there. Anything else is a fault of ours.
+        if not (is_own(error) or isinstance(error, ValueError | OSError)):
+            raise
+        _failed(error, 2)
+        return None
+
+
+def _failed(error: Exception, status: int) -> int:
+    print(f"tidegate: {sentence_of(error)}", file=sys.stderr)
+    return status
 
 
 def headline(frame: Frame) -> str:
@@ -74,7 +101,11 @@ def shown(one: Reading) -> str:
 
 
 def print_snapshot(name: str, context: "Context", form: str, within_s: float, width: int) -> int:
-    """Print one frame. Returns 0, or 1 when a source did not answer (what it said goes to standard error)."""
+    """Print one frame.
+
+    Returns 0; 1 when a source did not answer (what it said goes to standard error); 2 when one could not be
+    built. raises: OutputError
+    """
     from collectors.live import live_source
     from collectors.snapshot import snapshot
 
@@ -82,16 +113,22 @@ def print_snapshot(name: str, context: "Context", form: str, within_s: float, wi
 
     def progress(text: str) -> None:
         nonlocal told
-        if text != told and sys.stderr.isatty():
+        if text != told and sys.stderr is not None and sys.stderr.isatty():
             print(f"tidegate: {text} ...", file=sys.stderr)
         told = text
 
+    if (built := _built(lambda: live_source(name, context))) is None:
+        return 2
     try:
-        frame = asyncio.run(snapshot(live_source(name, context), within_s, progress))
+        frame = asyncio.run(snapshot(built, within_s, progress))
     except TimeoutError:
         print(f"tidegate: no answer within {within_s:g} s", file=sys.stderr)
         return 1
-    print(_as_json(frame) if form == "json" else _as_table(frame, width))
+    except Exception as error:
+        if not is_own(error):
+            raise
+        return _failed(error, 1)
+    say(_as_json(frame) if form == "json" else _as_table(frame, width))
     silent = [s for s in frame.sources if s.state in {SourceState.LOST, SourceState.CONNECTING}]
     for source in silent:
         print(f"tidegate: {source.name}: {source.error or 'no answer yet'}", file=sys.stderr)

@@ -41,6 +41,7 @@ DEFAULT_KEYS: Mapping[str, str] = MappingProxyType(
         "ctrl+c": "quit.ask",
         "ctrl+r": "refresh",
         "ctrl+l": "redraw",
+        "ctrl+z": "suspend",
         "t": "throttle.edit",
         "a": "stage.advance",
         "p": "stage.pause",

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+from collectors.config import shown_url
 from collectors.control import wire
 from collectors.control.interface import PlaneError
-from collectors.fleet import clean
+from collectors.daemon import in_daemon
+from collectors.fleet import believable, clean
 
 if TYPE_CHECKING:
     import httpx
@@ -49,11 +51,15 @@ class Answer(NamedTuple):
 
 
 class ServerClock:
-    """What time it is at the server. Source: contract, section 12."""
+    """What time it is at the server. Source: contract, section 12.
+
+    is_strange: the last time it told is over ten years from ours, and was not taken
+    """
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, float]] = deque(maxlen=10)
         self.newest: float | None = None
+        self.is_strange = False
 
     @property
     def offset_s(self) -> float | None:
@@ -66,28 +72,32 @@ class ServerClock:
         return max(known, default=ours)
 
     def sample(self, stamp: str | None, sent: float, received: float) -> None:
-        """Take the `Tidegate-Time` of an answer. One that cannot be read tells nothing."""
-        at = self._read(stamp)
+        """Take the `Tidegate-Time` of an answer. One that cannot be read or believed tells nothing."""
+        at = self._read(stamp, received)
         # A round trip below zero: our own clock was set back meanwhile.
         if at is not None and received >= sent:
             self._samples.append((received - sent, at - (sent + received) / 2))
 
     def sample_stream(self, stamp: str | None, received: float) -> None:
         """Take a time told in a stream. It has no round trip, so it counts only if a clock was stepped."""
-        at = self._read(stamp)
+        at = self._read(stamp, received)
         offset = self.offset_s
         if at is not None and (offset is None or abs(at - received - offset) > 1.0):
             self._samples.clear()
             self._samples.append((1.0, at - received))
 
-    def _read(self, stamp: str | None) -> float | None:
+    def _read(self, stamp: str | None, ours: float) -> float | None:
         if stamp is None:
             return None
         try:
-            self.newest = wire.read_time(stamp)
+            at = wire.read_time(stamp)
         except ValueError:
             return None
-        return self.newest
+        self.is_strange = not believable(at, ours)
+        if self.is_strange:
+            return None
+        self.newest = at
+        return at
 
 
 class PlaneHTTP:
@@ -121,13 +131,16 @@ class PlaneHTTP:
         self._opening = asyncio.Lock()
 
     def warnings(self) -> tuple[str, ...]:
-        """What is unsafe about the connection as it was asked for."""
+        """What is unsafe about the connection as it was asked for, and a clock that is not believed."""
         parts = urlsplit(self.url)
+        found = []
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-            return (f"the token travels to {parts.hostname} unencrypted: use https",)
+            found.append(f"the token travels to {parts.hostname} unencrypted: use https")
         if parts.scheme == "https" and self._verify is False:
-            return ("the server's certificate is not checked",)
-        return ()
+            found.append("the server's certificate is not checked")
+        if self.server_clock.is_strange:
+            found.append("its clock is over ten years from ours: ours is used instead")
+        return tuple(found)
 
     async def ask(
         self, path: str, parameters: Mapping[str, str] | None = None, *, etag: str | None = None
@@ -227,7 +240,7 @@ class PlaneHTTP:
         async with self._opening:
             if self._client is None:
                 # Importing httpx and reading CA files takes longer than one picture: off the loop.
-                self._client = await asyncio.to_thread(self._make_client)
+                self._client = await in_daemon(self._make_client)
             return self._client
 
     def _make_client(self) -> "httpx.AsyncClient":
@@ -248,7 +261,7 @@ class PlaneHTTP:
     async def _headers(self) -> dict[str, str]:
         headers = {"Accept-Encoding": "identity", "User-Agent": "tidegate"}
         # It may read a file or run a command.
-        token = await asyncio.to_thread(self._token)
+        token = await in_daemon(self._token)
         if token is not None:
             if not (token.isascii() and token.isprintable() and token and " " not in token):
                 raise self.error(
@@ -291,7 +304,7 @@ class PlaneHTTP:
         elif status == 403:
             sentence = f"does not let this token read {path} (403{said}); ask for the role viewer"
         elif 300 <= status < 400:
-            where = clean(response.headers.get("location", "elsewhere"), 100)
+            where = _destination(response.headers.get("location", ""))
             sentence = f"sends us on to {where} ({status}); give that URL itself if it is the plane"
         elif status == 404:
             sentence = f"has no {path} (404{said}); check that the URL is a control plane"
@@ -307,15 +320,27 @@ def checked_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError as error:
-        raise PlaneError(
-            f"the plane's URL cannot be read ({clean(str(error), 80)}); give http://HOST:PORT"
-        ) from error
-    if parts.username is not None or parts.password is not None:
+    except ValueError:
+        # Not its own words: they quote what may be a password.
+        raise PlaneError("the plane's URL cannot be read; give http://HOST:PORT") from None
+    if "@" in parts.netloc:
         raise PlaneError("the plane's URL holds a user or password; leave them out and set TIDEGATE_TOKEN")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise PlaneError(f"{clean(url, 100)!r} is no plane's URL; give http://HOST:PORT or https://HOST")
+    if "?" in url or "#" in url:
+        raise PlaneError(
+            "the plane's URL holds a query or fragment; leave out what follows the ? or #, and set "
+            "TIDEGATE_TOKEN"
+        )
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise PlaneError(f"{shown_url(url)!r} is no plane's URL; give http://HOST:PORT or https://HOST")
     return url.rstrip("/").removesuffix("/v1")
+
+
+def _destination(location: str) -> str:
+    """Where a redirect leads, without what may be a secret of its address."""
+    try:
+        return clean(shown_url(location).removeprefix("://"), 100) or "elsewhere"
+    except ValueError:
+        return "elsewhere"
 
 
 def _no_connection(error: BaseException) -> str:

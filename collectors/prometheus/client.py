@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from collectors.config import ConfigError
-from collectors.fleet import clean
+from collectors.daemon import in_daemon
+from collectors.fleet import believable, clean
 from collectors.prometheus.wire import Refused, read_failure
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Client:
 
     url: with a path prefix if there is one; `user:password@` in it is sent as basic authentication
     auth: headers of this moment, called before every poll, in a thread
+    clock_is_strange: its last Date is over ten years from our clock, and was not taken
     queries, received_bytes: since the client was made; bytes as they travelled, headers left out
     raises: ValueError for a URL that is none
     """
@@ -58,6 +60,7 @@ class Client:
         self._http: httpx.AsyncClient | None = None
         self._turns = asyncio.Semaphore(CONCURRENT)
         self._offset = (-math.inf, math.inf)
+        self.clock_is_strange = False
         self.queries = 0
         self.received_bytes = 0
 
@@ -82,7 +85,7 @@ class Client:
         if self._http is None:
             try:
                 # Reading certificates takes longer than a frame may.
-                self._http = await asyncio.to_thread(self._opened)
+                self._http = await in_daemon(self._opened)
             except UnicodeEncodeError:
                 raise self._bad_header() from None
             except OSError as error:
@@ -93,7 +96,7 @@ class Client:
                 raise Refused("was not asked: the proxy cannot be used", mend) from error
         if self._auth is not None:
             try:
-                self._fresh = dict(await asyncio.to_thread(self._auth))
+                self._fresh = dict(await in_daemon(self._auth))
             except ConfigError as error:
                 raise Refused(f"was not asked: {error}", "Mend the credential of this context") from error
 
@@ -185,9 +188,15 @@ class Client:
         """Narrow down the offset: Date is cut to the second, and was written between `sent` and now."""
         try:
             written = email.utils.parsedate_to_datetime(date)
+            second = (written if written.tzinfo else written.replace(tzinfo=UTC)).timestamp()
         except ValueError:
             return
-        second = (written if written.tzinfo else written.replace(tzinfo=UTC)).timestamp()
+        except OverflowError:
+            self.clock_is_strange = True
+            return
+        self.clock_is_strange = not believable(second, sent)
+        if self.clock_is_strange:
+            return
         low, high = second - time.time(), second + 1 - sent
         narrowed = max(low, self._offset[0]), min(high, self._offset[1])
         # Nothing fits any more: one of the clocks was set.
@@ -197,12 +206,13 @@ class Client:
         import httpx
 
         if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
-            return Refused(f"{self.place} does not answer", _reach(self.place), unreachable=True)
+            return Refused(f"does not answer at {self.place}", _reach(self.place), unreachable=True)
         if isinstance(error, httpx.TimeoutException):
             return Refused(f"did not answer within {self._timeout_s:g} s", _MEND_TIME)
         if isinstance(error, httpx.ConnectError):
             # Words of the system or of TLS: about the address, never about what would have been sent.
-            return Refused(f"{self.place} cannot be reached: {error}", _reach(self.place), unreachable=True)
+            said = f"cannot be reached at {self.place}: {error}"
+            return Refused(said, _reach(self.place), unreachable=True)
         if isinstance(error, httpx.LocalProtocolError):
             return self._bad_header()
         return Refused("cut the connection", "The next poll asks again")
@@ -213,7 +223,7 @@ class Client:
 
     def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Refused:
         words = self._without_secrets(read_failure(body))
-        said = f"HTTP {status}" + (f", {words}" if words else "")
+        said = f"refused with HTTP {status}" + (f", {words}" if words else "")
         wait_s = _wait_s(headers.get("Retry-After", ""))
         if status in {401, 403}:
             return Refused(said, "Check the token and headers of this context", status=status)
@@ -249,6 +259,8 @@ def _parted(url: str) -> tuple[str, str, tuple[str, str] | None]:
         raise ValueError("a Prometheus URL that cannot be read; write http://HOST:PORT") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("a Prometheus URL needs a scheme and a host; write http://HOST:PORT")
+    if parts.query or parts.fragment:
+        raise ValueError("a Prometheus URL must not hold a query or fragment; write http://HOST:PORT")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     place = f"{host}{port}{parts.path.rstrip('/')}"
     basic = (unquote(parts.username or ""), unquote(parts.password or "")) if "@" in parts.netloc else None
@@ -267,6 +279,6 @@ def _wait_s(text: str) -> float | None:
         return min(float(text), LONGEST_WAIT_S)
     try:
         until = email.utils.parsedate_to_datetime(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return min(max(until - time.time(), 0.0), LONGEST_WAIT_S)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from collectors.daemon import in_daemon
 from collectors.fleet import SourceHealth, SourceState, clean
 from collectors.prometheus import detect, needless
 from collectors.prometheus.answer import by_node, rows
@@ -19,6 +20,7 @@ from collectors.prometheus.schedule import ACCELERATORS_S, Schedule
 from collectors.prometheus.targets import Scrapes, Targets
 from collectors.prometheus.wire import MAX_WARNINGS, Refused, Vector, read_vector
 from collectors.signals.catalogue import (
+    MAX_ROWS,
     RATE_SCRAPES,
     Answer,
     Definition,
@@ -123,10 +125,10 @@ class PrometheusPoller:
 
     async def _poll(self, started: float) -> Poll:
         if (quiet_s := self._schedule.quiet_s(started)) > 0:
-            said = f"{self.name} asked for quiet: asked again in {quiet_s:.0f} s. It is asked less often now."
+            said = f"asked for quiet: it is asked again in {quiet_s:.0f} s, and less often from now on."
             return self._nothing(SourceState.LOST, said)
         before = self._client.queries, self._client.received_bytes
-        asking = _Asking(self._client, self.name, self._schedule, started + POLL_BUDGETS * self._timeout_s)
+        asking = _Asking(self._client, self._schedule, started + POLL_BUDGETS * self._timeout_s)
         try:
             await self._client.refresh()
             await self._detect(asking, started)
@@ -257,9 +259,7 @@ class PrometheusPoller:
         lost = bool(failed) and len(failed) == len(answers)
         if not self._found.jobs:
             titles = ", ".join(p.title for p in self._presets)
-            errors.append(
-                f"{self.name} has no series of {titles}. Check that it scrapes them and that this is its URL."
-            )
+            errors.append(f"has no series of {titles}. Check that it scrapes them and that this is its URL.")
         partial = bool(errors) or asking.incomplete
         state = SourceState.LOST if lost else SourceState.PARTIAL if partial else SourceState.OK
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
@@ -272,7 +272,7 @@ class PrometheusPoller:
             latency_s=time.monotonic() - started,
             interval_s=self.interval_s,
             error=f"{errors[0]}{more}" if errors else "",
-            warnings=tuple(asking.warnings)[:MAX_WARNINGS],
+            warnings=(*self._clock_warning(), *asking.warnings)[:MAX_WARNINGS],
             targets=scrapes.counts,
             queries=self._client.queries - before[0],
             received_bytes=self._client.received_bytes - before[1],
@@ -288,6 +288,10 @@ class PrometheusPoller:
             self._health,
             self.intervals,
         )
+
+    def _clock_warning(self) -> tuple[str, ...]:
+        strange = self._client.clock_is_strange
+        return ("its clock is over ten years from ours: ours is used instead",) if strange else ()
 
     def _nothing(
         self,
@@ -306,6 +310,7 @@ class PrometheusPoller:
             latency_s=known.latency_s if started is None else time.monotonic() - started,
             interval_s=self.interval_s,
             error=error,
+            warnings=self._clock_warning(),
             targets=known.targets,
             queries=self._client.queries - before[0] if before else 0,
             received_bytes=self._client.received_bytes - before[1] if before else 0,
@@ -317,8 +322,8 @@ class PrometheusPoller:
 class _Asking:
     """One poll under way: its time limit, and what went wrong so far."""
 
-    def __init__(self, client: Client, source: str, schedule: Schedule, deadline: float) -> None:
-        self._client, self._source, self._schedule, self._deadline = client, source, schedule, deadline
+    def __init__(self, client: Client, schedule: Schedule, deadline: float) -> None:
+        self._client, self._schedule, self._deadline = client, schedule, deadline
         self.errors: list[str] = []
         self.warnings: dict[str, None] = {}
         self.incomplete = False
@@ -336,12 +341,16 @@ class _Asking:
         def decoded() -> tuple[Vector, tuple[Row, ...]]:
             vector = read_vector(body)
             try:
-                return vector, rows(definition, vector.samples)
-            except (ValueError, IndexError) as error:
-                said = "answered with a value that is no number"
+                found = rows(definition, vector.samples)
+            except (ValueError, ArithmeticError, IndexError) as error:
+                said = "answered with what cannot be reckoned with"
                 raise Refused(said, "Check what stands between here and the server") from error
+            if len(found) > MAX_ROWS:
+                said = f"answered with {len(found)} groups, and at most {MAX_ROWS} are read"
+                raise Refused(said, "Keep fewer labels, or add a recording rule")
+            return vector, found
 
-        return await asyncio.to_thread(decoded) if len(body) > BIG_BODY_BYTES else decoded()
+        return await in_daemon(decoded) if len(body) > BIG_BODY_BYTES else decoded()
 
     async def _body(self, query: str, at: float | None) -> bytes:
         if (quiet_s := self._schedule.quiet_s(time.monotonic())) > 0:
@@ -366,9 +375,9 @@ class _Asking:
             self._schedule.keep_quiet(time.monotonic(), refused.wait_s)
 
     def sentence(self, what: str, refused: Refused) -> str:
-        """What happened to what, and what to do."""
-        asked = f" for {what}" if what else ""
-        return f"{self._source}, asked{asked}: {refused}. {refused.mend}."
+        """What happened to what, and what to do. Whoever shows it names the source first."""
+        asked = f"asked for {what}, it " if what else ""
+        return f"{asked}{refused}. {refused.mend}."
 
 
 def _accelerators(answers: Sequence[Answer]) -> float:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collectors.fleet import clean
+from collectors.fleet import believable, clean
 from collectors.prometheus.client import Client
 from collectors.prometheus.wire import Refused, Sample, Vector, read_intervals
 from collectors.signals.catalogue import RATE_SCRAPES, Matcher, ScrapeTarget, window_s
@@ -66,7 +66,7 @@ class Targets:
         where = braces((Matcher("job", "=~", any_of(wanted)), *self._selector))
         ups = await ask(f"up{where}", at)
         scraped = await ask(f"timestamp(up{where})", at)
-        targets = _targets(ups.samples, scraped.samples, jobs)
+        targets = _targets(ups.samples, scraped.samples, jobs, at)
         if not self._intervals_known:
             await self._learn_intervals(ask, targets, at)
         oldest = {
@@ -95,7 +95,11 @@ class Targets:
             some = any_of(sorted(set().union(*(jobs[stack] for stack in stacks))))
             where = braces((Matcher("job", "=~", some), *self._selector))
             vector = await ask(f"max by (job) (sum_over_time(up{where}[{duration(window)}]))", at)
-            seen = {s.metric.get("job", ""): s.number for s in vector.samples if s.value is not None}
+            seen = {
+                s.metric.get("job", ""): s.number
+                for s in vector.samples
+                if s.value is not None and math.isfinite(s.number)
+            }
             for stack in stacks:
                 counts = [seen[job] for job in jobs[stack] if job in seen]
                 if not counts:
@@ -139,8 +143,9 @@ def _steps(sample: Sample) -> list[float]:
 
 
 def _targets(
-    ups: Sequence[Sample], times: Sequence[Sample], jobs: Mapping[str, frozenset[str]]
+    ups: Sequence[Sample], times: Sequence[Sample], jobs: Mapping[str, frozenset[str]], now: float
 ) -> tuple[ScrapeTarget, ...]:
+    """A time that cannot be believed counts as now, so that readings still grow old."""
     scraped = {_labels(one): one.number for one in times if one.value is not None}
     found = []
     for one in ups:
@@ -148,12 +153,14 @@ def _targets(
             continue
         labels = _labels(one)
         at = scraped.get(labels)
+        if at is not None and not believable(at, now):
+            at = now
         job = dict(labels).get("job", "")
         found.append(
             ScrapeTarget(
                 labels={clean(name): clean(text) for name, text in labels},
                 up=one.number == 1,
-                at=at if at is not None and math.isfinite(at) else None,
+                at=at,
                 stacks=frozenset(stack for stack, its in jobs.items() if job in its),
             )
         )

@@ -37,10 +37,14 @@ class Sample(msgspec.Struct, gc=False):
     def number(self) -> float:
         """The value; text such as "NaN" and "+Inf" included. Call it only where there is one.
 
-        raises: ValueError for text that is no number
+        raises: Refused for text that is no number
         """
         assert self.value is not None
-        return float(self.value[1])
+        try:
+            return float(self.value[1])
+        except ValueError:
+            said = "answered with a value that is no number"
+            raise Refused(said, "Check what stands between here and the server") from None
 
 
 class _Data(msgspec.Struct, gc=False):
@@ -139,11 +143,14 @@ def _sentences(texts: Sequence[str]) -> tuple[str, ...]:
 
 _NOT_PROMETHEUS = "Check that the URL is a Prometheus and not something in front of it"
 
+_LONGEST_DURATION = 40
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
 
 
 def _seconds(text: str) -> float:
-    """Seconds of a Prometheus duration ("1m30s"); 0 for text that is none."""
+    """Seconds of a Prometheus duration ("1m30s"); 0 for text that is none, or longer than a day."""
+    if len(text) > _LONGEST_DURATION:
+        return 0.0
     total, rest = 0.0, text
     while rest:
         number = rest[: len(rest) - len(rest.lstrip("0123456789"))]
@@ -153,7 +160,7 @@ def _seconds(text: str) -> float:
             return 0.0
         total += int(number) * _UNITS[unit]
         rest = after[len(unit) :]
-    return total
+    return total if total <= _UNITS["d"] else 0.0
 
 
 def _unreadable(body: bytes) -> tuple[str, str]:

@@ -5,6 +5,7 @@ a second from every target it takes a seventh of httpx's CPU. Like Prometheus, i
 environment.
 """
 
+import io
 import socket
 import time
 from base64 import b64encode
@@ -14,9 +15,10 @@ from datetime import datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, RemoteDisconnected
 from ipaddress import ip_address
 from ssl import SSLCertVerificationError, SSLContext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
+from collectors.config import shown_url
 from collectors.fleet import clean
 from collectors.scrape.page import MAX_PAGE_BYTES, PageError
 
@@ -38,12 +40,6 @@ class Fetched(NamedTuple):
     at: float | None
 
 
-def shown(url: str) -> str:
-    """The address without credentials and query, fit for the screen."""
-    parts = urlsplit(url)
-    return clean(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 200)
-
-
 def host_port(url: str) -> str:
     """`host:port`, as Prometheus labels an instance.
 
@@ -52,10 +48,11 @@ def host_port(url: str) -> str:
     try:
         parts = urlsplit(url)
         port = _port(parts)
-    except ValueError as error:
-        raise ValueError(f"a page's address cannot be read: {error}") from error
+    except ValueError:
+        # Not its own words: they quote what may be a password.
+        raise ValueError("a page's address cannot be read; write it as http://host:port/metrics") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{shown(url)!r} is no page's address; write it as http://host:port/metrics")
+        raise ValueError(f"{shown_url(url)!r} is no page's address; write it as http://host:port/metrics")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return clean(f"{host}:{port}")
 
@@ -77,7 +74,9 @@ class PageConnection:
             if parts.scheme == "https"
             else HTTPConnection(parts.hostname, _port(parts), timeout=timeout_s)
         )
+        self._http.response_class = self._response  # type: ignore[assignment]  # what makes a response, as a class does
         self._headers = _headers(parts)
+        self._deadline = 0.0
         self._socket: socket.socket | None = None
 
     def ask(self) -> Fetched:
@@ -85,10 +84,10 @@ class PageConnection:
 
         raises: PageError with a sentence that names no address
         """
-        deadline = time.monotonic() + self._timeout_s
+        self._deadline = time.monotonic() + self._timeout_s
         kept = False
         try:
-            fetched = self._asked(deadline)
+            fetched = self._asked()
             kept = True
             return fetched
         except TimeoutError as error:
@@ -119,38 +118,43 @@ class PageConnection:
         self._http.close()
         self._socket = None
 
-    def _asked(self, deadline: float) -> Fetched:
+    def _asked(self) -> Fetched:
         here = self._url
         for _ in range(_MAX_REDIRECTS + 1):
-            response = self._answer(here, deadline)
+            response = self._answer(here)
             location = response.headers.get("Location")
-            body = self._body(response, deadline)
+            body = self._body(response)
             if response.status // 100 != 3 or location is None:
                 return _fetched(response, body)
-            here = urljoin(here, location)
-            if _origin(here) != _origin(self._url):
-                where = shown(here)
-                raise PageError(f"it redirects to {where}, another server; give that address if you mean it")
+            try:
+                here = urljoin(here, location)
+                elsewhere = "" if _origin(here) == _origin(self._url) else shown_url(here)
+            except ValueError:
+                raise PageError("it redirects to an address that cannot be read") from None
+            if elsewhere:
+                raise PageError(
+                    f"it redirects to {elsewhere}, another server; give that address if you mean it"
+                )
         raise PageError(f"it redirects more than {_MAX_REDIRECTS} times")
 
-    def _answer(self, url: str, deadline: float) -> HTTPResponse:
+    def _answer(self, url: str) -> HTTPResponse:
         reused = self._http.sock is not None
         try:
-            return self._begun(url, deadline)
+            return self._begun(url)
         except (RemoteDisconnected, ConnectionResetError, BrokenPipeError):
             if not reused:
                 raise
             # A server may close an idle connection just as it is used again: once more, on a new one.
             self.close()
-            return self._begun(url, deadline)
+            return self._begun(url)
 
-    def _begun(self, url: str, deadline: float) -> HTTPResponse:
+    def _begun(self, url: str) -> HTTPResponse:
         http = self._http
-        http.timeout = _left(deadline)
+        http.timeout = _left(self._deadline)
         if http.sock is None:
             http.connect()
         self._socket = http.sock
-        self._socket.settimeout(_left(deadline))
+        self._socket.settimeout(_left(self._deadline))
         parts = urlsplit(url)
         query = f"?{parts.query}" if parts.query else ""
         http.request(
@@ -158,13 +162,18 @@ class PageConnection:
         )
         return http.getresponse()
 
-    def _body(self, response: HTTPResponse, deadline: float) -> bytes:
+    def _response(self, sock: socket.socket, *args: Any, **named: Any) -> HTTPResponse:
+        """A response whose every read ends by the deadline: not only the silence between two bytes counts."""
+        response = HTTPResponse(sock, *args, **named)
+        response.fp.close()
+        response.fp = io.BufferedReader(_Timely(sock, self._deadline))
+        return response
+
+    def _body(self, response: HTTPResponse) -> bytes:
         """Packed as it came: unpacking belongs to the reader, who must notice a cut body."""
         chunks: list[bytes] = []
         received = 0
         while True:
-            if self._socket is not None:
-                self._socket.settimeout(_left(deadline))
             chunk = response.read1(_CHUNK_BYTES)
             if not chunk:
                 break
@@ -179,6 +188,27 @@ class PageConnection:
             )
         response.close()
         return b"".join(chunks)
+
+
+class _Timely(io.RawIOBase):
+    """The bytes of a socket until a time of `time.monotonic()`."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock, self._deadline = sock, deadline
+        # The socket stays open until this is closed, even where the response ends the connection.
+        self._bytes = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(_left(self._deadline))
+        return self._bytes.readinto(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._bytes.close()
+        super().close()
 
 
 def _fetched(response: HTTPResponse, body: bytes) -> Fetched:

@@ -19,7 +19,15 @@ MAX_PAGE_BYTES = 16 * 1024 * 1024
 MAX_LINE_CHARACTERS = 65_536
 """Longest line read. The careful parser takes time in the square of the length."""
 
+MAX_SERIES = 50_000
+"""Most series taken from one page, of the metrics that are wanted."""
+
+MAX_READ_S = 2.0
+"""Longest time that reading one page may keep a processor busy."""
+
 _SLICE_BYTES = 64 * 1024
+# Seconds since the epoch, beyond which a time has no use: the year 5138.
+_LAST_TIME = 1e11
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\]|\\.)*"'
 _KEY = rf"({_NAME})(?:\{{((?:{_LABEL},)*(?:{_LABEL})?)\}})?"
@@ -81,13 +89,15 @@ class PageReader:
     def __init__(self, wanted: Collection[str]) -> None:
         self._wanted = frozenset(wanted)
         self._known: dict[str, Exposed | None] = {}
+        self._until = 0.0
 
     def read(self, body: bytes, content_type: str = "") -> list[Sampled]:
         """Every wanted sample, in the page's order.
 
         A series that is there twice is returned twice.
-        raises: PageError if any line is broken (with its number), and for HTML, what is no UTF-8, and bodies
-            that end too soon; nothing of such a page counts
+        raises: PageError if any line is broken (with its number), and for HTML, what is no UTF-8, bodies
+            that end too soon, and pages with more than `MAX_SERIES` or that take longer than `MAX_READ_S`;
+            nothing of such a page counts
         """
         kind = content_type.partition(";")[0].strip().lower()
         if kind in {"text/html", "application/xhtml+xml"} or _HTML.match(body):
@@ -95,9 +105,17 @@ class PageReader:
         is_open = kind == "application/openmetrics-text"
         found: list[Sampled] = []
         number, ended = 0, False
+        # Of this thread alone: who else is busy is not the page's fault.
+        self._until = time.thread_time() + MAX_READ_S
         for lines in _slices(body):
+            self._in_time(number)
             self._read_slice(lines, number, found, is_open=is_open)
             number += len(lines)
+            if len(found) > MAX_SERIES:
+                raise PageError(
+                    f"it has more than {MAX_SERIES} series of metrics that are read; let it expose fewer, "
+                    f"or name a Prometheus that sums them up"
+                )
             ended = "# EOF" in lines
             if len(body) > _SLICE_BYTES:
                 # A long page, read on a thread: let the screen's thread in between.
@@ -149,7 +167,16 @@ class PageReader:
         if (measured := _value(value)) is None or (stamped := _value(stamp or "0")) is None:
             raise _broken(number, line)
         at = None if stamp is None else stamped / (1 if is_open else 1000)
+        if at is not None and not abs(at) < _LAST_TIME:
+            raise _broken(number, line)
         return series, measured, at
+
+    def _in_time(self, number: int) -> None:
+        if time.thread_time() > self._until:
+            raise PageError(
+                f"reading it took longer than {MAX_READ_S:g} s, up to line {number}; let it expose fewer "
+                f"series, in the plain form of Prometheus"
+            )
 
     def _read_odd(self, line: str, number: int, *, is_open: bool) -> Sampled | None:
         """A line of unusual form (quoted names, inner spaces), by the library's parser."""
@@ -157,14 +184,17 @@ class PageReader:
         from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open
         from prometheus_client.parser import text_string_to_metric_families as read_text
 
+        self._in_time(number)
         try:
             families = list(read_open(f"{line}\n# EOF\n") if is_open else read_text(line))  # type: ignore[no-untyped-call]  # the library gives no types here
             sample = families[0].samples[0]
-        except (ValueError, IndexError, KeyError) as error:
+            at = None if sample.timestamp is None else float(sample.timestamp)
+        except (ValueError, ArithmeticError, LookupError, RecursionError) as error:
             raise _broken(number, line) from error
+        if at is not None and not abs(at) < _LAST_TIME:
+            raise _broken(number, line)
         labels = {name: value for name, value in sample.labels.items() if value}
         series = _exposed(sample.name, labels) if sample.name in self._wanted else None
-        at = None if sample.timestamp is None else float(sample.timestamp)
         value = float(sample.value)
         key, _, text = line.rpartition(" ")
         if at is None and "#" not in key and _value(text) == value:

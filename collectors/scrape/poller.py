@@ -9,20 +9,22 @@ import statistics
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from ssl import CERT_NONE, SSLContext, create_default_context
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
-from collectors.fleet import STALE_INTERVALS, SourceHealth, SourceState, clean
+from collectors.config import shown_url
+from collectors.daemon import DaemonExecutor
+from collectors.fleet import STALE_INTERVALS, SourceHealth, SourceState, believable, clean
 from collectors.scrape.evaluate import evaluate
-from collectors.scrape.fetch import PageConnection, host_port, shown
+from collectors.scrape.fetch import PageConnection, host_port
 from collectors.scrape.history import TargetHistory
 from collectors.scrape.page import PageError, PageReader, Sampled, unpacked
 from collectors.signals.catalogue import (
+    MAX_ROWS,
     RATE_SCRAPES,
     Answer,
     Definition,
@@ -36,7 +38,12 @@ from collectors.signals.promql import series_name
 MAX_AT_ONCE = 8
 """Pages asked for at the same time."""
 
+MAX_CARRIED = 256
+"""A page with more sets of labels than this is not looked through for the models it carries."""
+
 _CLOSE_S = 0.5
+# What values that no exporter means to send can raise on their way through arithmetic.
+_UNREADABLE = (ValueError, ArithmeticError, RecursionError)
 # A simulated clock ticks in steps, so that a speed of 1 is not measured as 1.
 _SAME_SPEED = 0.2
 
@@ -49,7 +56,7 @@ class PageTarget:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"PageTarget({shown(self.url)!r})"
+        return f"PageTarget({shown_url(self.url)!r})"
 
 
 class _Scraped(NamedTuple):
@@ -72,6 +79,8 @@ class _Page:
     """A target with what is known of it.
 
     error: of its newest scrape, a sentence; "" when fine
+    strange_clock: its own time was not believed
+    carries: labels of its series that may name a model; () where they are too many
     job: its newest scrape, which may outlast the poll that started it
     """
 
@@ -84,6 +93,8 @@ class _Page:
         self.job: asyncio.Future[_Scraped | str] | None = None
         self.stacks: frozenset[str] = frozenset()
         self.error = ""
+        self.strange_clock = False
+        self.carries: tuple[Mapping[str, str], ...] = ()
         self.asked_at = 0.0
         self.received_bytes = 0
 
@@ -124,8 +135,8 @@ class ScrapePoller:
         self._last: Poll | None = None
         self._tls: SSLContext | None = None
         self._at_once = asyncio.Semaphore(MAX_AT_ONCE)
-        # More threads than pages asked at once: one may be stuck, in a name server's time and not in ours.
-        self._threads = ThreadPoolExecutor(4 * MAX_AT_ONCE, thread_name_prefix="scrape")
+        # At most one a page, and one that answers. One may be stuck, in a name server's time and not in ours.
+        self._threads = DaemonExecutor(thread_name_prefix="scrape")
         # Threads wait together and work one by one: the screen's thread then has one rival, not eight.
         self._alone = Lock()
 
@@ -184,6 +195,8 @@ class ScrapePoller:
             return self._answer(page)
         except PageError as error:
             return str(error)
+        except _UNREADABLE as error:
+            return _no_use(error)
 
     def _answer(self, page: _Page) -> _Scraped:
         if page.connection is None:
@@ -194,7 +207,8 @@ class ScrapePoller:
         ended = self._clock()
         with self._alone:
             samples = page.reader.read(unpacked(fetched.body, fetched.encoding), fetched.content_type)
-        if fetched.at is None:
+        page.strange_clock = fetched.at is not None and not believable(fetched.at, ended)
+        if fetched.at is None or page.strange_clock:
             return _Scraped(samples, began, began, len(fetched.body))
         return _Scraped(samples, fetched.at, ended, len(fetched.body))
 
@@ -215,15 +229,22 @@ class ScrapePoller:
             return at, self._answers(at)
 
     def _record(self, page: _Page, one: _Scraped | str) -> None:
-        if isinstance(one, str):
-            page.history.fail()
-            page.error, page.received_bytes = one, 0
-            return
+        if not isinstance(one, str):
+            try:
+                self._keep(page, one)
+                return
+            except _UNREADABLE as error:
+                one = _no_use(error)
+        page.history.fail()
+        page.error, page.received_bytes = one, 0
+
+    def _keep(self, page: _Page, one: _Scraped) -> None:
         page.error, page.received_bytes, page.asked_at = "", one.received_bytes, one.asked_at
         page.history.record(one.samples, round(one.at * 1000), round(2000 * window_s(self._interval_s)))
         page.stacks = frozenset(
             preset.stack for preset in self._presets if any(page.history.carries(n) for n in preset.proof)
         )
+        page.carries = _carried(page.history, [p for p in self._presets if p.stack in page.stacks])
 
     def _advanced(self) -> float:
         """The poll's time: of the newest page; without one, the last poll's, or now."""
@@ -267,9 +288,14 @@ class ScrapePoller:
                 yield Answer(definition, (), oldest, collecting=(seen, RATE_SCRAPES))
                 continue
             try:
-                yield Answer(definition, evaluate(definition, self._histories, at, window), oldest)
+                rows = evaluate(definition, self._histories, at, window)
+                if len(rows) > MAX_ROWS:
+                    raise ValueError(f"{len(rows)} groups, and at most {MAX_ROWS} are read")
+                yield Answer(definition, rows, oldest)
             except ValueError as error:
                 yield Answer(definition, (), oldest, error=str(error))
+            except ArithmeticError as error:
+                yield Answer(definition, (), oldest, error=f"its values cannot be reckoned with: {error}")
 
     def _assembled(self, answers: tuple[Answer, ...], at: float, latency_s: float) -> Poll:
         pages = self._pages
@@ -291,6 +317,7 @@ class ScrapePoller:
                     page.history.up,
                     page.history.at_ms / 1000 if page.history.scrape else None,
                     page.stacks,
+                    page.carries,
                 )
                 for page in pages
             ),
@@ -303,13 +330,17 @@ class ScrapePoller:
                 latency_s=latency_s,
                 interval_s=self._interval_s,
                 error=_failure(failed, len(pages)),
-                warnings=_warnings(pages, at, self._interval_s),
+                warnings=_warnings(pages, answers, at, self._interval_s),
                 targets=(up, len(pages)),
                 queries=len(pages),
                 received_bytes=sum(page.received_bytes for page in pages),
                 skipped=self._skipped,
             ),
         )
+
+
+def _no_use(error: Exception) -> str:
+    return f"its values cannot be used ({clean(str(error), 80)}); look at the page for absurd ones"
 
 
 def _tls(verify: bool) -> SSLContext:
@@ -344,25 +375,54 @@ def _failure(failed: Sequence[_Page], known: int) -> str:
         return ""
     first = failed[0]
     others = f"; {len(failed)} of {known} pages cannot be read" if known > 1 else ""
-    return clean(f"{shown(first.url)}: {first.error}{others}", 400)
+    return clean(f"{shown_url(first.url)}: {first.error}{others}", 400)
 
 
-def _warnings(pages: Sequence[_Page], at: float, interval_s: float) -> tuple[str, ...]:
+def _warnings(
+    pages: Sequence[_Page], answers: Sequence[Answer], at: float, interval_s: float
+) -> tuple[str, ...]:
     live = [page for page in pages if page.history.up]
     strange = [page for page in live if not page.stacks]
+    mistimed = [page for page in live if page.strange_clock]
     late = [page for page in live if at - page.history.at_ms / 1000 > STALE_INTERVALS * interval_s]
     found = []
     if strange:
         found.append(f"{_first(strange)} exports no metric that a preset knows")
+    if mistimed:
+        found.append(f"{_first(mistimed)} has a clock over ten years from ours: ours is used instead")
     if late:
         behind = round(at - late[0].history.at_ms / 1000)
         found.append(f"{_first(late)} is {behind} s behind the other pages by its own clock")
+    if wrong := [answer for answer in answers if answer.error]:
+        others = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        found.append(f"{wrong[0].definition.signal} cannot be told: {wrong[0].error}{others}")
     return tuple(found)
 
 
 def _first(pages: Sequence[_Page]) -> str:
     others = f" (and {len(pages) - 1} more)" if len(pages) > 1 else ""
-    return f"{shown(pages[0].url)}{others}"
+    return f"{shown_url(pages[0].url)}{others}"
+
+
+def _carried(history: TargetHistory, presets: Sequence[Preset]) -> tuple[Mapping[str, str], ...]:
+    """The sets of labels, as the stacks' definitions keep them, of what proves the stacks on a page."""
+    key = "carried", *(preset.stack for preset in presets)
+    if (known := history.plans.get(key)) is not None:
+        return cast("tuple[Mapping[str, str], ...]", known)
+    found: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+    for preset in presets:
+        if preset.role == "accelerator":
+            continue
+        names = {series_name(d, m) for d in preset.definitions for m in d.metrics if d.kind == "gauge"}
+        kept = {label for definition in preset.definitions for label in definition.keep}
+        for series in (one for name in sorted(names) for one in history.named(name)):
+            labels = {label: clean(text) for label in kept if (text := series.labels.get(label))}
+            found[tuple(sorted(labels.items()))] = labels
+            if len(found) > MAX_CARRIED:
+                history.plans[key] = ()
+                return ()
+    history.plans[key] = carried = tuple(found.values())
+    return carried
 
 
 def _wanted(presets: Iterable[Preset]) -> Iterable[str]:

@@ -6,7 +6,7 @@ Pure: what a poll says depends on the poll and the names, never on a clock or on
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from collectors.fleet import (
@@ -18,6 +18,7 @@ from collectors.fleet import (
     Reading,
     Reason,
     clean,
+    impossible,
     reading,
 )
 from collectors.signals.catalogue import Answer, Buckets, Poll, Row, ScrapeTarget
@@ -29,6 +30,12 @@ FAULT_XIDS = frozenset({48, 63, 64, 74, 79, 92, 94, 95, 119, 120})
 
 MAX_NODES = 2048
 """Heat-map hosts kept in a frame; more are cut and the frame says so."""
+
+MAX_MODELS = 2000
+"""Models kept of one poll, by name; more are cut and the frame says so."""
+
+# Beyond any queue; a sum of absurd depths may be infinite.
+_DEEPEST = 1e15
 
 _WORST = frozenset({"kv_ratio", "pool_saturation", "temperature_c", "errors"})
 _WEIGHTED = frozenset({"busy_ratio", "memory_ratio"})
@@ -57,6 +64,7 @@ class Observed:
     unmatched: workloads that hold accelerators and match no model
     intervals: seconds until a reading's stack is asked again, where that is not the poll's own interval
     truncated: hosts there are, where more than `MAX_NODES`; else 0
+    truncated_models: models there are, where more than `MAX_MODELS`; else 0
     """
 
     readings: Mapping[Key, Reading]
@@ -66,6 +74,7 @@ class Observed:
     unmatched: tuple[str, ...]
     intervals: Mapping[Key, float]
     truncated: int = 0
+    truncated_models: int = 0
 
 
 def observed(poll: Poll, names: Names) -> Observed:
@@ -80,16 +89,20 @@ def observed(poll: Poll, names: Names) -> Observed:
         r for a in poll.answers if a.definition.role in {"accelerator", "heat"} for r in a.rows
     )
     gathered = _gathered(poll.answers, names, exported)
+    known = sorted({model for model, _, _ in gathered.groups if model})
+    kept = {"", *known[:MAX_MODELS]}
     coverage = _coverage(poll.targets, names)
     readings: dict[Key, Reading] = {}
     intervals: dict[Key, float] = {}
     for (model, tier, family), entries in gathered.groups.items():
+        if model not in kept:
+            continue
         for chosen in _chosen(entries, family, tier):
             at = min((e.at for e in chosen if e.at is not None), default=None)
-            covered = coverage.get((chosen[0].stack, model)) or coverage.get((chosen[0].stack, ""))
+            covered = _covered(coverage, model, {e.stack for e in chosen})
             slowest = max((poll.intervals.get(e.stack, poll.interval_s) for e in chosen), default=0.0)
             for key, one in _readings(Key(model, tier, family), chosen, at, covered, gathered.waiting):
-                readings[key], intervals[key] = one, slowest
+                readings[key], intervals[key] = _lacking(one), slowest
     _add_totals(readings, poll)
     nodes, truncated = _nodes(poll.answers, names, exported)
     if nodes is not None:
@@ -102,6 +115,7 @@ def observed(poll: Poll, names: Names) -> Observed:
         unmatched=tuple(sorted(gathered.unmatched)),
         intervals=intervals,
         truncated=truncated,
+        truncated_models=len(known) if len(known) > MAX_MODELS else 0,
     )
 
 
@@ -154,7 +168,7 @@ def _gather_serving(answer: Answer, names: Names, found: _Gathered) -> None:
         if tier := names.tier(row.labels):
             found.tiers.add(tier)
             found.groups[model, tier, definition.signal].append(entry)
-        if definition.signal == "waiting" and isinstance(row.value, float) and math.isfinite(row.value):
+        if definition.signal == "waiting" and isinstance(row.value, float) and 0 <= row.value < math.inf:
             found.waiting[model, ""] += row.value
             if tier:
                 found.waiting[model, tier] += row.value
@@ -235,7 +249,7 @@ def _readings(
     note = Reason("rung", (rung,)) if rung else NO_REASON
     if isinstance(entries[0].value, Buckets):
         together = merged([e.value for e in entries if isinstance(e.value, Buckets)])
-        depth = waiting.get((key.model, key.tier), 0.0)
+        depth = min(waiting.get((key.model, key.tier), 0.0), _DEEPEST)
         for q in entries[0].quantiles:
             signal = quantile_signal(key.signal, q)
             yield key._replace(signal=signal), _quantile(signal, together, q, at, covered, depth)
@@ -248,20 +262,31 @@ def _readings(
 def _quantile(
     signal: str, together: Buckets, q: float, at: float | None, covered: tuple[int, int] | None, depth: float
 ) -> Reading:
-    """NaN with an empty queue is idle; with a queue it is stalled, and that is worth a warning."""
+    """NaN with an empty queue is idle; with a queue it is stalled, and that is worth a warning.
+
+    Without the last bucket nobody knows how many there were: that is not idle.
+    """
     found: Interval | None = interval(together, q)
     if found is not None:
         return reading(signal, found, at, coverage=covered)
+    if not together.bounds or together.bounds[-1] != math.inf:
+        return Reading(None, at, Quality.MISSING, Reason("not-a-number", ("a bucket",)), covered)
     if depth > 0 and signal.startswith("queue_wait"):
         return Reading(None, at, Quality.SUSPECT, Reason("stalled", (round(depth),)), covered)
     return Reading(None, at, Quality.GOOD, Reason("idle"), covered)
 
 
 def _combined(signal: str, numbers: Sequence[tuple[float, float]]) -> float:
-    """NaN only if every row is: one replica that sends NaN must not blank its model."""
+    """NaN only if every row is: one replica that sends NaN must not blank its model.
+
+    An impossible row is the answer, whatever the others say: a sum must not hide it. So is an infinite one
+    where no row is finite.
+    """
     finite = [(v, w) for v, w in numbers if math.isfinite(v)]
     if not finite:
-        return math.nan
+        return next((v for v, _ in numbers if not math.isnan(v)), math.nan)
+    if (wrong := next((v for v, _ in finite if impossible(signal, v)), None)) is not None:
+        return wrong
     if signal in _WORST:
         return max(v for v, _ in finite)
     if signal in _WEIGHTED:
@@ -293,16 +318,34 @@ def _add_totals(readings: dict[Key, Reading], poll: Poll) -> None:
 
 
 def _coverage(targets: Sequence[ScrapeTarget], names: Names) -> dict[tuple[str, str], tuple[int, int]]:
-    """(up, known) targets by (stack, model); model "" is the whole stack."""
+    """(up, known) targets by (stack, model); model "" is the whole stack.
+
+    A target's models are told by its pod, or by what a page read directly carried itself.
+    """
     counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     for target in targets:
-        where = workload(target.labels, exported=False)
-        model = names.joined.get(where)
+        joined = names.joined.get(workload(target.labels, exported=False))
+        models = {joined} if joined else {names.model(labels) for labels in target.carries}
         for stack in target.stacks:
-            for key in {(stack, ""), (stack, model or "")}:
+            for key in {(stack, ""), *((stack, model) for model in models if model)}:
                 counts[key][0] += target.up
                 counts[key][1] += 1
     return {key: (up, known) for key, (up, known) in counts.items()}
+
+
+def _covered(
+    coverage: Mapping[tuple[str, str], tuple[int, int]], model: str, stacks: Iterable[str]
+) -> tuple[int, int] | None:
+    """Of the stacks that feed a reading, the one with the smallest share of its targets up."""
+    of_stacks = (coverage.get((stack, model)) or coverage.get((stack, "")) for stack in stacks)
+    return min((one for one in of_stacks if one is not None), key=lambda c: c[0] / c[1], default=None)
+
+
+def _lacking(one: Reading) -> Reading:
+    """A good value that lacks a target which does not answer says so."""
+    if one.value is None or one.quality is not Quality.GOOD or one.coverage is None:
+        return one
+    return replace(one, reason=Reason("coverage", one.coverage)) if one.coverage[0] < one.coverage[1] else one
 
 
 def _nodes(answers: Sequence[Answer], names: Names, exported: bool) -> tuple[tuple[Node, ...] | None, int]:
@@ -318,7 +361,7 @@ def _nodes(answers: Sequence[Answer], names: Names, exported: bool) -> tuple[tup
             continue
         pool = names.pool(row.labels, exported=exported)
         kind = pool.kind if pool else clean(row.labels.get("modelName", "") or "accelerators", 40)
-        percent = max(0, min(round(100 * row.value), 100)) if math.isfinite(row.value) else MISSING_CELL
+        percent = _percent(row.value)
         mark = "X" if _accelerator(row) in faulty else " "
         model = names.model_of_accelerator(row.labels, exported=exported)
         hosts[kind, _host(row)].append((_slot(row), percent, mark, model))
@@ -335,6 +378,13 @@ def _nodes(answers: Sequence[Answer], names: Names, exported: bool) -> tuple[tup
             )
         )
     return tuple(nodes[:MAX_NODES]), len(nodes) if len(nodes) > MAX_NODES else 0
+
+
+def _percent(busy: float) -> int:
+    """A cell of the heat map; what is no number, or impossible, is missing."""
+    if not math.isfinite(busy) or impossible("busy_ratio", busy):
+        return MISSING_CELL
+    return max(0, min(round(100 * busy), 100))
 
 
 def _host(row: Row) -> str:

@@ -139,12 +139,14 @@ class ScrapeTarget:
     """One scraped page, by its target labels (job, instance, and what service discovery added).
 
     stacks: of the presets whose proof it carries, as far as known; at: time of its last scrape
+    carries: of a page read directly, the labels of its own that may name a model, one for each set of them
     """
 
     labels: Mapping[str, str]
     up: bool
     at: float | None
     stacks: frozenset[str] = field(default_factory=frozenset)
+    carries: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,10 @@ class Poll:
 
 RATE_SCRAPES = 4
 """A rate needs this many scrapes in its window, or it is not shown."""
+
+
+MAX_ROWS = 25_000
+"""Most rows of one answer, more than a large fleet has accelerators: all that follows waits for them."""
 
 
 def window_s(interval_s: float) -> float:

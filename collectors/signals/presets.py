@@ -90,7 +90,8 @@ class _Derive(_Table):
 
 
 class _Signal(_Table):
-    id: str
+    # Told by the table's name: no key to be written.
+    id: str = Field(exclude=True)
     kind: Kind
     metrics: list[Annotated[_Metric, BeforeValidator(_metric)]] = Field(min_length=1)
     over: list[Annotated[_Metric, BeforeValidator(_metric)]] = []

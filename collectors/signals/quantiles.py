@@ -15,7 +15,8 @@ def quantile_signal(family: str, q: float) -> str:
 def buckets(rows: Iterable[tuple[str, float]]) -> Buckets:
     """Buckets from (text of `le`, observations a second at or below it), in any order.
 
-    Rows that are NaN, or whose `le` is no number, are left out. Rates are made non-decreasing: scrapes of
+    Rows that are NaN, infinite or negative, or whose `le` is no number, are left out: no counter grows like
+    that. Rates are made non-decreasing: scrapes of
     different times can make a wider bucket look smaller. Two rows of one bound ("5", "5.0") add up.
     returns: bounds ascending; no bounds where no row is usable
     """
@@ -25,7 +26,7 @@ def buckets(rows: Iterable[tuple[str, float]]) -> Buckets:
             bound = float(text)
         except ValueError:
             continue
-        if not math.isnan(bound) and not math.isnan(rate):
+        if not math.isnan(bound) and 0 <= rate < math.inf:
             found[bound] = found.get(bound, 0.0) + rate
     bounds = tuple(sorted(found))
     rates: list[float] = []

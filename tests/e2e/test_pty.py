@@ -1,113 +1,19 @@
 """The cockpit on a real pseudo-terminal: raw bytes, exit status, and the terminal as it was before."""
 
 import os
-import pty
 import re
-import select
 import signal
 import struct
-import subprocess
-import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fcntl import ioctl
-from pathlib import Path
 
-import pyte
 import pytest
 
+from tests.e2e.terminal import SEQUENCE, Terminal
+
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[2]
-SEQUENCE = re.compile(
-    rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1bP.*?\x1b\\|\x1b[ -/]*[0-~]", re.S
-)
-NOT_FOR_PYTE = re.compile(
-    rb"\x1b\[[<=>?][0-9;:]*[ -/]*[@-gi-km-~]|\x1b\[[0-9;:]*[!-/]+[@-~]|\x1bP.*?\x1b\\", re.S
-)
-
-
-class Terminal:
-    """A command on its own pseudo-terminal; everything it wrote is kept."""
-
-    def __init__(self, command: list[str], size: tuple[int, int] = (120, 40)) -> None:
-        self.fd, child = pty.openpty()
-        ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
-        self.before = termios.tcgetattr(child)
-        self.raw = b""
-        self.screen = pyte.Screen(*size)
-        self._stream = pyte.ByteStream(self.screen)
-        environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
-        environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
-        self.process = subprocess.Popen(
-            command,
-            stdin=child,
-            stdout=child,
-            stderr=child,
-            env=environment,
-            cwd=ROOT,
-            start_new_session=True,
-        )
-        self.child = child
-
-    def pump(self, seconds: float = 0.02) -> bool:
-        """Read what there is; True when something came."""
-        if not select.select([self.fd], [], [], seconds)[0]:
-            return False
-        data = os.read(self.fd, 65_536)
-        self.raw += data
-        self._stream.feed(NOT_FOR_PYTE.sub(b"", data))
-        return bool(data)
-
-    @property
-    def text(self) -> str:
-        """The screen."""
-        return "\n".join(self.screen.display)
-
-    def until(self, holds: Callable[[], bool], seconds: float = 15) -> None:
-        """Read until `holds`; fail with the screen otherwise."""
-        end = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < end, self.text
-            self.pump()
-
-    def quiet(self, seconds: float = 0.2) -> None:
-        """Read until nothing came for so long."""
-        while self.pump(seconds):
-            pass
-
-    def press(self, keys: bytes) -> None:
-        """Send keys as a terminal does."""
-        os.write(self.fd, keys)
-
-    def ended(self) -> int:
-        """Exit status; reads on, so that the process is not held by a full terminal."""
-        self.until(lambda: self.process.poll() is not None)
-        self.quiet(0.05)
-        return int(self.process.returncode)
-
-    def close(self) -> None:
-        """End what is left."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(5)
-        os.close(self.fd)
-        os.close(self.child)
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Terminal]]:
-    """Starts commands on terminals and ends them all."""
-    started: list[Terminal] = []
-
-    def begin(*arguments: str, size: tuple[int, int] = (120, 40)) -> Terminal:
-        started.append(Terminal([sys.executable, *arguments], size))
-        return started[-1]
-
-    yield begin
-    for terminal in started:
-        terminal.close()
 
 
 def test_q_ends_with_status_0_and_restores_the_terminal(start: Callable[..., Terminal]) -> None:
@@ -116,13 +22,10 @@ def test_q_ends_with_status_0_and_restores_the_terminal(start: Callable[..., Ter
     terminal.until(lambda: "boreal-5" in terminal.text)
     terminal.press(b"q")
     assert terminal.ended() == 0
-    for on in (b"1049", b"1000", b"1003", b"2004"):
-        assert terminal.raw.rfind(b"\x1b[?" + on + b"h") < terminal.raw.rfind(b"\x1b[?" + on + b"l"), on
-    assert terminal.raw.rfind(b"\x1b[?25l") < terminal.raw.rfind(b"\x1b[?25h")
-    assert termios.tcgetattr(terminal.child) == terminal.before
+    assert terminal.is_restored()
 
 
-def test_a_signal_restores_the_terminal_too(start: Callable[..., Terminal]) -> None:
+def test_ctrl_c_twice_restores_the_terminal_too(start: Callable[..., Terminal]) -> None:
     """ctrl-c twice, as bytes from a terminal, is a quit."""
     terminal = start("-m", "benchmarks.synthetic", "--models", "8")
     terminal.until(lambda: "boreal-5" in terminal.text)
@@ -130,7 +33,7 @@ def test_a_signal_restores_the_terminal_too(start: Callable[..., Terminal]) -> N
     terminal.until(lambda: "ctrl-c again quits" in terminal.text)
     terminal.press(b"\x03")
     assert terminal.ended() == 0
-    assert termios.tcgetattr(terminal.child) == terminal.before
+    assert terminal.is_restored()
 
 
 def test_no_control_byte_of_the_world_reaches_the_terminal(start: Callable[..., Terminal]) -> None:

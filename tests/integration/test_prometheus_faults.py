@@ -128,7 +128,7 @@ async def test_a_fault_costs_one_signal(server: Scripted, fault: str) -> None:
     wrong = answer(poll, "waiting")
     assert wrong.rows == ()
     assert said in wrong.error
-    assert wrong.error.startswith("prometheus, asked for waiting: ")
+    assert wrong.error.startswith("asked for waiting, it ")
     assert wrong.error.endswith(".")
     assert wrong.error.count(". ") >= 1, "no word on what to do"
     assert [a.definition.signal for a in poll.answers if a.error] == ["waiting"]
@@ -146,7 +146,7 @@ async def test_nobody_there() -> None:
         poll = await one.poll()
         assert poll.health.state is SourceState.LOST
         assert poll.answers == ()
-        assert f"127.0.0.1:{gone.web.server_address[1]} cannot be reached" in poll.health.error
+        assert f"cannot be reached at 127.0.0.1:{gone.web.server_address[1]}" in poll.health.error
         assert "curl" in poll.health.error
     await one.aclose()
 

@@ -82,15 +82,15 @@ async def test_the_clock_of_the_pages(site: Site) -> None:
     clock = Clock()
     async with polling(PageTarget(site.url("/a")), PageTarget(site.url("/b")), clock=clock) as poller:
         for scrape in range(8):
-            at = 1_000_000_000 + 60 * scrape
+            at = 1_500_000_000 + 60 * scrape
             for path, behind in (("/a", 0), ("/b", 10)):
                 stamp = datetime.fromtimestamp(at - behind, UTC).isoformat().replace("+00:00", "Z")
                 site.replies[path] = sent(page(served=600.0 * scrape), Tidegate_Time=stamp)
             poll = await poller.poll()
             clock.now += 1.004
-    assert (poll.at, poll.interval_s, poll.health.interval_s) == (1_000_000_420, 60.0, 60.0)
-    assert answer(poll, SERVED).at == 1_000_000_410
-    assert [target.at for target in poll.targets] == [1_000_000_420, 1_000_000_410]
+    assert (poll.at, poll.interval_s, poll.health.interval_s) == (1_500_000_420, 60.0, 60.0)
+    assert answer(poll, SERVED).at == 1_500_000_410
+    assert [target.at for target in poll.targets] == [1_500_000_420, 1_500_000_410]
     assert value(poll, SERVED) == pytest.approx(20.0, rel=0.05)
 
 
@@ -270,13 +270,22 @@ def test_an_address_that_is_none(url: str) -> None:
 
 
 async def test_closing(site: Site) -> None:
-    """Twice is safe, also before the first poll, and its threads end."""
-    site.replies["/a"] = sent(page())
+    """Twice is safe, also before the first poll; its threads end, and none could hold the program's end."""
+    begun = threading.Event()
+
+    def silent(_: Handler) -> None:
+        begun.set()
+        site.over.wait(10)
+
+    site.replies["/a"] = silent
     async with polling(PageTarget(site.url("/a"))) as poller:
-        await poller.poll()
+        polled = asyncio.create_task(poller.poll())
+        await asyncio.to_thread(begun.wait, 5)
         workers = [thread for thread in threading.enumerate() if thread.name.startswith("scrape")]
         assert workers
+        assert all(worker.daemon for worker in workers)
         await poller.aclose()
+        assert (await polled).health.state is SourceState.LOST
     for worker in workers:
         await asyncio.to_thread(worker.join, 5)
         assert not worker.is_alive()

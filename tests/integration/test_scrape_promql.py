@@ -172,6 +172,9 @@ def scraped(prometheus: StartPrometheus) -> Scraped:
     last = labels_of(len(pages) - 1, pages[-1])["instance"]
     stored = f'count_over_time(up{{instance="{last}"}}[5m]) >= {SCRAPES}'
     until(lambda: bool(asked(url, stored)), f"{SCRAPES} scrapes", 60)
+    # Every page must have been scraped past the last moment that is asked at, or what was seen is not all.
+    past = seen_of(url, 0, pages[0])[12][0] + 1.5
+    until(lambda: bool(asked(url, f"min(timestamp(up)) > {past}")), "every page scraped past the end", 60)
     return Scraped(url, pages, [seen_of(url, number, page) for number, page in enumerate(pages)])
 
 

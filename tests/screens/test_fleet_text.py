@@ -6,9 +6,9 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from collectors.fleet import Frame, Interval
+from collectors.fleet import Frame, Interval, Quality, Reading, Reason
 from tests.frames import bare_frame, demo_frame, healthy_frame
-from tui.format import GLYPHS
+from tui.format import GLYPHS, width_of
 from tui.store import History
 from tui.widgets.fleet_table import FleetView, fleet_lines
 from tui.widgets.freshness import header_lines, note_lines, status_line
@@ -83,3 +83,37 @@ def test_pieces_of_the_fleet_screen_in_ascii(size: tuple[int, int], snapshot: Sn
     text = screen("demo", *size, "ascii")
     assert text.isascii()
     assert text == snapshot(extension_class=Text)
+
+
+def part(one: Reading) -> Reading:
+    """The same, of two targets of three."""
+    if one.value is None or one.quality is not Quality.GOOD:
+        return one
+    return replace(one, coverage=(2, 3), reason=Reason("coverage", (2, 3)))
+
+
+@pytest.mark.parametrize("width", [80, 120, 200, 300])
+@pytest.mark.parametrize("glyphs_name", ["unicode", "ascii"])
+def test_a_row_shows_that_targets_are_missing(width: int, glyphs_name: str) -> None:
+    """Every value on the row that only some targets went into has the sign, and no line gets wider."""
+    frame, glyphs = demo_frame(), GLYPHS[glyphs_name]
+    models = tuple(
+        replace(
+            model,
+            readings={signal: part(one) for signal, one in model.readings.items()},
+            tiers={
+                tier: {signal: part(one) for signal, one in readings.items()}
+                for tier, readings in model.tiers.items()
+            },
+        )
+        for model in frame.models
+    )
+    whole = fleet_lines(frame, rising(frame), FleetView(), width, glyphs)
+    some = fleet_lines(replace(frame, models=models), rising(frame), FleetView(), width, glyphs)
+    names = {model.name for model in models}
+    assert [width_of(line.text) for line in some] == [width_of(line.text) for line in whole]
+    for before, after in zip(whole, some, strict=True):
+        assert (glyphs.some in after.text) == (before.id in names and before.text != after.text), after.text
+        assert before.text == after.text or glyphs.some in after.text
+    row = next(line.text for line in some if line.id == "delta-code")
+    assert row.count(glyphs.some) >= 2, row

@@ -1,11 +1,18 @@
 """What the command line refuses, and the sentence it refuses with."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from collectors import live
+from collectors.config import ConfigError
+from collectors.control.interface import PlaneError
+from collectors.fleet import Source
 from tui.cli import main
+from tui.commands import _glyphs
+from tui.headless import run_headless
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +37,8 @@ def test_alone_it_says_how_to_start(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["watch", "--prometheus", "localhost:9090"], "must be a URL"),
         (["watch", "--prometheus", "http://u:hunter2@h"], "must not hold a user name or password"),
+        (["watch", "--prometheus", "hunter2"], "must be a URL"),
+        (["watch", "--plane", "ftp://h/?token=hunter2"], "--plane"),
         (["watch", "--context", "prod"], "no context 'prod'"),
         (["watch"], "nothing to watch"),
         (["watch", "--config", "/no/such/file.toml"], "cannot be read"),
@@ -91,3 +100,76 @@ def test_a_snapshot_of_nobody_fails_with_a_frame(capsys: pytest.CaptureFixture[s
     frame = json.loads(told.out)
     assert frame["sources"][0]["state"] == "lost"
     assert "127.0.0.1:9" in told.err
+
+
+REFUSALS = (PlaneError("no token for the plane"), ConfigError("a bad file"), ValueError("a bad header"))
+
+
+@pytest.mark.parametrize("error", [*REFUSALS, FileNotFoundError(2, "No such file", "ca.pem")], ids=repr)
+def test_a_source_that_cannot_be_built_is_a_sentence(
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status 2 and what it said, from a snapshot and from the line a second alike."""
+
+    def fail(*_: object) -> Source:
+        raise error
+
+    monkeypatch.setattr(live, "live_source", fail)
+    assert main(["snapshot", "--scrape", "http://127.0.0.1:9/metrics"]) == 2
+    assert run_headless(fail, 1) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert said[0] == said[1]
+    assert str(error) in said[0]
+
+
+def test_a_fault_of_our_own_is_not_blamed_on_the_settings() -> None:
+    """Only errors that were written to be read, or that values and files cause, become a sentence."""
+
+    def fail() -> Source:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        run_headless(fail, 1)
+
+
+def test_closed_streams_are_a_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python has None for a stream that was closed before it started."""
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["demo"]) == 2
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["keys"]) == 1
+    said = capsys.readouterr().err
+    assert "needs a terminal" in said
+    assert "standard output is closed" in said
+
+
+@pytest.mark.parametrize(
+    ("set_to", "expected"),
+    [
+        ({}, "unicode"),
+        ({"LC_ALL": "C"}, "ascii"),
+        ({"LC_ALL": "POSIX", "LANG": "en_US.UTF-8"}, "ascii"),
+        ({"LC_ALL": "C.UTF-8"}, "unicode"),
+        ({"LC_ALL": "", "LC_CTYPE": "UTF-8"}, "unicode"),
+        ({"LANG": "en_US.utf8"}, "unicode"),
+        ({"LANG": "en_US.ISO-8859-1"}, "ascii"),
+        ({"LANG": "de_DE"}, "ascii"),
+        ({"TERM": "linux"}, "ascii"),
+        ({"LC_ALL": "C.UTF-8", "TERM": "dumb"}, "ascii"),
+    ],
+    ids=str,
+)
+def test_the_locale_decides_the_glyphs(
+    set_to: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it was set: Python answers UTF-8 under the C locale too. An option wins over it."""
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"TERM": "xterm"} | set_to).items():
+        monkeypatch.setenv(name, value)
+    assert _glyphs(None) == expected
+    assert _glyphs("ascii") == "ascii"
+    assert _glyphs("unicode") == "unicode"

@@ -4,7 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from collectors.fleet import Alert, Frame, Model, Quality, Reading, Reason, Severity, Throttle, Tier, reading
+from collectors.fleet import (
+    Alert,
+    Frame,
+    Model,
+    Quality,
+    Reading,
+    Reason,
+    Severity,
+    SourceState,
+    Throttle,
+    Tier,
+    reading,
+)
 from tests.frames import (
     AT,
     OBJECTIVES,
@@ -339,3 +351,17 @@ def test_the_cache_forgets_models_that_left() -> None:
 def test_an_empty_fleet_says_so() -> None:
     """No frame is a blank screen."""
     assert "no model seen yet" in drawn(one(tiers=(Tier("all", "all"),)), 80)[1].text
+
+
+def test_a_lost_plane_marks_what_it_said() -> None:
+    """Stage, weight and throttle of a plane that no longer answers stand, marked with `~`."""
+    frame = demo_frame()
+    ctl = next(s for s in frame.sources if s.kind == "plane")
+    lost = replace(frame, sources=(replace(ctl, state=SourceState.LOST),))
+    told, untold = (
+        "\n".join(line.text for line in fleet_lines(f, History(), FleetView(), 120, UNICODE))
+        for f in (frame, lost)
+    )
+    assert "~T3" in untold
+    assert "~T3" not in told
+    assert "~100" in untold

@@ -1,6 +1,6 @@
 """Quantities as text."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -17,6 +17,7 @@ from tui.format import (
     count,
     duration,
     fit,
+    is_partial,
     joined,
     latency,
     level,
@@ -148,6 +149,17 @@ def test_quality_shows_beside_the_value() -> None:
     assert shown(Reading(3.8, 1.0, Quality.STALE), "≈3.8") == ("~3.8", "stale")
     assert shown(Reading(3.8, 1.0, Quality.SUSPECT), "3.8") == ("3.8?", "suspect")
     assert shown(Reading(3.8, 1.0), "3.8") == ("3.8", "text")
+    assert shown(Reading(3.8, 1.0, coverage=(57, 57)), "3.8") == ("3.8", "text")
+
+
+def test_a_value_of_some_targets_has_a_sign() -> None:
+    """By its coverage or by its reason; a stale or suspect one has the sign of that, which says more."""
+    some = Reading(3.8, 1.0, coverage=(56, 57))
+    assert shown(some, "3.8") == ("3.8*", "text")
+    assert shown(some, "3.8", ASCII) == ("3.8&", "text")
+    assert shown(Reading(3.8, 1.0, reason=Reason("coverage", (2, 3))), "3.8") == ("3.8*", "text")
+    assert shown(replace(some, quality=Quality.STALE), "3.8") == ("~3.8", "stale")
+    assert not is_partial(Reading(None, 1.0, coverage=(0, 3)))
 
 
 @pytest.mark.parametrize(

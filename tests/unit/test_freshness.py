@@ -110,3 +110,12 @@ def test_stale_totals_are_marked() -> None:
     late = replace(reading("busy_ratio", 0.85, AT), quality=Quality.STALE)
     frame = replace(healthy_frame(), totals={"busy_ratio": late})
     assert "util ~85%" in header_lines(frame, 120)[0].text
+
+
+def test_nothing_measured_is_no_calm() -> None:
+    """`no alerts` is said only where somebody looked; with nothing measured it is `no data`."""
+    looked = demo_frame()
+    blind = replace(looked, models=(), alerts=())
+    assert "no data" in header_lines(blind, 120)[0].text
+    assert "no alerts" not in header_lines(blind, 120)[0].text
+    assert "no alerts" in header_lines(healthy_frame(), 120)[0].text

@@ -18,7 +18,7 @@ def test_every_default_names_an_action() -> None:
 def test_no_ctrl_letter_and_no_enter_changes_the_fleet() -> None:
     """S1: only looking is bound to them, and only these four Ctrl-letters at most are bound at all."""
     bound = {key for key in DEFAULT_KEYS if key.startswith("ctrl+")}
-    assert bound <= {"ctrl+p", "ctrl+c", "ctrl+r", "ctrl+l"}
+    assert bound <= {"ctrl+p", "ctrl+c", "ctrl+r", "ctrl+l", "ctrl+z"}
     assert all(ACTIONS[DEFAULT_KEYS[key]].operation is None for key in (*bound, "enter"))
 
 

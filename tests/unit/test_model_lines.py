@@ -208,11 +208,11 @@ def test_amounts_have_their_unit(signal: str, value: float | Interval, shown: st
 
 
 def test_a_row_shows_trend_age_and_coverage() -> None:
-    """Value, range of ten minutes, spark, age, targets that answered."""
+    """Value with the sign of a part, range of ten minutes, spark, age, targets that answered."""
     one = reading("kv_ratio", 0.93, AT, coverage=(57, 58))
     span = Span(0.6, 0.94, (-1.0,) * 6 + (0.6, 0.7, 0.8, 0.9, 0.93, 0.94))
     row = "".join(cell.text for cell in reading_row("kv_ratio", one, span, AT + 4, 120, UNICODE))
-    assert row.split() == ["KV", "cache", "used", "93%", "60%..94%", "······▅▅▆▇▇▇", "4s", "57/58"]
+    assert row.split() == ["KV", "cache", "used", "93%*", "60%..94%", "······▅▅▆▇▇▇", "4s", "57/58"]
 
 
 def test_reasons_are_told_once_with_all_they_concern() -> None:

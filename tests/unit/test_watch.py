@@ -249,6 +249,9 @@ async def test_names_of_plane_and_metrics_meet_in_one_row() -> None:
     plane = Plane(PlaneUpdate(state(), (), health))
     frames = await until(watch(Scripted(lambda: poll(time.time())), plane), lambda f: running(f) is not None)
     assert [m.name for m in frames[-1].models] == ["aurora-5"]
+    release = frames[-1].release_of("aurora-5")
+    assert release is not None
+    assert release.id == "r"
 
 
 async def test_a_fault_over_one_source_leaves_the_others() -> None:

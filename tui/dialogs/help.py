@@ -80,7 +80,7 @@ class HelpScreen(CockpitScreen):
         """Closing and scrolling, nothing else."""
         return {
             **self.scrolling(self.query_one("#help", Panel)),
-            **dict.fromkeys(("back", "help", "quit", "open"), self._close),
+            **dict.fromkeys(("back", "help", "quit", "open"), self.leave),
         }
 
     def beyond(self) -> str:
@@ -98,6 +98,3 @@ class HelpScreen(CockpitScreen):
         panel.show(help_lines(self._below.NAME, actions, app.keymap, width, app.glyphs), header=1)
         self.query_one("#hints", Panel).set_rows(1 if height > 1 else 0)
         self.draw_bottom()
-
-    def _close(self) -> None:
-        self.dismiss()

@@ -109,14 +109,24 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         self._answer, self._answered_at = sentence, time.monotonic()
         self.draw_bottom()
 
+    def leave(self) -> None:
+        """Go back to the screen below, once."""
+        if self.is_active:
+            self.dismiss()
+
     def takes_text(self, key: str, character: str | None) -> bool:
         """Whether the key was text for a field, and is used up by it."""
         return False
 
     def on_key(self, event: events.Key) -> None:
-        """Do what the key is bound to, or say why it does nothing (D16)."""
+        """Do what the key is bound to, or say why it does nothing (D16).
+
+        Keys that came with the one that closed or covered this screen are dropped: they meant what is on top.
+        """
         event.stop()
         event.prevent_default()
+        if not self.is_active:
+            return
         if self._answer:
             self._answer = ""
             self.draw_bottom()
@@ -137,8 +147,13 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
 
     def on_screen_resume(self) -> None:
         """Back on top: show what has come since."""
-        self.draw()
+        self._draw_on_top()
 
     def on_resize(self) -> None:
         """Another size: draw for it."""
-        self.draw()
+        self._draw_on_top()
+
+    def _draw_on_top(self) -> None:
+        """Draw, unless the screen is covered or closed by now: a closed one has no panels any more."""
+        if self.is_active:
+            self.draw()

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from textual.app import ComposeResult
 
+from tui.format import GLYPHS
 from tui.screens.base import CockpitScreen
 from tui.screens.hints import Hint
 from tui.screens.model_page import ModelPage
 from tui.screens.panel import Panel
+from tui.widgets.freshness import status_line
 
 
 class ModelScreen(CockpitScreen):
@@ -36,12 +38,13 @@ class ModelScreen(CockpitScreen):
         yield Panel("header")
         yield Panel("page")
         yield Panel("hints")
+        yield Panel("status")
 
     def doing(self) -> Mapping[str, Callable[[], None]]:
         """Scrolling, pages of the heat map, going back."""
         return {
             **self.scrolling(self.query_one("#page", Panel)),
-            "back": self._back,
+            "back": self.leave,
             "heat.next": lambda: self._turn_heat(1),
             "heat.previous": lambda: self._turn_heat(-1),
         }
@@ -54,22 +57,29 @@ class ModelScreen(CockpitScreen):
         header, lines = self._page.lines(
             self.cockpit, self._model, width, tier=self._tier, heat_page=self._heat_page
         )
-        rows = {"header": min(len(header), max(height - 2, 0)), "hints": 1 if height > 2 else 0}
-        rows["page"] = height - rows["header"] - rows["hints"]
+        rows = {"header": min(len(header), max(height - 3, 0)), "hints": 1 if height > 2 else 0}
+        rows["status"] = 1 if height > 3 else 0
+        rows["page"] = height - sum(rows.values())
         for name, shown in (("header", header), ("page", lines)):
             panel = self.query_one(f"#{name}", Panel)
             panel.set_rows(rows[name])
             panel.show(shown)
-        self.query_one("#hints", Panel).set_rows(rows["hints"])
+        for name in ("hints", "status"):
+            self.query_one(f"#{name}", Panel).set_rows(rows[name])
+        self._draw_status(width)
         self.draw_bottom()
 
     def beyond(self) -> str:
         """How much of the page is scrolled away."""
         return self.query_one("#page", Panel).beyond()
 
+    def _draw_status(self, width: int) -> None:
+        """Live or frozen, and every source: a page without it would look live whatever happened (D10)."""
+        app = self.cockpit
+        if app.frame is not None:
+            line = status_line(app.frame, width, GLYPHS[app.glyphs], now=app.now, frozen_s=app.frozen_s)
+            self.query_one("#status", Panel).show((line,))
+
     def _turn_heat(self, by: int) -> None:
         self._heat_page += by
         self.draw()
-
-    def _back(self) -> None:
-        self.dismiss()

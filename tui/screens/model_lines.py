@@ -181,7 +181,9 @@ def _queue(page: Page) -> Iterator[Line]:
         for signal in QUEUE[3:]:
             one = model.reading(signal, tier.name)
             shape = count if signal == "waiting" else rate
-            text, own = absent(one, glyphs) if one.estimate is None else shown(one, shape(one.estimate))
+            text, own = (
+                absent(one, glyphs) if one.estimate is None else shown(one, shape(one.estimate), glyphs)
+            )
             cells.append(Cell(fit(text, 9, glyphs, right=True), own))
         cells.append(Cell(fit(age_text(worst, page.now), 6, glyphs, right=True), "muted"))
         yield _whole(cells, page)
@@ -191,7 +193,7 @@ def _wait_cell(one: Reading, width: int, wide: bool, glyphs: Glyphs, role: str) 
     if one.value is None:
         text, own = absent(one, glyphs)
     else:
-        text, own = shown(one, (wide_quantile if wide else quantile)(one.value, glyphs))
+        text, own = shown(one, (wide_quantile if wide else quantile)(one.value, glyphs), glyphs)
     return Cell(fit(text, width, glyphs, right=True), role if role and own == "text" else own)
 
 
@@ -376,7 +378,7 @@ def _has_plane(frame: Frame) -> bool:
 
 
 def _plain(one: Reading, glyphs: Glyphs) -> str:
-    return shown(one, count(one.estimate))[0] if one.estimate is not None else absent(one, glyphs)[0]
+    return shown(one, count(one.estimate), glyphs)[0] if one.estimate is not None else absent(one, glyphs)[0]
 
 
 def _heading(text: str, page: Page) -> Line:

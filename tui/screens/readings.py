@@ -5,7 +5,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.cells import set_cell_size
 
 from collectors.fleet import SIGNALS, Interval, Quality, Reading, worded
-from tui.format import Glyphs, absent, age, count, fit, percent, quantile, rate, said, shown, width_of
+from tui.format import (
+    Glyphs,
+    absent,
+    age,
+    count,
+    fit,
+    is_partial,
+    percent,
+    quantile,
+    rate,
+    said,
+    shown,
+    width_of,
+)
 from tui.screens.trends import Span
 from tui.widgets.lines import Cell
 from tui.widgets.spark import spark
@@ -54,7 +67,10 @@ def _seconds(value: float | Interval, glyphs: Glyphs) -> str:
 
 def now_cell(signal: str, one: Reading, width: int, glyphs: Glyphs, role: str = "") -> Cell:
     """The value as its quality has it, right-aligned; `role` overrides that of a good one."""
-    text, own = absent(one, glyphs) if one.value is None else shown(one, amount(signal, one.value, glyphs))
+    if one.value is None:
+        text, own = absent(one, glyphs)
+    else:
+        text, own = shown(one, amount(signal, one.value, glyphs), glyphs)
     return Cell(fit(text, width, glyphs, right=True), role if role and own == "text" else own)
 
 
@@ -77,7 +93,8 @@ def reading_row(
     """
     cells = [Cell(fit(f"   {SIGNALS[signal].title}", TITLE, glyphs)), now_cell(signal, one, NOW, glyphs)]
     left = width - TITLE - NOW
-    why = said(worded(one.reason), glyphs) if one.quality is not Quality.GOOD or one.value is None else ""
+    is_said = one.quality is not Quality.GOOD or one.value is None or is_partial(one)
+    why = said(worded(one.reason), glyphs) if is_said else ""
     if one.value is None:
         return (*cells, Cell(fit(f"  {why}", left, glyphs), "muted"))
     between, line = _trend(signal, trend, glyphs)

@@ -13,6 +13,7 @@ from collectors.fleet import (
     Reading,
     Release,
     Severity,
+    SourceState,
     Standing,
     Tier,
     standing,
@@ -68,6 +69,7 @@ class Inputs(NamedTuple):
     """All that a model's line is drawn from, but for the time.
 
     values: of each spark, in the order of its columns; scaled: whether the worst tier's are shares
+    untold: the control plane is lost, so stage, weight and throttle are what it said last
     """
 
     model: Model
@@ -79,6 +81,7 @@ class Inputs(NamedTuple):
     columns: Columns
     width: int
     glyphs: Glyphs
+    untold: bool = False
 
     def same(self, other: "Inputs") -> bool:
         """Model and release by identity: comparing all their readings costs as much as drawing them."""
@@ -252,14 +255,15 @@ class ModelRow:
         if one.estimate is None:
             text, role = absent(one, self.glyphs)
         else:
-            text, role = shown(one, written(one.estimate))
+            text, role = shown(one, written(one.estimate), self.glyphs)
             if len(text) > column.width:  # a stale or suspect sign: it matters more than the last digit
                 text = _DECIMALS.sub("", text.replace(" ", "").replace("%", ""))
         return [Cell(fit(text, column.width, self.glyphs, right=True), role)]
 
     def _busy(self, column: Column) -> list[Cell]:
         if self._is_idle():
-            return [Cell("i" + fit(percent(self._busy_ratio()), column.width - 1, right=True), "idle")]
+            text = shown(self.model.reading("busy_ratio"), percent(self._busy_ratio()), self.glyphs)[0]
+            return [Cell("i" + fit(text, column.width - 1, right=True), "idle")]
         return self._number("busy_ratio", column, percent)
 
     def _bar(self, column: Column) -> list[Cell]:
@@ -305,7 +309,7 @@ class ModelRow:
     def _wait(self, one: Reading, stands: Standing) -> tuple[str, str]:
         if one.value is None:
             return absent(one, self.glyphs)
-        text, role = shown(one, quantile(one.value, self.glyphs))
+        text, role = shown(one, quantile(one.value, self.glyphs), self.glyphs)
         return text, _ROLES.get(stands, role)
 
     def _tier_mark(self, tier: str, stands: Standing) -> Cell:
@@ -332,7 +336,7 @@ class ModelRow:
         text, role = self._wait(one, stands)
         beside, between = "", "" if one.value is None else bounds(one.value)
         if between and one.estimate is not None:
-            text = shown(one, wait(one.estimate))[0]
+            text = shown(one, wait(one.estimate), self.glyphs)[0]
         elif one.at is not None and one.reason.code == "removed":
             beside = f"{age(self.at - one.at)} old"
         left, left_role = absent(median, self.glyphs) if median.value is None else self._median(median)
@@ -351,8 +355,14 @@ class ModelRow:
 
     def _median(self, one: Reading) -> tuple[str, str]:
         assert one.value is not None and one.estimate is not None
-        text, role = shown(one, quantile(one.value, self.glyphs))
-        return (text if width_of(text) <= 4 else text[0] + bound(one.estimate)), role
+        exact = quantile(one.value, self.glyphs)
+        lead = exact[: len(exact) - len(exact.lstrip("≈=<>≥"))]
+        # From the most exact to what always fits; the sign of its quality is the last to go.
+        for text in (exact, lead + bound(one.estimate), bound(one.estimate)):
+            told, role = shown(one, text, self.glyphs)
+            if width_of(told) <= 4:
+                break
+        return told, role
 
     def _spark_or_age(self, column: Column, values: tuple[float, ...]) -> list[Cell]:
         if not self.no_data:
@@ -367,35 +377,46 @@ class ModelRow:
         return spark(values, promised, self.glyphs)
 
 
+def is_untold(frame: Frame) -> bool:
+    """True while a control plane that has spoken does not answer: what it said is shown, marked as stale."""
+    return any(s.kind == "plane" and s.state is SourceState.LOST for s in frame.sources)
+
+
 def stage_cells(
-    release: Release | None, tiers: tuple[Tier, ...], column: Column, glyphs: Glyphs
+    release: Release | None, tiers: tuple[Tier, ...], column: Column, glyphs: Glyphs, untold: bool = False
 ) -> list[Cell]:
     """The stage, on a track with names where the column is one, else as glyphs alone."""
+    role = "stale" if untold and release is not None else "text"
     if column.id == "track":
-        return [Cell(fit(stage_track(release, tiers, glyphs), column.width, glyphs))]
+        return [Cell(fit(stage_track(release, tiers, glyphs), column.width, glyphs), role)]
     between = " " if column.width >= 2 * len(tiers) else ""
-    return [Cell(fit(between.join(stage_glyphs(release, tiers, glyphs)), column.width, glyphs))]
+    return [Cell(fit(between.join(stage_glyphs(release, tiers, glyphs)), column.width, glyphs), role)]
 
 
 def weight_cells(
-    release: Release | None, tiers: tuple[Tier, ...], column: Column, glyphs: Glyphs
+    release: Release | None, tiers: tuple[Tier, ...], column: Column, glyphs: Glyphs, untold: bool = False
 ) -> list[Cell]:
-    """The weight of the farthest stage, in percent."""
+    """The weight of the farthest stage, in percent; `~` before it where the plane no longer says so."""
     share = weight(release, tiers)
-    text = glyphs.dash if share is None else f"{round(share * 100)}"
-    return [Cell(fit(text, column.width, glyphs, right=True))]
+    if share is None:
+        return [Cell(fit(glyphs.dash, column.width, glyphs, right=True))]
+    text = f"{glyphs.no_data if untold else ''}{round(share * 100)}"
+    return [Cell(fit(text, column.width, glyphs, right=True), "stale" if untold else "text")]
 
 
-def throttle_cells(share: float | None, column: Column, glyphs: Glyphs) -> list[Cell]:
-    """A throttle level."""
-    return [Cell(fit(level(share, glyphs), column.width), "unknown" if share is None else "text")]
+def throttle_cells(share: float | None, column: Column, glyphs: Glyphs, untold: bool = False) -> list[Cell]:
+    """A throttle level; `~` before it where the plane no longer says so."""
+    if share is None:
+        return [Cell(fit(level(share, glyphs), column.width), "unknown")]
+    text = f"{glyphs.no_data if untold else ''}{level(share, glyphs)}"
+    return [Cell(fit(text, column.width), "stale" if untold else "text")]
 
 
 _DRAW: Mapping[str, Callable[[ModelRow, Column], list[Cell]]] = {
     "name": ModelRow._name,
-    "stage": lambda row, column: stage_cells(row.release, row.tiers, column, row.glyphs),
-    "track": lambda row, column: stage_cells(row.release, row.tiers, column, row.glyphs),
-    "weight": lambda row, column: weight_cells(row.release, row.tiers, column, row.glyphs),
+    "stage": lambda row, column: stage_cells(row.release, row.tiers, column, row.glyphs, row.inputs.untold),
+    "track": lambda row, column: stage_cells(row.release, row.tiers, column, row.glyphs, row.inputs.untold),
+    "weight": lambda row, column: weight_cells(row.release, row.tiers, column, row.glyphs, row.inputs.untold),
     "accelerators": lambda row, column: row._number("accelerators", column, count),
     "busy": ModelRow._busy,
     "bar": ModelRow._bar,
@@ -406,5 +427,5 @@ _DRAW: Mapping[str, Callable[[ModelRow, Column], list[Cell]]] = {
     "worst": ModelRow._worst,
     "tier": ModelRow._tier,
     "more": lambda row, column: [Cell(" " * column.width)],
-    "throttle": lambda row, column: throttle_cells(row.model.throttle, column, row.glyphs),
+    "throttle": lambda row, column: throttle_cells(row.model.throttle, column, row.glyphs, row.inputs.untold),
 }

@@ -17,6 +17,7 @@ from tui.widgets.fleet_row import (
     Row,
     RowCache,
     alerts_by_model,
+    is_untold,
     stage_cells,
     throttle_cells,
     weight_cells,
@@ -101,6 +102,7 @@ def _rows(
             columns,
             width,
             glyphs,
+            is_untold(frame),
         )
         row = cache.get(name)
         if row is None or row.ages or not row.inputs.same(inputs):
@@ -224,11 +226,11 @@ def _feature_line(frame: Frame, release: Release, columns: Columns, width: int, 
         if column.id == "name":
             cells.append(Cell(fit(release.subject, column.width, glyphs)))
         elif column.id in ("stage", "track"):
-            cells += stage_cells(release, frame.tiers, column, glyphs)
+            cells += stage_cells(release, frame.tiers, column, glyphs, is_untold(frame))
         elif column.id == "weight":
-            cells += weight_cells(release, frame.tiers, column, glyphs)
+            cells += weight_cells(release, frame.tiers, column, glyphs, is_untold(frame))
         elif column.id == "throttle":
-            cells += throttle_cells(share, column, glyphs)
+            cells += throttle_cells(share, column, glyphs, is_untold(frame))
         elif column.id == "tier-wide":
             cells.append(Cell(fit(f"{glyphs.column}   {glyphs.nothing}", column.width), "muted"))
         else:

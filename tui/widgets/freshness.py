@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from collectors.fleet import Frame, Severity, SourceHealth, SourceState, worded
+from collectors.fleet import Frame, Model, Severity, SourceHealth, SourceState, worded
 from tui.format import UNICODE, Glyphs, age, clock, count, fit, latency, percent, said, stamp, width_of
 from tui.widgets.fleet_row import has_no_data
 from tui.widgets.lines import Cell, Line, line_of
@@ -128,7 +128,16 @@ def _alert_counts(frame: Frame, glyphs: Glyphs) -> list[Cell]:
             made.append(Cell(f"{glyph}{number}", role))
     if silent := sum(has_no_data(model) for model in frame.models):
         made.append(Cell(f"{glyphs.no_data}{silent}", "missing"))
-    return made or [Cell("no alerts", "muted")]
+    if made:
+        return made
+    # Calm is said only where somebody looked: nothing measured is no calm.
+    return [
+        Cell("no alerts", "muted") if any(map(_is_measured, frame.models)) else Cell("no data", "missing")
+    ]
+
+
+def _is_measured(model: Model) -> bool:
+    return any(model.reading(s).value is not None for s in ("running", "waiting", "served", "busy_ratio"))
 
 
 def _source(one: SourceHealth, now: float, roomy: bool, glyphs: Glyphs) -> Cell:

@@ -1,0 +1,28 @@
+"""What a command prints, with an end that is said when it cannot be printed."""
+
+import os
+import sys
+
+
+class OutputError(Exception):
+    """Standard output takes nothing more. str() says why; `silence` keeps the interpreter's exit quiet."""
+
+
+def say(text: str) -> None:
+    """Print `text` and a line break, at once. raises: OutputError, BrokenPipeError."""
+    if sys.stdout is None:
+        raise OutputError("standard output is closed: nothing was printed")
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output cannot be written: {error.strerror or error}") from error
+
+
+def silence() -> None:
+    """Send what is still buffered nowhere: writing it at exit would fail once more."""
+    if sys.stdout is not None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
