@@ -1,8 +1,9 @@
 """What changed from one look to the next, told as events; and what did not, kept as the same object."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from collectors.fleet import Alert, Event, EventKind, Node
+from collectors.fleet import STALE_CELL, Alert, Event, EventKind, Node
 
 
 def changed_alerts(before: Sequence[Alert], after: Sequence[Alert], at: float) -> Iterator[Event]:
@@ -23,6 +24,11 @@ def kept_nodes(before: Sequence[Node], after: Sequence[Node]) -> tuple[Node, ...
     """The new nodes, with the old object where nothing changed, so that drawing can tell at a glance."""
     old = {(n.pool, n.name): n for n in before}
     return tuple(was if (was := old.get((n.pool, n.name))) == n else n for n in after)
+
+
+def stale_nodes(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """The nodes with every cell stale: where they are is still true, how busy they are nobody knows."""
+    return tuple(replace(node, busy=bytes([STALE_CELL]) * len(node.busy)) for node in nodes)
 
 
 def new_faults(before: Sequence[Node], after: Sequence[Node], at: float, limit: int = 5) -> list[Event]:

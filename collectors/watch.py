@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from collectors.alerts import derived
-from collectors.changes import changed_alerts, kept_nodes, new_faults
+from collectors.changes import changed_alerts, kept_nodes, new_faults, stale_nodes
 from collectors.config import Context
 from collectors.control.interface import ControlPlane, PlaneState, PlaneUpdate
 from collectors.fleet import (
@@ -48,8 +48,8 @@ FORGET_S = 600.0
 SIMULATED_STACK = "simulated-fleet"
 """The preset whose proof the simulated fleet's pages carry, whoever scrapes them."""
 
-NODES_STALE_S = 90.0
-"""The heat map is asked seldom; older than this it is taken away."""
+NODES_STALE_S, NODES_GONE_S = 30.0, 75.0
+"""Accelerators are asked about every 15 s: two such intervals make the heat map stale, five end it (D10)."""
 
 _UNKNOWN_YET = {
     signal: Reading(None, None, Quality.UNKNOWN, Reason("no-capacity-model"))
@@ -100,6 +100,7 @@ class _Lane:
     received: float = 0.0
     nodes: tuple[Node, ...] = ()
     nodes_at: float | None = None
+    nodes_stale: bool = False
     truncated: int = 0
     models_there: int = 0
     unmatched: tuple[str, ...] = ()
@@ -246,6 +247,7 @@ class Watch:
         lane.unmatched, lane.models_there = seen.unmatched, seen.truncated_models
         if seen.nodes is not None:
             self._events.extend(new_faults(lane.nodes, seen.nodes, poll.at))
+            lane.nodes_stale = False
             lane.nodes, lane.nodes_at, lane.truncated = (
                 kept_nodes(lane.nodes, seen.nodes),
                 poll.at,
@@ -341,12 +343,11 @@ class Watch:
         found: tuple[Node, ...] = ()
         for lane in self._lanes:
             now = lane.now(monotonic)
-            if (
-                now is not None
-                and lane.nodes_at is not None
-                and now - lane.nodes_at <= NODES_STALE_S * self._speed
-            ):
-                found += lane.nodes
+            if now is None or lane.nodes_at is None or now - lane.nodes_at > NODES_GONE_S * self._speed:
+                continue
+            if not lane.nodes_stale and now - lane.nodes_at > NODES_STALE_S * self._speed:
+                lane.nodes, lane.nodes_stale = stale_nodes(lane.nodes), True
+            found += lane.nodes
         return found
 
     def _assembled(self, monotonic: float, now: float) -> _Shown:

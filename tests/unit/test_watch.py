@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+import pytest
+
 from collectors.config import Context
 from collectors.control.interface import Ability, ControlPlane, PlaneState, PlaneUpdate
 from collectors.fleet import (
+    STALE_CELL,
     EventKind,
     Exposure,
     Feature,
@@ -267,3 +270,25 @@ async def test_a_fault_over_one_source_leaves_the_others() -> None:
     assert frame.sources[0].state is SourceState.LOST
     assert "OverflowError" in frame.sources[0].error
     assert bad.asked > 1, "it is asked again"
+
+
+async def test_the_heat_map_turns_stale_then_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A map nobody feeds is marked, then taken away: its shades never stand as if they were now (D10)."""
+    monkeypatch.setattr("collectors.watch.NODES_STALE_S", 0.2)
+    monkeypatch.setattr("collectors.watch.NODES_GONE_S", 0.6)
+    row = Row({"Hostname": "n1", "gpu": "0", "UUID": "u"}, 0.9)
+    heat = Definition("busy_ratio", "dcgm", "heat", "gauge", (Metric("m"),), (), lane="heat")
+    first = poll(time.time())
+    first = replace(first, answers=(*first.answers, Answer(heat, (row,), first.at)))
+    polls = iter([first])
+    watched = watch(Scripted(lambda: next(polls, poll(time.time(), state=SourceState.LOST))))
+    seen: list[bytes] = []
+
+    def holds(frame: Frame) -> bool:
+        now = frame.nodes[0].busy if frame.nodes else b""
+        if not seen or seen[-1] != now:
+            seen.append(now)
+        return len(seen) >= 4
+
+    await until(watched, holds)
+    assert seen == [b"", bytes([90]), bytes([STALE_CELL]), b""]
