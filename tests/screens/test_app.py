@@ -223,7 +223,7 @@ async def test_q_quits_and_closes_the_source() -> None:
     assert source.is_closed.is_set()
     for thread in threading.enumerate():
         if thread.name == "tidegate-feed":
-            thread.join(1)
+            thread.join(10)
             assert not thread.is_alive()
 
 
