@@ -221,8 +221,8 @@ class Watch:
             self._first_word.set()
         lane.at, lane.received, lane.answered = poll.at, received, True
         lane.simulated = SIMULATED_STACK in poll.stacks
-        subjects = [r.subject for r in self._plane_state.releases] if self._plane_state else []
-        self._names = self._names.learned(poll.answers, subjects)
+        # The plane's subjects were learned when it named them; a feature's is no model.
+        self._names = self._names.learned(poll.answers)
         seen = observed(poll, self._names)
         # Scraped every second but polled every five, a reading is not stale between two polls.
         least_s = max(poll.interval_s, self._poll_s * self._speed)

@@ -5,8 +5,10 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
+from fcntl import ioctl
 from pathlib import Path
 
 import psutil
@@ -90,9 +92,21 @@ def test_a_signal_ends_it_when_nobody_reads_its_output(start: Callable[..., Term
     terminal = opened(start)
     for _ in range(80):
         terminal.press(b"\x0c")
-    time.sleep(1)
+    wait_until_full(terminal)
     os.kill(terminal.process.pid, signal.SIGTERM)
     assert terminal.process.wait(10) == 143
+
+
+def wait_until_full(terminal: Terminal, within_s: float = 20.0) -> None:
+    """Until what waits to be read has not grown for half a second, though a redraw is always due: the writer
+    is blocked then."""
+    end, size, since = time.monotonic() + within_s, -1, time.monotonic()
+    while time.monotonic() - since < 0.5 or size <= 0:
+        assert time.monotonic() < end, f"{size} bytes wait, and still more come"
+        now = int.from_bytes(ioctl(terminal.fd, termios.FIONREAD, b"\0" * 4), sys.byteorder)
+        if now != size:
+            size, since = now, time.monotonic()
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("controls", [False, True], ids=["no-hangup", "hangup"])
