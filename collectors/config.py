@@ -4,6 +4,7 @@ One TOML file in the platform's configuration directory. It is read, never writt
 it is the models below; a wrong key or value names file, line, key and what is allowed.
 """
 
+import difflib
 import os
 import re
 import shlex
@@ -26,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from collectors.fleet import clean
+from collectors.fleet import SIGNALS, clean
 from collectors.toml_file import FileError, read_toml
 
 COMMAND_S = 5.0
@@ -81,7 +82,14 @@ def _regex(text: str) -> str:
     return text
 
 
+def _label_name(text: str) -> str:
+    if text and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+        raise ValueError("is no label name; letters, digits and _ are allowed, a digit not first")
+    return text
+
+
 Name = Annotated[str, AfterValidator(_clean_name)]
+LabelName = Annotated[str, AfterValidator(_label_name)]
 Url = Annotated[str, AfterValidator(_plain_url)]
 PageUrl = Annotated[str, AfterValidator(_url)]
 Regex = Annotated[str, AfterValidator(_regex)]
@@ -106,13 +114,86 @@ class Credential(_Strict):
         return self
 
 
+class Basic(_Strict):
+    """Basic authentication: a user name, and a password by reference."""
+
+    username: str = Field(min_length=1)
+    password: Credential
+
+
 class Endpoint(_Strict):
-    """A server to ask. `token` is sent as a bearer token; `ca_file` verifies a private CA."""
+    """A server to ask.
+
+    url: may have a path prefix
+    token: sent as a bearer token, read again where the server refuses it; or `basic`
+    ca_file: verifies a private CA; cert_file, key_file: our own certificate, where the server wants one
+    headers: sent with every request, as `X-Scope-OrgID` for a tenant; a value may be a credential
+    timeout_s: of one request
+    """
 
     url: Url
     token: Credential | None = None
+    basic: Basic | None = None
     ca_file: Path | None = None
-    headers: dict[str, str] = {}
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    headers: dict[str, str | Credential] = {}
+    timeout_s: float = Field(default=10.0, gt=0, le=300, allow_inf_nan=False)
+
+    @field_validator("headers")
+    @classmethod
+    def _sendable(cls, given: dict[str, str | Credential]) -> dict[str, str | Credential]:
+        for name, value in given.items():
+            # The value may be a secret in the wrong place: it is never quoted.
+            if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_|~-]+", name):
+                raise ValueError(f"{clean(name, 40)!r} is no header name")
+            if isinstance(value, str) and not (value.isascii() and value.isprintable()):
+                raise ValueError(f"the value of {name} holds characters no HTTP header may hold")
+        return given
+
+    @model_validator(mode="after")
+    def _one_identity(self) -> Self:
+        if self.token is not None and self.basic is not None:
+            raise ValueError("give token or basic, not both: a request has one Authorization header")
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("key_file needs cert_file, the certificate that the key belongs to")
+        return self
+
+
+class PrometheusServer(Endpoint):
+    """A Prometheus, or what speaks its HTTP API.
+
+    cluster: name of what it watches, where a context has several
+    cluster_label: the label that tells clusters apart in a store of many
+    select: filters for every series, as PromQL writes them: 'namespace="serving"'
+    replica_labels: labels that tell a pair of equal Prometheus apart; found out where they are not given
+    alerts: ask it for its alerts too
+    """
+
+    cluster: str = ""
+    cluster_label: LabelName = ""
+    select: tuple[str, ...] = ()
+    replica_labels: tuple[LabelName, ...] | None = None
+    alerts: StrictBool = True
+
+    @field_validator("cluster")
+    @classmethod
+    def _cluster_name(cls, given: str) -> str:
+        if clean(given, 40) != given or "@" in given:
+            raise ValueError("must be at most 40 characters, without control characters and @")
+        return given
+
+
+class Override(_Strict):
+    """An operator's own PromQL for a signal. It wins over every preset.
+
+    query: asked as it is; its labels name model, tier and feature by the identity rules. Of a family measured
+        by a histogram (queue_wait, answer_time, first_token, token_gap) it keeps `le` and is a rate
+    factor: multiplies the value, to get the signal's unit
+    """
+
+    query: str = Field(min_length=1, max_length=10_000)
+    factor: float = Field(default=1.0, allow_inf_nan=False)
 
 
 class Page(_Strict):
@@ -164,6 +245,11 @@ class Identity(_Strict):
     tiers: tuple[TierRule, ...] = ()
     features: tuple[FeatureRule, ...] = ()
 
+    def labels(self) -> tuple[str, ...]:
+        """Labels that the rules read: every answer must keep them."""
+        rules: Iterable[ModelRule | TierRule | FeatureRule] = (*self.models, *self.tiers, *self.features)
+        return tuple(dict.fromkeys(rule.label for rule in rules))
+
     @field_validator("priority")
     @classmethod
     def _numbers(cls, given: dict[str, str]) -> dict[str, str]:
@@ -202,11 +288,20 @@ class Pool(_Strict):
 
 
 class Context(_Strict):
-    """One fleet to watch: where to ask, and how to read the answers."""
+    """One fleet to watch: where to ask, and how to read the answers.
 
-    prometheus: Endpoint | None = None
+    prometheus: one, or one for each cluster; alertmanager: for alerts and their silences
+    nvml: this machine's own accelerators, where no exporter serves them
+    presets: files of stacks that tidegate does not know; signals: queries of one's own, by signal
+    """
+
+    prometheus: tuple[PrometheusServer, ...] = ()
+    alertmanager: tuple[Endpoint, ...] = ()
     scrape: tuple[Page, ...] = ()
     plane: Endpoint | None = None
+    nvml: StrictBool = False
+    presets: tuple[Path, ...] = ()
+    signals: dict[str, Override] = {}
     production: StrictBool = False
     simulated: StrictBool = False
     tiers: tuple[Name, ...] = ()
@@ -215,10 +310,16 @@ class Context(_Strict):
     identity: Identity = Identity()
     pools: tuple[Pool, ...] = ()
 
-    @field_validator("prometheus", "plane", mode="before")
+    @field_validator("plane", mode="before")
     @classmethod
     def _url_alone(cls, given: object) -> object:
         return {"url": given} if isinstance(given, str) else given
+
+    @field_validator("prometheus", "alertmanager", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: object) -> object:
+        several = given if isinstance(given, list | tuple) else [given]
+        return [{"url": one} if isinstance(one, str) else one for one in several if one is not None]
 
     @field_validator("scrape", mode="before")
     @classmethod
@@ -226,6 +327,24 @@ class Context(_Strict):
         if not isinstance(given, list | tuple):
             return given
         return [{"url": one} if isinstance(one, str) else one for one in given]
+
+    @field_validator("prometheus")
+    @classmethod
+    def _told_apart(cls, given: tuple[PrometheusServer, ...]) -> tuple[PrometheusServer, ...]:
+        names = [server.cluster for server in given]
+        if len(given) > 1 and (not all(names) or len(set(names)) < len(names)):
+            raise ValueError('several servers: give each a cluster of its own, as cluster = "eu-west"')
+        return given
+
+    @field_validator("signals")
+    @classmethod
+    def _known_signals(cls, given: dict[str, Override]) -> dict[str, Override]:
+        families = {s.rsplit("_p", 1)[0] for s in SIGNALS if re.search(r"_p\d+$", s)}
+        if strange := sorted(given.keys() - families - SIGNALS.keys()):
+            near = difflib.get_close_matches(strange[0], [*families, *SIGNALS], n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; allowed: {', '.join(sorted(SIGNALS))}"
+            raise ValueError(f"{clean(strange[0], 40)!r} is no signal{hint}")
+        return given
 
     @model_validator(mode="after")
     def _known_tiers(self) -> Self:
@@ -289,9 +408,14 @@ def read_settings(path: Path | None = None) -> Settings:
     if not must_exist and not file.exists():
         return Settings()
     try:
-        return read_toml(file, Settings)
+        settings = read_toml(file, Settings)
     except FileError as error:
         raise ConfigError(str(error)) from error
+    beside = {
+        name: one.model_copy(update={"presets": tuple(file.parent / p.expanduser() for p in one.presets)})
+        for name, one in settings.contexts.items()
+    }
+    return settings.model_copy(update={"contexts": beside})
 
 
 def secret(credential: Credential) -> str:

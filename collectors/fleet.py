@@ -89,6 +89,14 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "truncated": "{0} of {1} shown",
         "models-cut": "{0} of {1} models shown: watch fewer at once",
         "sampled": "each cell of the map stands for many accelerators, in {0} pools",
+        "few": "{0} observations in {1} s: a quantile needs {2}",
+        "p95": "the p95: {0} observations in {1} s, a p99 needs {2}",
+        "longer": "over {0} s, to have {1} observations",
+        "little": "Little's law is off by {0} %: counts and times do not belong together",
+        "drifting": "changing too fast for Little's law",
+        "part-lost": "without {0}, which is not answering",
+        "not-exported": "{0}",
+        "recorded": "by the recording rule {0}",
     }
 )
 """Every reason code with its sentence; parameters are positional and cleaned before they get here."""
@@ -145,6 +153,15 @@ SIGNALS: Mapping[str, Signal] = _signals(
     ("power_w", "accelerator power", "W", 1),
     ("temperature_c", "hottest accelerator", "°C", 1),
     ("faults", "faulty accelerators", "count", 1),
+    ("queue_wait_mean", "mean queue wait", "s", 0.001),
+    ("answer_time_mean", "mean answer time", "s", 0.001),
+    ("little_population", "requests in engines by Little's law", "count", 0.1),
+    ("little_error", "error of Little's law", "ratio", 0.01),
+    ("replicas_desired", "replicas desired", "count", 1),
+    ("tensor_ratio", "tensor cores active", "ratio", 0.01),
+    ("slices", "accelerator slices", "count", 1),
+    ("accelerators_allocatable", "accelerators allocatable", "count", 1),
+    ("accelerators_requested", "accelerators requested", "count", 1),
     ("saturation_rho", "saturation (rho)", "ratio", 0.01),
     ("headroom_ratio", "headroom", "ratio", 0.01),
 )
@@ -166,7 +183,7 @@ def quantised(signal: str, value: float) -> float:
 
 
 _MOST_QUANTA = 2**53
-_SHARES = frozenset({"kv_ratio", "busy_ratio", "memory_ratio", "errors"})
+_SHARES = frozenset({"kv_ratio", "busy_ratio", "memory_ratio", "tensor_ratio", "errors"})
 _SIGNED = frozenset({"temperature_c", "headroom_ratio"})
 _HAIR_BELOW, _HAIR_ABOVE = -1e-9, 1.005
 
@@ -297,14 +314,15 @@ class Standing(StrEnum):
 def standing(one: Reading, objective: float | None) -> Standing:
     """Breach needs the lower bound above the objective, ok needs the upper bound at or below it (D18).
 
-    No colour comes from stale data: only a good reading is judged.
+    No colour comes from stale data: only a good reading is judged. A p95 in place of a p99 can break the
+    objective, for the p99 is no smaller, but cannot keep it.
     """
     if objective is None or one.value is None or one.quality is not Quality.GOOD:
         return Standing.UNKNOWN
     lo, hi = (one.value.lo, one.value.hi) if isinstance(one.value, Interval) else (one.value, one.value)
     if lo > objective:
         return Standing.BREACH
-    return Standing.OK if hi <= objective else Standing.STRADDLES
+    return Standing.OK if hi <= objective and one.reason.code != "p95" else Standing.STRADDLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +342,8 @@ class Model:
     objectives: tier name -> promised p99 queue wait, seconds; absent tiers have none
     throttle: lowest level in force among the features it serves; None when unknown
     notes: sentences about the model as a whole (no tier data, no accelerators)
+    by_feature: feature -> signal id -> reading, where a label of a gateway or router tells features apart
+    cluster: which of several clusters serves it; "" where there is one. `name` then ends in `@cluster`
     """
 
     name: str
@@ -333,6 +353,13 @@ class Model:
     throttle: float | None = None
     features: tuple[str, ...] = ()
     notes: tuple[Reason, ...] = ()
+    by_feature: Mapping[str, Mapping[str, Reading]] = field(default_factory=dict)
+    cluster: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The model's name without its cluster: what a release or a feature calls it."""
+        return self.name.removesuffix(f"@{self.cluster}") if self.cluster else self.name
 
     def reading(self, signal: str, tier: str | None = None) -> Reading:
         """The reading, or one that says it was never taken."""
@@ -383,6 +410,7 @@ class Release:
 
     phase: pending, progressing, paused, completed, aborted, degraded, unknown
     gate: open, closed, unknown; source: control contract, section 3
+    read_only: why nothing can be done to it from here (only its metrics are seen); "" where something can
     """
 
     id: str
@@ -405,6 +433,7 @@ class Release:
     base: tuple[Exposure, ...] = ()
     history: tuple[str, ...] = ()
     last_change: LastChange | None = None
+    read_only: str = ""
 
     def desired(self, tier: str) -> float | None:
         """Share of `tier` that should have the subject now; None if the release does not name it."""
@@ -488,7 +517,13 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that wants a person. `model` and `tier` are empty where it names none."""
+    """Something that wants a person. `model` and `tier` are empty where it names none.
+
+    since: when it began to fire, by whoever says so
+    source: "tidegate" for a derived one, else the name of the Prometheus or Alertmanager that told it
+    silenced_until: end of the silence that covers it, None where there is none
+    silenced_by: who silenced it and why, in one cleaned line
+    """
 
     id: str
     severity: Severity
@@ -496,6 +531,9 @@ class Alert:
     tier: str
     since: float
     summary: str
+    source: str = "tidegate"
+    silenced_until: float | None = None
+    silenced_by: str = ""
 
 
 class EventKind(StrEnum):
@@ -542,7 +580,7 @@ class SourceHealth:
     """
 
     name: str
-    kind: Literal["prometheus", "scrape", "plane", "synthetic", "recording"]
+    kind: Literal["prometheus", "scrape", "nvml", "alerts", "plane", "synthetic", "recording"]
     state: SourceState
     at: float | None = None
     latency_s: float | None = None
@@ -555,6 +593,16 @@ class SourceHealth:
     skipped: int = 0
 
 
+class Past(NamedTuple):
+    """What a signal was before anybody watched, as the metrics source kept it; `value` in its unit."""
+
+    model: str
+    tier: str
+    signal: str
+    at: float
+    value: float
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Everything known at one tick.
@@ -565,6 +613,7 @@ class Frame:
     nodes: for the heat map, in order of (pool, name); may be fewer than the fleet has: see notes
     events: of this tick only; screens and recorders keep their own history
     notes: sentences about the fleet as a whole (no tiers, no plane, unmatched names)
+    past: of this tick only, once a source: readings of before the watch began, oldest first
     """
 
     at: float
@@ -581,6 +630,7 @@ class Frame:
     sources: tuple[SourceHealth, ...] = ()
     events: tuple[Event, ...] = ()
     notes: tuple[Reason, ...] = ()
+    past: tuple[Past, ...] = ()
     production: bool = False
     simulated: bool = False
     mode: Literal["LIVE", "DEMO", "REPLAY"] = "LIVE"

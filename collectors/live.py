@@ -7,24 +7,23 @@ from collectors.control.native import NativePlane
 from collectors.control.server.access import token_for
 from collectors.prometheus.live import PrometheusPoller
 from collectors.scrape.poller import PageTarget, ScrapePoller
-from collectors.signals.presets import read_presets
+from collectors.signals.presets import read_presets, with_labels
 from collectors.watch import POLL_S, Poller, Watch
 
 
 def live_source(name: str, context: Context) -> Watch:
     """What the context names, ready to be watched; nothing is asked yet."""
-    presets = read_presets()
-    pollers: list[Poller] = []
-    if (server := context.prometheus) is not None:
-        pollers.append(
-            PrometheusPoller(
-                server.url,
-                presets=presets,
-                headers=server.headers,
-                verify=server.ca_file or True,
-                auth=_bearer(server.token) if server.token else None,
-            )
+    presets = with_labels(read_presets(context.presets), context.identity.labels())
+    pollers: list[Poller] = [
+        PrometheusPoller(
+            server.url,
+            presets=presets,
+            headers={k: v for k, v in server.headers.items() if isinstance(v, str)},
+            verify=server.ca_file or True,
+            auth=_bearer(server.token) if server.token else None,
         )
+        for server in context.prometheus
+    ]
     if context.scrape:
         targets = [PageTarget(page.url, page.labels) for page in context.scrape]
         pollers.append(ScrapePoller(targets, presets=presets, interval_s=POLL_S))

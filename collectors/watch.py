@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from collectors.alerts import derived
+from collectors.alerts.derived import derived
 from collectors.changes import changed_alerts, kept_nodes, new_faults, stale_nodes
 from collectors.config import Context
 from collectors.control.interface import ControlPlane, PlaneState, PlaneUpdate
@@ -36,9 +36,10 @@ from collectors.fleet import (
     aged,
     clean,
 )
-from collectors.signals.assemble import Key, Observed, observed
+from collectors.signals.assemble import Observed, observed
 from collectors.signals.catalogue import Poll
 from collectors.signals.identity import Names, ordered_tiers
+from collectors.signals.keys import Key
 
 TICK_S = 1.0
 POLL_S = 5.0

@@ -45,7 +45,9 @@ class Metric:
 
 
 Kind = Literal["gauge", "counter", "histogram", "ratio"]
-Role = Literal["engine", "router", "accelerator", "heat"]
+Role = Literal["engine", "router", "gateway", "accelerator", "heat", "cluster", "rollout", "override"]
+"""What a stack is. cluster: what the orchestrator says of nodes and pods; rollout: of staged releases;
+override: an operator's own query, which wins over every other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Definition:
         that shared or duplicated series count once
     lane: "fast" every poll; "heat" for the per-accelerator map, polled seldom and bounded
     source: where upstream says so (file or page), for `check --explain`
+    needs: what brings the signal where the stack is there and this is not: a setting, in one sentence
+    promql: of role override: the operator's own query, asked as it is; `metrics` is then empty
     """
 
     signal: str
@@ -81,6 +85,8 @@ class Definition:
     quantiles: tuple[float, ...] = ()
     lane: Literal["fast", "heat"] = "fast"
     source: str = ""
+    needs: str = ""
+    promql: str = ""
 
     @property
     def needs_rate(self) -> bool:
@@ -88,15 +94,70 @@ class Definition:
         return self.kind in {"counter", "histogram"} or self.of_rates
 
 
+class Generation(NamedTuple):
+    """One set of names that releases of a stack exported. `proof`: names that only this one has."""
+
+    name: str
+    proof: tuple[str, ...]
+
+
+class Probe(NamedTuple):
+    """A question about a stack that is there: has it a series of `metric` that passes `where`?
+
+    present, absent: what either answer means and what to do about it, in one sentence; "" for nothing to say
+    """
+
+    id: str
+    metric: str
+    where: tuple[Matcher, ...]
+    present: str
+    absent: str
+
+
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """The definitions of one stack. `proof`: metric names, any of which shows that the stack is there."""
+    """The definitions of one stack.
+
+    proof: metric names, any of which shows that the stack is there; where: filters that the proof must pass
+    generations: the newest first; the first whose proof is there is what the stack is
+    never: signal (of a histogram, the family) -> why this stack can not export it, and what does
+    """
 
     stack: str
     title: str
     role: Role
     proof: tuple[str, ...]
     definitions: tuple[Definition, ...]
+    where: tuple[Matcher, ...] = ()
+    generations: tuple[Generation, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    never: Mapping[str, str] = field(default_factory=dict)
+
+
+class Probed(NamedTuple):
+    """A probe's answer. `sentence`: what it means; may be empty."""
+
+    id: str
+    found: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """A stack that a source has, and how that is known.
+
+    generation: its name, "" where the stack has only one; proof: the metric names that were seen
+    jobs: whose targets carry it; native: histograms of it are native ones
+    """
+
+    stack: str
+    title: str
+    role: Role
+    proof: tuple[str, ...]
+    jobs: tuple[str, ...] = ()
+    generation: str = ""
+    probes: tuple[Probed, ...] = ()
+    native: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +186,8 @@ class Answer:
     at: when the values were true: the oldest scrape among the live targets of the stack; None if unknown
     collecting: for rates, (scrapes seen, scrapes needed) while there are too few; rows are then empty
     error: a sentence when this signal's query failed; other signals are not affected
+    window_s: of rates; 0 for others
+    query: what was asked of a Prometheus, "" for pages; recorded: name of the recording rule that answered
     """
 
     definition: Definition
@@ -132,6 +195,9 @@ class Answer:
     at: float | None
     collecting: tuple[int, int] | None = None
     error: str = ""
+    window_s: float = 0.0
+    query: str = ""
+    recorded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +216,14 @@ class ScrapeTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class PastAnswer:
+    """What a definition would have answered before the watch began: rows by time, oldest first."""
+
+    definition: Definition
+    moments: tuple[tuple[float, tuple[Row, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Poll:
     """Everything one metrics source brought in one poll.
 
@@ -157,6 +231,9 @@ class Poll:
     intervals: seconds between two answers of a stack, where that is slower than `interval_s`
     answers: one for each definition that was asked; a definition not asked this time is left out
     stacks: presets whose proof was seen; empty before detection
+    detected: the same, explained
+    cluster: that every row belongs to, where the source is one of several; "" where its rows or nobody says
+    past: of the first poll that has it: what was kept of before, by the labels of its rows
     """
 
     source: str
@@ -167,6 +244,9 @@ class Poll:
     stacks: tuple[str, ...]
     health: SourceHealth
     intervals: Mapping[str, float] = field(default_factory=dict)
+    detected: tuple[Detected, ...] = ()
+    cluster: str = ""
+    past: tuple["PastAnswer", ...] = ()
 
 
 RATE_SCRAPES = 4

@@ -3,11 +3,13 @@
 A preset is one TOML file. `where`, `keep` and `derive` at the top hold for every signal of the file; of the
 last two a signal may say its own. `[signals.ID]` is asked at every poll, `[heat.ID]` seldom, one row an
 accelerator. A metric is a name, or a table with `name`, `where`, `factor` and `rung`. A filter is written as
-in PromQL: `outcome="Dispatched"`. The fields mean what `catalogue.Definition` says.
+in PromQL: `outcome="Dispatched"`. The fields mean what `catalogue.Definition`, `Preset` and `Probe` say.
+A sentence says what is so and what to do about it: it is shown to whoever asks why a reading is missing.
 """
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,7 +17,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from collectors.fleet import SIGNALS
-from collectors.signals.catalogue import Definition, Derive, Kind, Matcher, Metric, Preset, Role
+from collectors.signals.catalogue import (
+    Definition,
+    Derive,
+    Generation,
+    Kind,
+    Matcher,
+    Metric,
+    Preset,
+    Probe,
+    Role,
+)
 from collectors.signals.quantiles import quantile_signal
 from collectors.toml_file import FileError, read_toml
 
@@ -23,6 +35,15 @@ BUILT_IN = Path(__file__).parent / "presets"
 
 FAMILIES = ("queue_wait", "answer_time", "first_token", "token_gap")
 """Signals that are measured as histograms; each of their quantiles is a signal of its own."""
+
+ROLLOUT_SIGNALS = (
+    "rollout_phase",
+    "rollout_weight",
+    "rollout_desired",
+    "rollout_updated",
+    "rollout_available",
+)
+"""What a rollout's metrics say. They are no readings of a model: `rollouts.py` makes releases of them."""
 
 _FILTER = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
 _METRIC = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
@@ -58,6 +79,10 @@ def _label(text: str) -> str:
 
 def _metric(found: Any) -> Any:
     return {"name": found} if isinstance(found, str) else found
+
+
+def _quantile_of_family(signal: str) -> bool:
+    return any(re.fullmatch(rf"{family}_p\d+", signal) for family in FAMILIES)
 
 
 Label = Annotated[str, BeforeValidator(lambda text: _label(text) if isinstance(text, str) else text)]
@@ -102,12 +127,13 @@ class _Signal(_Table):
     distinct: list[Label] = []
     quantiles: list[float] = []
     source: str = ""
+    needs: str = Field("", max_length=240)
 
     @model_validator(mode="after")
     def _whole(self) -> "_Signal":
         if (self.id in FAMILIES) != (self.kind == "histogram"):
             raise ValueError(f"kind = 'histogram' is for {', '.join(FAMILIES)}, and for no other signal")
-        plain = [one for one in SIGNALS if not one.startswith(FAMILIES)]
+        plain = [*(one for one in SIGNALS if not _quantile_of_family(one)), *ROLLOUT_SIGNALS]
         if self.id not in FAMILIES and self.id not in plain:
             raise ValueError(f"is no signal; allowed: {', '.join((*FAMILIES, *plain))}")
         if (self.kind == "ratio") != bool(self.over):
@@ -126,16 +152,41 @@ class _Signal(_Table):
         return self
 
 
+class _Generation(_Table):
+    name: str = Field(min_length=1, max_length=60)
+    proof: list[str] = Field(min_length=1)
+
+
+class _Probe(_Table):
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)
+    metric: str
+    where: list[Where] = []
+    present: str = Field("", max_length=240)
+    absent: str = Field("", max_length=240)
+
+
 class _Preset(_Table):
     stack: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)
     title: str = Field(min_length=1, max_length=60)
     role: Role
     proof: list[str] = Field(min_length=1)
+    proof_where: list[Where] = []
     where: list[Where] = []
     keep: list[Label]
     derive: list[_Derive] = []
+    generations: list[_Generation] = []
+    probes: list[_Probe] = []
+    never: dict[str, str] = {}
     signals: dict[str, _Signal] = {}
     heat: dict[str, _Signal] = {}
+
+    @field_validator("never")
+    @classmethod
+    def _signals(cls, given: dict[str, str]) -> dict[str, str]:
+        known = (*FAMILIES, *(one for one in SIGNALS if not _quantile_of_family(one)))
+        if strange := sorted(given.keys() - set(known)):
+            raise ValueError(f"{strange[0]!r} is no signal; allowed: {', '.join(known)}")
+        return given
 
     @field_validator("signals", "heat", mode="before")
     @classmethod
@@ -144,6 +195,24 @@ class _Preset(_Table):
         if not isinstance(found, dict):
             return found
         return {k: {**table, "id": k} if isinstance(table, dict) else table for k, table in found.items()}
+
+
+def with_labels(presets: Sequence[Preset], labels: Sequence[str]) -> tuple[Preset, ...]:
+    """The presets with labels kept that identity rules read, or that tell clusters apart.
+
+    A label that a stack does not have costs nothing: grouping by it changes no group.
+    """
+    if not labels:
+        return tuple(presets)
+    return tuple(
+        replace(
+            preset,
+            definitions=tuple(
+                replace(one, keep=tuple(dict.fromkeys((*one.keep, *labels)))) for one in preset.definitions
+            ),
+        )
+        for preset in presets
+    )
 
 
 def read_presets(extra: Sequence[Path] = ()) -> tuple[Preset, ...]:
@@ -175,7 +244,17 @@ def _read(path: Path) -> Preset:
         for table in (file.signals, file.heat)
         for name, signal in table.items()
     )
-    return Preset(file.stack, file.title, file.role, tuple(file.proof), definitions)
+    return Preset(
+        file.stack,
+        file.title,
+        file.role,
+        tuple(file.proof),
+        definitions,
+        where=tuple(file.proof_where),
+        generations=tuple(Generation(one.name, tuple(one.proof)) for one in file.generations),
+        probes=tuple(Probe(p.id, p.metric, tuple(p.where), p.present, p.absent) for p in file.probes),
+        never=file.never,
+    )
 
 
 def _definition(file: _Preset, name: str, signal: _Signal, *, heat: bool) -> Definition:
@@ -201,6 +280,7 @@ def _definition(file: _Preset, name: str, signal: _Signal, *, heat: bool) -> Def
         quantiles=tuple(signal.quantiles),
         lane="heat" if heat else "fast",
         source=signal.source,
+        needs=signal.needs,
     )
 
 

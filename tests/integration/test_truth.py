@@ -75,7 +75,7 @@ def snapshot(fleet: Fleet, source: str) -> dict[str, Any]:
 
 
 def agrees(frame: dict[str, Any], truth: dict[float, dict[str, Any]], spread_s: float) -> None:
-    """Every model is one row; busy time within 2 points, counts to the whole requests shown, the true wait inside the interval.
+    """Every model is one row; busy time within 2 points, counts whole, the true wait inside the interval.
 
     spread_s: time between the first and the last page of one round of scrapes; what moves meanwhile lies
         between its least and its most
@@ -87,7 +87,7 @@ def agrees(frame: dict[str, Any], truth: dict[float, dict[str, Any]], spread_s: 
         for signal_name, letter in (("running", "n"), ("waiting", "Q")):
             one = readings[signal_name]
             true = [in_model(line, name, letter) for line in within(truth, one["at"], one["at"] + spread_s)]
-            # Each tier of the picker and each engine's page counts whole requests: less than one is lost in each.
+            # Each tier of the picker and each engine's page rounds down: less than one is lost in each.
             lost = len(model["tiers"]) + one["coverage"][1]
             assert min(true) - lost <= one["value"] <= max(true) + 0.5, (name, signal_name, one, true)
         world = within(truth, readings["accelerators"]["at"], readings["accelerators"]["at"])[0]["models"][

@@ -2,7 +2,7 @@
 
 import pytest
 
-from collectors.alerts import LAST_KNOWN, derived
+from collectors.alerts.derived import LAST_KNOWN, derived
 from collectors.changes import changed_alerts
 from collectors.fleet import (
     Interval,

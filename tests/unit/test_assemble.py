@@ -7,7 +7,7 @@ import pytest
 
 from collectors.config import Identity, Pool
 from collectors.fleet import MISSING_CELL, Interval, Quality, SourceHealth, SourceState
-from collectors.signals.assemble import Key, Observed, observed
+from collectors.signals.assemble import Observed, observed
 from collectors.signals.catalogue import (
     Answer,
     Buckets,
@@ -20,6 +20,7 @@ from collectors.signals.catalogue import (
     ScrapeTarget,
 )
 from collectors.signals.identity import Names
+from collectors.signals.keys import Key
 
 AURORA = {"model_name": "acme/Aurora-5"}
 PICKED = {"target_model_name": "aurora-5", "inference_pool": "aurora-5-pool"}

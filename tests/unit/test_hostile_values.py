@@ -5,8 +5,9 @@ import math
 import pytest
 
 from collectors.fleet import Interval, Quality, Reading, Reason, aged, quantised, reading, worded
-from collectors.signals.assemble import MAX_MODELS, Key
+from collectors.signals.assemble import MAX_MODELS
 from collectors.signals.catalogue import Buckets, ScrapeTarget
+from collectors.signals.keys import Key
 from collectors.signals.quantiles import buckets
 from tests.unit.test_assemble import AURORA, answer, see
 

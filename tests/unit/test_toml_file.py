@@ -30,8 +30,7 @@ match = { workload = "x" }
 def test_a_good_file_is_read() -> None:
     """Contexts, objectives with their overrides and identity rules come out as written."""
     _, context = checked_toml(GOOD, "f", Settings).context(None)
-    assert context.prometheus is not None
-    assert context.prometheus.url == "http://localhost:9090"
+    assert context.prometheus[0].url == "http://localhost:9090"
     assert context.objectives.of("embed-2") == {"pro": 1.0}
     assert context.objectives.of("other") == {"pro": 2.0}
     assert context.identity.models[0].model == "delta-code"
