@@ -1,42 +1,33 @@
-"""From answers to readings: one poll of one metrics source, resolved to models, tiers and nodes.
+"""From answers to readings: one poll of one metrics source, resolved to models, tiers, features and nodes.
 
-Pure: what a poll says depends on the poll and the names, never on a clock or on earlier polls.
+What a poll says depends on the poll, the names, and the memory of the same source's last minutes that is
+handed in; on no clock.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
-from collectors.fleet import (
-    NO_REASON,
-    Interval,
-    Node,
-    Quality,
-    Reading,
-    Reason,
-    impossible,
-    reading,
-)
+from collectors.fleet import Node, Past, Quality, Reading, Reason, Release, quantised, reading
 from collectors.signals.accelerators import add_faults, heat_map, stands_for, weights
-from collectors.signals.catalogue import Answer, Buckets, Poll, ScrapeTarget
+from collectors.signals.catalogue import Answer, Buckets, PastAnswer, Poll, Row, ScrapeTarget
+from collectors.signals.combine import Entry, chosen, readings
 from collectors.signals.identity import Names, has_exported, workload
 from collectors.signals.keys import Key
-from collectors.signals.quantiles import interval, merged, quantile_signal
+from collectors.signals.quantiles import observations, quantile_signal
+from collectors.signals.recent import Recent
+from collectors.signals.rollouts import releases
 
 MAX_MODELS = 2000
 """Models kept of one poll, by name; more are cut and the frame says so."""
 
-# Beyond any queue; a sum of absurd depths may be infinite.
-_DEEPEST = 1e15
+MAX_FEATURES = 32
+"""Features kept of one model: rules make them, and a rule may name one for each customer."""
 
-_WORST = frozenset({"kv_ratio", "pool_saturation", "temperature_c", "errors"})
-_WEIGHTED = frozenset({"busy_ratio", "memory_ratio"})
-_ROUTER_FIRST = frozenset(
-    {"queue_wait", "answer_time", "arrivals", "rejected", "errors", "pool_saturation", "replicas"}
-)
-_BOTH = frozenset({"waiting"})
+_COUNTED = frozenset({"accelerators", "power_w", "slices"})
+_OF_NODES = frozenset({"accelerators_allocatable", "accelerators_requested"})
+_SUMMED = ("waiting", "running", "arrivals", "served", "rejected", "tokens_in", "tokens_out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +40,8 @@ class Observed:
     nodes: for the heat map, or None if the map was not asked this time
     unmatched: workloads that hold accelerators and match no model
     intervals: seconds until a reading's stack is asked again, where that is not the poll's own interval
+    releases: staged releases that only metrics tell of
+    past: what the source kept of before the watch began
     truncated: hosts there are, where more than `MAX_NODES`; else 0
     truncated_models: models there are, where more than `MAX_MODELS`; else 0
     """
@@ -59,218 +52,234 @@ class Observed:
     nodes: tuple[Node, ...] | None
     unmatched: tuple[str, ...]
     intervals: Mapping[Key, float]
+    releases: tuple[Release, ...] = ()
+    past: tuple[Past, ...] = ()
     truncated: int = 0
     truncated_models: int = 0
 
 
-def observed(poll: Poll, names: Names) -> Observed:
+def observed(poll: Poll, names: Names, recent: Recent | None = None) -> Observed:
     """Readings of one poll.
 
     Engines and the router measure different queues: requests wait at the router, then in an engine, so
-    waiting is their sum, while the wait and the answer time are the router's where there is one: it sees the
-    request as its user does. Other signals come from the engine first. Quantiles come from merged buckets,
-    never from quantiles.
+    waiting is their sum, while the wait is the router's where there is one, and the answer time that of
+    whoever is nearest to the user. Other signals come from the engine first. Quantiles come from merged
+    buckets, never from quantiles; with few observations the windows before are added (`recent`).
     """
+    names = names.within(poll.cluster)
     exported = has_exported(
         r for a in poll.answers if a.definition.role in {"accelerator", "heat"} for r in a.rows
     )
     gathered = _gathered(poll.answers, names, exported)
-    known = sorted({model for model, _, _ in gathered.groups if model})
+    known = sorted({key.model for key in gathered.groups if key.model})
     kept = {"", *known[:MAX_MODELS]}
     coverage = _coverage(poll.targets, names)
-    readings: dict[Key, Reading] = {}
+    found: dict[Key, Reading] = {}
     intervals: dict[Key, float] = {}
-    for (model, tier, family), entries in gathered.groups.items():
-        if model not in kept:
+    for group, entries in gathered.groups.items():
+        if group.model not in kept:
             continue
-        for chosen in _chosen(entries, family, tier):
-            at = min((e.at for e in chosen if e.at is not None), default=None)
-            covered = _covered(coverage, model, {e.stack for e in chosen})
-            slowest = max((poll.intervals.get(e.stack, poll.interval_s) for e in chosen), default=0.0)
-            for key, one in _readings(Key(model, tier, family), chosen, at, covered, gathered.waiting):
-                readings[key], intervals[key] = _lacking(one), slowest
-    _add_totals(readings, poll)
+        some = chosen(entries, group.signal, split=bool(group.tier or group.feature))
+        if not some:
+            continue
+        covered = _covered(coverage, group.model, {e.stack for e in some})
+        slowest = max(poll.intervals.get(e.stack, poll.interval_s) for e in some)
+        depth = gathered.waiting.get(group._replace(signal="waiting"), 0.0)
+        for key, one in readings(group, some, covered, depth, recent):
+            found[key], intervals[key] = _lacking(one), slowest
+    if recent is not None:
+        _add_little(found, gathered, recent)
+        recent.forget(poll.at)
+    _add_totals(found, poll)
     nodes, truncated = heat_map(poll.answers, names, exported)
     if nodes is not None:
-        add_faults(readings, poll.answers, names, exported)
+        add_faults(found, poll.answers, names, exported)
     return Observed(
-        readings=readings,
+        readings=found,
         tiers=frozenset(gathered.tiers),
-        models=frozenset(k.model for k in readings if k.model),
+        models=frozenset(k.model for k in found if k.model),
         nodes=nodes,
         unmatched=tuple(sorted(gathered.unmatched)),
         intervals=intervals,
+        releases=releases(poll.answers, names),
+        past=_past(poll.past, names),
         truncated=truncated,
         truncated_models=len(known) if len(known) > MAX_MODELS else 0,
     )
 
 
-class _Entry(NamedTuple):
-    """One row that belongs to some key, with what is needed to combine it with others."""
-
-    role: str
-    stack: str
-    value: float | Buckets
-    weight: float
-    at: float | None
-    rung: str
-    quantiles: tuple[float, ...]
-
-
 @dataclass(slots=True)
 class _Gathered:
-    groups: dict[tuple[str, str, str], list[_Entry]]
+    """waiting: requests that wait, by the key of their signal; features: of each model"""
+
+    groups: dict[Key, list[Entry]]
+    features: dict[str, set[str]]
     tiers: set[str]
     unmatched: set[str]
-    waiting: dict[tuple[str, str], float]
+    waiting: dict[Key, float]
 
 
 def _gathered(answers: Sequence[Answer], names: Names, exported: bool) -> _Gathered:
-    found = _Gathered(defaultdict(list), set(), set(), defaultdict(float))
+    found = _Gathered(defaultdict(list), defaultdict(set), set(), set(), defaultdict(float))
     behind = weights(answers, names, exported)
     for answer in answers:
         role = answer.definition.role
-        if role == "heat":
-            continue
         if role == "accelerator":
             _gather_accelerators(answer, names, exported, behind, found)
-        else:
+        elif role == "cluster":
+            _gather_cluster(answer, names, found)
+        elif role not in {"heat", "rollout"}:
             _gather_serving(answer, names, found)
     return found
 
 
+def _entry(answer: Answer, row: Row, value: float | Buckets, weight: float = 1.0) -> Entry:
+    definition = answer.definition
+    return Entry(
+        definition.role,
+        definition.stack,
+        value,
+        weight,
+        answer.at,
+        row.rung,
+        definition.quantiles,
+        answer.window_s,
+    )
+
+
 def _gather_serving(answer: Answer, names: Names, found: _Gathered) -> None:
     definition = answer.definition
+    totals = _has_totals(answer)
     for row in answer.rows:
-        model = names.model(row.labels)
+        model = names.model_of_row(row, definition.role)
         if model is None and (pool := row.labels.get("inference_pool") or row.labels.get("name")):
-            model = _model_of_pool(pool, names)
-        if model is None:
+            model = names.model_of_pool(pool, row.labels)
+        if model is None and definition.role != "override":
             continue
-        entry = _Entry(
-            definition.role, definition.stack, row.value, 1.0, answer.at, row.rung, definition.quantiles
-        )
-        found.groups[model, "", definition.signal].append(entry)
-        if tier := names.tier(row.labels):
+        tier = names.tier(row.labels) if model else None
+        feature = _feature(row, model, names, found) if model else None
+        entry = _entry(answer, row, row.value)
+        keys = [] if totals and row.labels.get("priority") else [Key(model or "", "", definition.signal)]
+        if tier:
             found.tiers.add(tier)
-            found.groups[model, tier, definition.signal].append(entry)
-        if definition.signal == "waiting" and isinstance(row.value, float) and 0 <= row.value < math.inf:
-            found.waiting[model, ""] += row.value
-            if tier:
-                found.waiting[model, tier] += row.value
+            keys.append(Key(model or "", tier, definition.signal))
+        if feature:
+            keys.append(Key(model or "", "", definition.signal, feature))
+        for key in keys:
+            found.groups[key].append(entry)
+            if definition.signal == "waiting" and isinstance(row.value, float) and 0 <= row.value < math.inf:
+                found.waiting[key] += row.value
 
 
-def _model_of_pool(pool: str, names: Names) -> str | None:
-    """Pool-wide series name no model: the pool's own name, less a `-pool` ending, may be one."""
-    for name in (pool, pool.removesuffix("-pool")):
-        if alias := names.identity.aliases.get(name):
-            return alias
-        if name in names.known:
-            return name
-    return None
+def _feature(row: Row, model: str, names: Names, found: _Gathered) -> str | None:
+    """The feature of a row, unless its model has too many: what is left out is part of the total."""
+    feature, known = names.feature(row.labels), found.features[model]
+    if feature is None or (feature not in known and len(known) >= MAX_FEATURES):
+        return None
+    known.add(feature)
+    return feature
+
+
+def _has_totals(answer: Answer) -> bool:
+    """True if an engine tells classes and their total in one metric: SGLang's total has no priority."""
+    if answer.definition.role != "engine":
+        return False
+    with_priority = [bool(row.labels.get("priority")) for row in answer.rows]
+    return any(with_priority) and not all(with_priority)
+
+
+def _gather_cluster(answer: Answer, names: Names, found: _Gathered) -> None:
+    """What the orchestrator says: of nodes for the whole fleet, of workloads for the models they run."""
+    signal = answer.definition.signal
+    for row in answer.rows:
+        entry = _entry(answer, row, row.value)
+        if signal in _OF_NODES:
+            found.groups[Key("", "", signal)].append(entry)
+        elif model := names.model_of_accelerator(row.labels, exported=has_exported((row,))):
+            found.groups[Key(model, "", signal)].append(entry)
 
 
 def _gather_accelerators(
     answer: Answer,
     names: Names,
     exported: bool,
-    weights: Mapping[tuple[tuple[str, str], ...], float],
+    behind: Mapping[tuple[tuple[str, str], ...], float],
     found: _Gathered,
 ) -> None:
-    definition = answer.definition
+    signal = answer.definition.signal
     for row in answer.rows:
         if not isinstance(row.value, float):
             continue
-        behind = weights.get(tuple(sorted(row.labels.items())), 1.0)
-        value, weight = row.value, behind
-        if definition.signal in {"accelerators", "power_w"}:
-            value, weight = row.value * stands_for(row, names, exported), 1.0
-        entry = _Entry(definition.role, definition.stack, value, weight, answer.at, row.rung, ())
-        found.groups["", "", definition.signal].append(entry)
+        if signal in _COUNTED:
+            entry = _entry(answer, row, row.value * stands_for(row, names, exported))
+        else:
+            entry = _entry(answer, row, row.value, behind.get(tuple(sorted(row.labels.items())), 1.0))
+        found.groups[Key("", "", signal)].append(entry)
         model = names.model_of_accelerator(row.labels, exported=exported)
         if model is not None:
-            found.groups[model, "", definition.signal].append(entry)
+            found.groups[Key(model, "", signal)].append(entry)
         elif where := workload(row.labels, exported=exported).name:
             found.unmatched.add(where)
 
 
-def _chosen(entries: list[_Entry], family: str, tier: str) -> Iterable[list[_Entry]]:
-    """The entries to combine: one role's, so that two exporters of one thing are not added up."""
-    if family in _BOTH:
-        return [entries]
-    roles = ("router", "engine") if family in _ROUTER_FIRST or tier else ("engine", "router")
-    for role in (*roles, "accelerator"):
-        if found := [e for e in entries if e.role == role]:
-            return [found]
-    return []
+def _add_little(found: dict[Key, Reading], gathered: _Gathered, recent: Recent) -> None:
+    """The check of counts against times, of engines alone: one population, one pair of clocks."""
+    for key, entries in gathered.groups.items():
+        if key.signal != "little_population" or not key.model:
+            continue
+        law = [e for e in entries if e.role == "engine" and isinstance(e.value, float)]
+        at = min((e.at for e in law if e.at is not None), default=None)
+        window_s = max((e.window_s for e in law), default=0.0)
+        present = [
+            e.value
+            for signal in ("running", "waiting")
+            for e in gathered.groups.get(key._replace(signal=signal), ())
+            if e.role == "engine" and isinstance(e.value, float)
+        ]
+        leaving = sum(
+            observations(e.value)
+            for e in gathered.groups.get(key._replace(signal="answer_time"), ())
+            if e.role == "engine" and isinstance(e.value, Buckets)
+        )
+        by_law = sum(e.value for e in law if isinstance(e.value, float))
+        if at is None or window_s <= 0 or not present or leaving <= 0:
+            continue
+        one = recent.little(key.model, sum(present), by_law, leaving, window_s, at)
+        if one is not None:
+            found[key._replace(signal="little_error")] = one
 
 
-def _readings(
-    key: Key,
-    entries: list[_Entry],
-    at: float | None,
-    covered: tuple[int, int] | None,
-    waiting: Mapping[tuple[str, str], float],
-) -> Iterable[tuple[Key, Reading]]:
-    rung = next((e.rung for e in entries if e.rung), "")
-    note = Reason("rung", (rung,)) if rung else NO_REASON
-    if isinstance(entries[0].value, Buckets):
-        together = merged([e.value for e in entries if isinstance(e.value, Buckets)])
-        depth = min(waiting.get((key.model, key.tier), 0.0), _DEEPEST)
-        for q in entries[0].quantiles:
-            signal = quantile_signal(key.signal, q)
-            yield key._replace(signal=signal), _quantile(signal, together, q, at, covered, depth)
-        return
-    numbers = [(e.value, e.weight) for e in entries if isinstance(e.value, float)]
-    value = _combined(key.signal, numbers)
-    yield key, reading(key.signal, value, at, Quality.GOOD, note, covered)
+def _past(answers: Iterable[PastAnswer], names: Names) -> tuple[Past, ...]:
+    """The worst of what a model's rows say at each moment: quantiles of parts make none of the whole."""
+    worst: dict[tuple[float, str, str, str], float] = {}
+    for answer in answers:
+        signal = quantile_signal(answer.definition.signal, max(answer.definition.quantiles, default=0.99))
+        for at, rows in answer.moments:
+            for row in rows:
+                model = names.model_of_row(row, answer.definition.role)
+                if model is None or not isinstance(row.value, float) or not 0 <= row.value < math.inf:
+                    continue
+                for tier in {"", names.tier(row.labels) or ""}:
+                    key = (at, model, tier, signal)
+                    worst[key] = max(worst.get(key, 0.0), row.value)
+    return tuple(
+        Past(model, tier, signal, at, quantised(signal, value))
+        for (at, model, tier, signal), value in sorted(worst.items())
+    )
 
 
-def _quantile(
-    signal: str, together: Buckets, q: float, at: float | None, covered: tuple[int, int] | None, depth: float
-) -> Reading:
-    """NaN with an empty queue is idle; with a queue it is stalled, and that is worth a warning.
-
-    Without the last bucket nobody knows how many there were: that is not idle.
-    """
-    found: Interval | None = interval(together, q)
-    if found is not None:
-        return reading(signal, found, at, coverage=covered)
-    if not together.bounds or together.bounds[-1] != math.inf:
-        return Reading(None, at, Quality.MISSING, Reason("not-a-number", ("a bucket",)), covered)
-    if depth > 0 and signal.startswith("queue_wait"):
-        return Reading(None, at, Quality.SUSPECT, Reason("stalled", (round(depth),)), covered)
-    return Reading(None, at, Quality.GOOD, Reason("idle"), covered)
-
-
-def _combined(signal: str, numbers: Sequence[tuple[float, float]]) -> float:
-    """NaN only if every row is: one replica that sends NaN must not blank its model.
-
-    An impossible row is the answer, whatever the others say: a sum must not hide it. So is an infinite one
-    where no row is finite.
-    """
-    finite = [(v, w) for v, w in numbers if math.isfinite(v)]
-    if not finite:
-        return next((v for v, _ in numbers if not math.isnan(v)), math.nan)
-    if (wrong := next((v for v, _ in finite if impossible(signal, v)), None)) is not None:
-        return wrong
-    if signal in _WORST:
-        return max(v for v, _ in finite)
-    if signal in _WEIGHTED:
-        total = sum(w for _, w in finite)
-        return sum(v * w for v, w in finite) / total if total > 0 else math.nan
-    return sum(v for v, _ in finite)
-
-
-def _add_totals(readings: dict[Key, Reading], poll: Poll) -> None:
+def _add_totals(found: dict[Key, Reading], poll: Poll) -> None:
     """Fleet-wide sums of what models have, and words for rates that are still being collected."""
-    for signal in ("waiting", "running", "served", "tokens_out"):
-        parts = [r for k, r in readings.items() if k.model and not k.tier and k.signal == signal]
+    for signal in _SUMMED:
+        parts = [
+            r for k, r in found.items() if k.model and not k.tier and not k.feature and k.signal == signal
+        ]
         values = [r.estimate for r in parts if r.estimate is not None]
-        if values:
+        total = Key("", "", signal)
+        if values and total not in found:
             at = min((r.at for r in parts if r.at is not None), default=None)
-            readings[Key("", "", signal)] = reading(signal, sum(values), at)
-    known = {(k.model, k.tier) for k in readings if k.model}
+            found[total] = _lacking(reading(signal, sum(values), at, coverage=_least(parts)))
+    known = {(k.model, k.tier) for k in found if k.model and not k.feature}
     for answer in poll.answers:
         if answer.collecting is None:
             continue
@@ -281,7 +290,14 @@ def _add_totals(readings: dict[Key, Reading], poll: Poll) -> None:
             # Only a router tells tiers apart; a tier it never names of a model is not being collected.
             if not tier or answer.definition.role == "router":
                 for one in signals:
-                    readings.setdefault(Key(model, tier, one), why)
+                    found.setdefault(Key(model, tier, one), why)
+
+
+def _least(parts: Iterable[Reading]) -> tuple[int, int] | None:
+    """Of the parts of a sum, the coverage of the one that lacks most: a target that is gone takes its queue
+    out of the total, which must not look like calm."""
+    lacking = [r.coverage for r in parts if r.coverage is not None and r.coverage[0] < r.coverage[1]]
+    return min(lacking, key=lambda c: c[0] / c[1], default=None)
 
 
 def _coverage(targets: Sequence[ScrapeTarget], names: Names) -> dict[tuple[str, str], tuple[int, int]]:
@@ -291,7 +307,7 @@ def _coverage(targets: Sequence[ScrapeTarget], names: Names) -> dict[tuple[str, 
     """
     counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     for target in targets:
-        joined = names.joined.get(workload(target.labels, exported=False))
+        joined = names.model_of_target(target.labels)
         models = {joined} if joined else {names.model(labels) for labels in target.carries}
         for stack in target.stacks:
             for key in {(stack, ""), *((stack, model) for model in models if model)}:
