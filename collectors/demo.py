@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     # The command line imports this module before the first paint: nothing of weight here.
     from collectors.fleet import Frame
-    from collectors.watch import Watch
+    from collectors.watch.loop import Watch
 
 READY_S = 30.0
 """Seconds within which the child must announce itself."""
@@ -145,7 +145,7 @@ def _watch(announced: dict[str, Any], options: DemoOptions) -> "Watch":
     from collectors.control.native import NativePlane
     from collectors.scrape.poller import PageTarget, ScrapePoller
     from collectors.signals.presets import read_presets
-    from collectors.watch import Watch
+    from collectors.watch.loop import Watch
 
     name, context = Settings.model_validate(tomllib.loads(announced["context"])).context(None)
     targets = [PageTarget(t["url"], t["labels"]) for t in announced["targets"]]

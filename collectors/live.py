@@ -1,42 +1,61 @@
 """A context of the configuration, made into a source of live frames."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 
-from collectors.config import Context, Credential, Endpoint, secret
+from collectors.config import Context, Endpoint, secret
 from collectors.control.native import NativePlane
 from collectors.control.server.access import token_for
 from collectors.prometheus.live import PrometheusPoller
 from collectors.scrape.poller import PageTarget, ScrapePoller
-from collectors.signals.presets import read_presets, with_labels
-from collectors.watch import POLL_S, Poller, Watch
+from collectors.signals.catalogue import Preset
+from collectors.signals.presets import absence, read_presets, with_labels
+from collectors.watch.lane import Poller
+from collectors.watch.loop import POLL_S, Watch
 
 
 def live_source(name: str, context: Context) -> Watch:
-    """What the context names, ready to be watched; nothing is asked yet."""
-    presets = with_labels(read_presets(context.presets), context.identity.labels())
-    pollers: list[Poller] = [
+    """What the context names, ready to be watched; nothing is asked yet.
+
+    raises: FileError for a preset file that cannot be used
+    """
+    presets = known_presets(context)
+
+    def why(signal: str, stacks: Sequence[str]) -> str:
+        return absence(signal, stacks, presets)
+
+    return Watch(
+        name,
+        context,
+        pollers(context),
+        plane(context.plane) if context.plane is not None else None,
+        absence=why,
+    )
+
+
+def known_presets(context: Context) -> tuple[Preset, ...]:
+    """The presets that the context's sources are asked by. raises: FileError for a file of no use"""
+    return with_labels(read_presets(context.presets), context.identity.labels())
+
+
+def pollers(context: Context) -> list[Poller]:
+    """The metrics sources of a context; nothing is asked yet. raises: FileError for a preset file"""
+    presets = known_presets(context)
+    found: list[Poller] = [
         PrometheusPoller(
-            server.url,
+            server,
             presets=presets,
-            headers={k: v for k, v in server.headers.items() if isinstance(v, str)},
-            verify=server.ca_file or True,
-            auth=_bearer(server.token) if server.token else None,
+            name=f"prom {server.cluster}" if server.cluster else "prometheus",
+            overrides=context.signals,
         )
         for server in context.prometheus
     ]
     if context.scrape:
         targets = [PageTarget(page.url, page.labels) for page in context.scrape]
-        pollers.append(ScrapePoller(targets, presets=presets, interval_s=POLL_S))
-    plane = _plane(context.plane) if context.plane is not None else None
-    return Watch(name, context, pollers, plane)
+        found.append(ScrapePoller(targets, presets=presets, interval_s=POLL_S))
+    return found
 
 
-def _bearer(token: Credential) -> Callable[[], Mapping[str, str]]:
-    """Headers of the moment: read anew each time, so that a rotated token is the one that is sent."""
-    return lambda: {"Authorization": f"Bearer {secret(token)}"}
-
-
-def _plane(endpoint: Endpoint) -> NativePlane:
+def plane(endpoint: Endpoint) -> NativePlane:
     """The client of a plane: without a configured token, the environment or the plane's own file gives it."""
     credential = endpoint.token
     token = (lambda: secret(credential)) if credential is not None else (lambda: token_for(endpoint.url))

@@ -126,6 +126,7 @@ class _Signal(_Table):
     derive: list[_Derive] | None = None
     distinct: list[Label] = []
     quantiles: list[float] = []
+    either_by: list[Label] = []
     source: str = ""
     needs: str = Field("", max_length=240)
 
@@ -147,6 +148,8 @@ class _Signal(_Table):
             raise ValueError(f"quantile {unknown[0]} is no signal; its quantiles are {', '.join(known)}")
         if self.kind in {"histogram", "ratio"} and self.aggregate != "sum":
             raise ValueError("a histogram or ratio is made of sums: leave `aggregate` out")
+        if self.either_by and self.kind == "ratio":
+            raise ValueError("`either_by` is for alternatives: of a ratio all metrics are added up")
         if self.kind == "histogram" and self.distinct:
             raise ValueError("a histogram's buckets are added up: leave `distinct` out")
         return self
@@ -188,6 +191,14 @@ class _Preset(_Table):
             raise ValueError(f"{strange[0]!r} is no signal; allowed: {', '.join(known)}")
         return given
 
+    @model_validator(mode="after")
+    def _kept(self) -> "_Preset":
+        for one in (*self.signals.values(), *self.heat.values()):
+            keep = self.keep if one.keep is None else one.keep
+            if strange := [label for label in one.either_by if label not in keep]:
+                raise ValueError(f"{one.id}: either_by names {strange[0]}, which it does not keep")
+        return self
+
     @field_validator("signals", "heat", mode="before")
     @classmethod
     def _named(cls, found: Any) -> Any:
@@ -213,6 +224,17 @@ def with_labels(presets: Sequence[Preset], labels: Sequence[str]) -> tuple[Prese
         )
         for preset in presets
     )
+
+
+def absence(signal: str, stacks: Sequence[str], presets: Sequence[Preset]) -> str:
+    """Why no stack that is there tells a signal, and what would bring it; "" where nothing is known.
+
+    What a setting can bring is told before what a stack can not do.
+    """
+    family = signal.rsplit("_p", 1)[0] if _quantile_of_family(signal) else signal
+    there = [preset for preset in presets if preset.stack in stacks]
+    needs = (d.needs for preset in there for d in preset.definitions if d.signal == family and d.needs)
+    return next(needs, "") or next((p.never[family] for p in there if family in p.never), "")
 
 
 def read_presets(extra: Sequence[Path] = ()) -> tuple[Preset, ...]:
@@ -281,6 +303,7 @@ def _definition(file: _Preset, name: str, signal: _Signal, *, heat: bool) -> Def
         lane="heat" if heat else "fast",
         source=signal.source,
         needs=signal.needs,
+        either_by=tuple(signal.either_by),
     )
 
 

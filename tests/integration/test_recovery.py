@@ -16,7 +16,8 @@ from collectors.fleet import Frame, Quality, SourceState
 from collectors.prometheus.live import PrometheusPoller
 from collectors.scrape.poller import PageTarget, ScrapePoller
 from collectors.signals.presets import read_presets
-from collectors.watch import Poller, Watch
+from collectors.watch.lane import Poller
+from collectors.watch.loop import Watch
 from tests.integration.conftest import Page, StartConfigured, _config, _serve, asked, sample, until
 
 WITHIN_S = 60.0

@@ -16,7 +16,7 @@ HEAVY = (
     "prometheus_api_client",
     "collectors.fleet",
     "collectors.config",
-    "collectors.watch",
+    "collectors.watch.loop",
 )
 
 

@@ -24,7 +24,7 @@ from collectors.fleet import (
     Throttle,
 )
 from collectors.signals.catalogue import Answer, Definition, Metric, Poll, Row
-from collectors.watch import Watch
+from collectors.watch.loop import Watch
 
 INTERVAL_S = 0.1
 TICK_S = 0.02
@@ -274,8 +274,8 @@ async def test_a_fault_over_one_source_leaves_the_others() -> None:
 
 async def test_the_heat_map_turns_stale_then_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A map nobody feeds is marked, then taken away: its shades never stand as if they were now (D10)."""
-    monkeypatch.setattr("collectors.watch.NODES_STALE_S", 0.2)
-    monkeypatch.setattr("collectors.watch.NODES_GONE_S", 0.6)
+    monkeypatch.setattr("collectors.watch.lane.NODES_STALE_S", 0.2)
+    monkeypatch.setattr("collectors.watch.lane.NODES_GONE_S", 0.6)
     row = Row({"Hostname": "n1", "gpu": "0", "UUID": "u"}, 0.9)
     heat = Definition("busy_ratio", "dcgm", "heat", "gauge", (Metric("m"),), (), lane="heat")
     first = poll(time.time())

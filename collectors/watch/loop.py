@@ -1,0 +1,247 @@
+"""The live loop: asks every source in its own time, merges what they say into one frame a second.
+
+A slow source never delays a tick: its readings keep their time, turn stale, then lose their value.
+Each source is asked again only when its last answer is in; a poll that overran its turn is dropped.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Literal
+
+from collectors.alerts.derived import derived
+from collectors.changes import changed_alerts
+from collectors.config import Context
+from collectors.control.interface import ControlPlane, PlaneState, PlaneUpdate
+from collectors.fleet import (
+    Alert,
+    Event,
+    EventKind,
+    Frame,
+    Node,
+    Release,
+    SourceHealth,
+    SourceState,
+    clean,
+)
+from collectors.signals.catalogue import Poll
+from collectors.signals.identity import Names
+from collectors.watch.lane import Lane, Poller, faulty
+from collectors.watch.shown import Absence, Known, Shown, shown
+
+TICK_S = 1.0
+POLL_S = 5.0
+
+
+class Watch:
+    """A source of live frames: `context` says how to read what `pollers` and `plane` answer.
+
+    speed: simulated seconds a real second, where the watched clock is simulated; else 1
+    poll_s: real seconds between polls of one source, at least
+    absence: why stacks that are there do not tell a signal
+    """
+
+    def __init__(
+        self,
+        name: str,
+        context: Context,
+        pollers: Sequence[Poller],
+        plane: ControlPlane | None = None,
+        *,
+        mode: Literal["LIVE", "DEMO"] = "LIVE",
+        speed: float = 1.0,
+        poll_s: float = POLL_S,
+        tick_s: float = TICK_S,
+        absence: Absence = lambda signal, stacks: "",
+    ) -> None:
+        self._name, self._context, self._plane, self._mode = clean(name), context, plane, mode
+        self._poll_s, self._tick_s, self._speed, self._absence = poll_s, tick_s, speed, absence
+        labels = (server.cluster_label for server in context.prometheus)
+        self._names = Names(context.identity, context.pools, cluster_label=next(filter(None, labels), ""))
+        kind: Literal["prometheus", "scrape"] = "prometheus" if context.prometheus else "scrape"
+        self._lanes = [
+            Lane(p, speed, SourceHealth(clean(p.name, 40), kind, SourceState.CONNECTING)) for p in pollers
+        ]
+        self._plane_state: PlaneState | None = None
+        self._plane_health: SourceHealth | None = None
+        self._events: list[Event] = []
+        self._alerts: tuple[Alert, ...] = ()
+        self._shown = Shown()
+        self._dirty = True
+        self._tick = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._first_word = asyncio.Event()
+        if plane is not None:
+            self._plane_health = SourceHealth("ctl", "plane", SourceState.CONNECTING)
+
+    async def frames(self) -> AsyncIterator[Frame]:
+        """One frame at once, one when a source first answers, then one a tick.
+
+        Ticks are fixed in time, and a late one is not repeated.
+        """
+        self._tasks = [asyncio.create_task(self._ask(lane)) for lane in self._lanes]
+        if self._plane is not None:
+            self._tasks.append(asyncio.create_task(self._follow(self._plane)))
+        started = time.monotonic()
+        while True:
+            self._tick += 1
+            yield self._frame(time.monotonic())
+            elapsed = time.monotonic() - started
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._first_word.wait(), self._tick_s - elapsed % self._tick_s)
+            self._first_word.clear()
+
+    async def aclose(self) -> None:
+        """Stop asking, close every connection."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        closing: list[Callable[[], Awaitable[None]]] = [lane.poller.aclose for lane in self._lanes]
+        if self._plane is not None:
+            closing.append(self._plane.aclose)
+        for close in closing:
+            with suppress(OSError, TimeoutError):
+                await asyncio.wait_for(close(), 1.0)
+
+    async def _ask(self, lane: Lane) -> None:
+        """Ask one metrics source for ever: never two polls at once, never one queued behind another."""
+        skipped = 0
+        while True:
+            began, period = time.monotonic(), self._poll_s
+            try:
+                poll = await lane.poller.poll()
+                if poll.health.kind == "prometheus":
+                    # More often than it scrapes brings nothing; a page is scraped by the asking.
+                    period = max(period, poll.interval_s)
+                skipped += max(0, math.ceil((time.monotonic() - began) / period) - 1)
+                self._take(lane, poll, time.monotonic(), skipped)
+            except Exception as error:  # a fault of ours over one source must not take the others away
+                before = lane.health.state
+                lane.health = faulty(lane.health, _said(error))
+                self._note_source(lane.health, before, lane.now(time.monotonic()) or time.time())
+            await asyncio.sleep(period - (time.monotonic() - began) % period)
+
+    def _take(self, lane: Lane, poll: Poll, received: float, skipped: int) -> None:
+        before = lane.health.state
+        lane.health = replace(poll.health, skipped=skipped)
+        self._note_source(lane.health, before, poll.at)
+        if poll.health.state not in {SourceState.OK, SourceState.PARTIAL}:
+            return
+        if not lane.answered:
+            self._first_word.set()
+        # The plane's subjects were learned when it named them; a feature's is no model.
+        self._names = self._names.within(poll.cluster).learned(poll.answers).within("")
+        self._events.extend(lane.take(poll, self._names, received, self._poll_s * self._speed))
+        self._dirty = True
+
+    async def _follow(self, plane: ControlPlane) -> None:
+        while True:
+            try:
+                async for update in plane.updates():
+                    self._take_update(update)
+            except Exception as error:  # as for a metrics source: the numbers stay on the screen
+                health = self._plane_health or SourceHealth("ctl", "plane", SourceState.CONNECTING)
+                self._plane_health = faulty(health, _said(error))
+                self._note_source(self._plane_health, health.state, health.at or time.time())
+            await asyncio.sleep(self._poll_s)
+
+    def _take_update(self, update: PlaneUpdate) -> None:
+        before = self._plane_health.state if self._plane_health else SourceState.CONNECTING
+        self._plane_health = update.health
+        self._note_source(update.health, before, update.health.at or time.time())
+        if update.state is not None:
+            if self._plane_state is None:
+                self._first_word.set()
+            subjects = [r.subject for r in update.state.releases if r.subject_kind == "model"]
+            self._names = self._names.learned((), subjects)
+            releases = tuple(map(self._named, update.state.releases))
+            self._plane_state = replace(update.state, releases=releases)
+            self._dirty = True
+        self._events.extend(update.events)
+
+    def _named(self, release: Release) -> Release:
+        """The release under its model's name; what is written goes by its id, which stays."""
+        name = self._names.subject(release.subject) if release.subject_kind == "model" else release.subject
+        return release if name == release.subject else replace(release, subject=name)
+
+    def _note_source(self, health: SourceHealth, before: SourceState, at: float) -> None:
+        lost = health.state is SourceState.LOST
+        if lost and before is not SourceState.LOST:
+            text = health.error or "not answering"
+            self._events.append(Event(at, EventKind.SOURCE, health.name, health.name, f"lost: {text}"))
+        elif before is SourceState.LOST and not lost:
+            self._events.append(Event(at, EventKind.SOURCE, health.name, health.name, "answers again"))
+
+    def _frame(self, monotonic: float) -> Frame:
+        now, state = self._now(monotonic), self._plane_state
+        releases = self._releases()
+        if self._dirty or now >= self._shown.until:
+            known = Known(
+                self._name,
+                self._context,
+                self._names,
+                self._lanes,
+                state,
+                self._plane is not None,
+                releases,
+                self._absence,
+            )
+            self._shown = shown(known, monotonic, now, self._shown)
+            self._dirty = False
+        earlier, self._alerts = self._alerts, derived(self._shown.models, self._sources(), now, self._alerts)
+        self._events.extend(changed_alerts(earlier, self._alerts, now))
+        events, self._events = tuple(self._events), []
+        return Frame(
+            at=now,
+            tick=self._tick,
+            context=self._name,
+            tiers=self._shown.tiers,
+            models=self._shown.models,
+            totals=self._shown.totals,
+            releases=releases,
+            throttles=state.throttles if state else (),
+            features=state.features if state else (),
+            nodes=self._nodes(monotonic),
+            alerts=self._alerts,
+            sources=self._sources(),
+            events=events,
+            notes=self._shown.notes,
+            past=tuple(one for lane in self._lanes for one in lane.take_past()),
+            production=self._context.production,
+            simulated=self._context.simulated or any(lane.simulated for lane in self._lanes),
+            mode=self._mode,
+        )
+
+    def _releases(self) -> tuple[Release, ...]:
+        """The plane's releases; of what it does not release, those that only metrics tell of."""
+        from_plane = self._plane_state.releases if self._plane_state else ()
+        seen = [r for lane in self._lanes for r in lane.releases]
+        if not seen:
+            return from_plane
+        subjects = {(r.subject_kind, r.subject) for r in from_plane}
+        return (*from_plane, *(r for r in seen if (r.subject_kind, r.subject) not in subjects))
+
+    def _now(self, monotonic: float) -> float:
+        """The watched clock: the metrics source's own, so that skew makes no reading old or young."""
+        known = [now for lane in self._lanes if (now := lane.now(monotonic)) is not None]
+        if known:
+            return max(known)
+        return self._plane_state.at if self._plane_state and self._context.simulated else time.time()
+
+    def _sources(self) -> tuple[SourceHealth, ...]:
+        lanes = tuple(lane.health for lane in self._lanes)
+        return (*lanes, self._plane_health) if self._plane_health else lanes
+
+    def _nodes(self, monotonic: float) -> tuple[Node, ...]:
+        found: tuple[Node, ...] = ()
+        for lane in self._lanes:
+            found += lane.nodes(monotonic)
+        return found
+
+
+def _said(error: Exception) -> str:
+    return clean(f"{type(error).__name__}: {error}", 200)
