@@ -38,7 +38,7 @@ class _Selection:
         self._is_histogram = definition.kind == "histogram"
         self._is_rate = definition.needs_rate
         self._name = series_name(definition, metric)
-        self._accepts = [_accepts(matcher) for matcher in metric.where]
+        self._accepts = [accepts(matcher) for matcher in metric.where]
         self._derives = [_derived(one) for one in definition.derive]
         self._keep = definition.keep
         self._distinct = definition.distinct
@@ -65,7 +65,7 @@ class _Selection:
 
     def _place(self, series: Series) -> _Place | None:
         labels: Mapping[str, str] = series.labels
-        if not all(accepts(labels) for accepts in self._accepts):
+        if not all(test(labels) for test in self._accepts):
             return None
         if self._derives:
             changed = dict(labels)
@@ -113,15 +113,28 @@ def evaluate(
         }
     else:
         answer = _histogram if definition.kind == "histogram" else _numbers
+        taken: set[Group] = set()
+        either = _either(definition)
         for selection in query.metrics:
-            for group, value in answer(definition, selection, targets, at_ms, start_ms).items():
-                found.setdefault(group, (value, selection.metric.rung))
+            groups = answer(definition, selection, targets, at_ms, start_ms)
+            for group, value in groups.items():
+                if either(group) not in taken:
+                    found[group] = (value, selection.metric.rung)
+            taken.update(map(either, groups))
     if definition.signal == "faults":
         found = {group: got for group, got in found.items() if isinstance(got[0], float) and got[0] > 0}
     return tuple(
         Row({n: clean(v) for n, v in zip(definition.keep, group, strict=True) if v}, value, rung)
         for group, (value, rung) in sorted(found.items(), key=lambda item: item[0])
     )
+
+
+def _either(definition: Definition) -> Callable[[Group], Group]:
+    """What of a group its alternatives must share for the later one to give way."""
+    if not definition.either_by:
+        return lambda group: group
+    places = [definition.keep.index(label) for label in definition.either_by]
+    return lambda group: tuple(group[place] for place in places)
 
 
 def _numbers(
@@ -236,7 +249,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         raise ValueError(f"{clean(pattern, 60)!r} is no regular expression: {error}") from error
 
 
-def _accepts(matcher: Matcher) -> Callable[[Mapping[str, str]], bool]:
+def accepts(matcher: Matcher) -> Callable[[Mapping[str, str]], bool]:
     """Whether labels pass a matcher. As in PromQL a missing label is ""; a regex matches the whole value."""
     label, op, value = matcher
     if op == "=":

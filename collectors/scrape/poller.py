@@ -21,6 +21,7 @@ from collectors.daemon import DaemonExecutor
 from collectors.fleet import STALE_INTERVALS, SourceHealth, SourceState, believable, clean
 from collectors.scrape.evaluate import evaluate
 from collectors.scrape.fetch import PageConnection, host_port
+from collectors.scrape.found import detected, proves
 from collectors.scrape.history import TargetHistory
 from collectors.scrape.page import PageError, PageReader, Sampled, unpacked
 from collectors.signals.catalogue import (
@@ -28,6 +29,7 @@ from collectors.signals.catalogue import (
     RATE_SCRAPES,
     Answer,
     Definition,
+    Detected,
     Poll,
     Preset,
     ScrapeTarget,
@@ -130,6 +132,7 @@ class ScrapePoller:
         self._wanted_s = self._interval_s = interval_s
         self._moments: deque[_Moment] = deque(maxlen=10)
         self._at: float | None = None
+        self._detected: tuple[Detected, ...] = ()
         self._skipped = 0
         self._is_polling = False
         self._last: Poll | None = None
@@ -226,6 +229,7 @@ class ScrapePoller:
             for page, one in zip(self._pages, scraped, strict=True):
                 self._record(page, one)
             at = self._advanced()
+            self._detected = detected(self._presets, self._histories)
             return at, self._answers(at)
 
     def _record(self, page: _Page, one: _Scraped | str) -> None:
@@ -241,9 +245,7 @@ class ScrapePoller:
     def _keep(self, page: _Page, one: _Scraped) -> None:
         page.error, page.received_bytes, page.asked_at = "", one.received_bytes, one.asked_at
         page.history.record(one.samples, round(one.at * 1000), round(2000 * window_s(self._interval_s)))
-        page.stacks = frozenset(
-            preset.stack for preset in self._presets if any(page.history.carries(n) for n in preset.proof)
-        )
+        page.stacks = frozenset(preset.stack for preset in self._presets if proves(preset, page.history))
         page.carries = _carried(page.history, [p for p in self._presets if p.stack in page.stacks])
 
     def _advanced(self) -> float:
@@ -291,7 +293,7 @@ class ScrapePoller:
                 rows = evaluate(definition, self._histories, at, window)
                 if len(rows) > MAX_ROWS:
                     raise ValueError(f"{len(rows)} groups, and at most {MAX_ROWS} are read")
-                yield Answer(definition, rows, oldest)
+                yield Answer(definition, rows, oldest, window_s=window if definition.needs_rate else 0.0)
             except ValueError as error:
                 yield Answer(definition, (), oldest, error=str(error))
             except ArithmeticError as error:
@@ -322,6 +324,7 @@ class ScrapePoller:
                 for page in pages
             ),
             stacks=tuple(sorted(stacks)),
+            detected=self._detected,
             health=SourceHealth(
                 name=self.name,
                 kind="scrape",
@@ -428,6 +431,8 @@ def _carried(history: TargetHistory, presets: Sequence[Preset]) -> tuple[Mapping
 def _wanted(presets: Iterable[Preset]) -> Iterable[str]:
     for preset in presets:
         yield from preset.proof
+        yield from (probe.metric for probe in preset.probes)
+        yield from (name for generation in preset.generations for name in generation.proof)
         for definition in preset.definitions:
             for metric in (*definition.metrics, *definition.over):
                 yield series_name(definition, metric)
