@@ -12,12 +12,18 @@ def changed_alerts(before: Sequence[Alert], after: Sequence[Alert], at: float) -
     for key, alert in new.items():
         was = old.get(key)
         if was is None or was.severity is not alert.severity:
-            where = f"{alert.model} {alert.tier}".strip() or key
-            yield Event(at, EventKind.ALERT, alert.severity.value, where, alert.summary)
+            yield Event(at, EventKind.ALERT, alert.severity.value, _subject(alert), alert.summary)
     for key, alert in old.items():
         if key not in new:
-            where = f"{alert.model} {alert.tier}".strip() or key
-            yield Event(at, EventKind.ALERT, "cleared", where, f"after {round(at - alert.since)} s")
+            forgotten = alert.source != "tidegate" and alert.summary.startswith("last known: ")
+            said = "forgotten" if forgotten else "cleared"
+            yield Event(at, EventKind.ALERT, said, _subject(alert), f"after {round(at - alert.since)} s")
+
+
+def _subject(alert: Alert) -> str:
+    """What an alert is about; a rule's own, which names no model, is called by who tells it."""
+    about = f"{alert.model} {alert.tier}".strip()
+    return about or (alert.id if alert.source == "tidegate" else alert.source)
 
 
 def kept_nodes(before: Sequence[Node], after: Sequence[Node]) -> tuple[Node, ...]:

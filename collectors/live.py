@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from collectors.alerts.sources import alert_sources
 from collectors.config import Context, Endpoint, secret
 from collectors.control.native import NativePlane
 from collectors.control.server.access import token_for
+from collectors.nvml import NvmlPoller
 from collectors.prometheus.live import PrometheusPoller
 from collectors.scrape.poller import PageTarget, ScrapePoller
 from collectors.signals.catalogue import Preset
@@ -28,6 +30,7 @@ def live_source(name: str, context: Context) -> Watch:
         context,
         pollers(context),
         plane(context.plane) if context.plane is not None else None,
+        alert_sources=alert_sources(context.prometheus, context.alertmanager),
         absence=why,
     )
 
@@ -46,12 +49,15 @@ def pollers(context: Context) -> list[Poller]:
             presets=presets,
             name=f"prom {server.cluster}" if server.cluster else "prometheus",
             overrides=context.signals,
+            identity=context.identity.labels(),
         )
         for server in context.prometheus
     ]
     if context.scrape:
         targets = [PageTarget(page.url, page.labels) for page in context.scrape]
         found.append(ScrapePoller(targets, presets=presets, interval_s=POLL_S))
+    if context.nvml:
+        found.append(NvmlPoller())
     return found
 
 

@@ -45,8 +45,6 @@ def lacking(frame: Frame) -> str:
         return f"waiting for {', '.join(waiting)}"
     if any(s.state is SourceState.LOST for s in frame.sources):
         return ""
-    if not frame.models:
-        return "no model yet"
     rates = [
         r.reason.parameters
         for m in frame.models

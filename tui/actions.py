@@ -22,7 +22,6 @@ class Action:
 
 _WRITES = "with the control-plane writes: not in this version"
 _REPLAY = "with recordings: not in this version"
-_ALERTS = "with the alert screen: not in this version"
 
 ACTIONS: Mapping[str, Action] = MappingProxyType(
     {
@@ -58,13 +57,15 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             Action("stage.back_out", "back out", "release.abort", f"abort and roll back come {_WRITES}"),
             Action("undo", "undo", "audit.undo", f"undo comes {_WRITES}"),
             Action("arm", "arm writes", missing=f"arming comes {_WRITES}"),
+            Action("alert.list", "all alerts, and back"),
+            Action("alert.first", "open the model of the worst alert that is not silenced"),
+            Action("alert.acknowledge", "acknowledge", "alert.acknowledge", f"acknowledging comes {_WRITES}"),
             Action(
-                "alert.list",
-                "alerts",
-                missing="a screen for alerts: not in this version; the fleet screen lists them",
+                "alert.shelve",
+                "shelve",
+                "alert.shelve",
+                f"shelving comes {_WRITES}; a silence made in Alertmanager is shown",
             ),
-            Action("alert.acknowledge", "acknowledge", "alert.acknowledge", f"acknowledging comes {_ALERTS}"),
-            Action("alert.shelve", "shelve", "alert.shelve", f"shelving comes {_ALERTS}"),
             Action("replay", "replay the last minutes", missing=f"replay comes {_REPLAY}"),
             Action("replay.live", "back to live", missing=f"replay comes {_REPLAY}; the screen is live"),
             Action(

@@ -137,6 +137,7 @@ class CockpitApp(App[int], inherit_bindings=False):
             "freeze": self._freeze,
             "refresh": self._refresh_now,
             "redraw": self._redraw,
+            "alert.list": self._list_alerts,
             "suspend": self._suspend,
             "help": self._help,
             "quit": self._quit,
@@ -245,6 +246,20 @@ class CockpitApp(App[int], inherit_bindings=False):
         self._interrupted_at = now
         if isinstance(self.screen, CockpitScreen):
             self.screen.say("ctrl-c again quits")
+
+    def _list_alerts(self) -> None:
+        """The list of alerts on top; where it is below already, back to it."""
+        if self.frame is None:
+            if isinstance(self.screen, CockpitScreen):
+                self.screen.say("nothing to show yet: waiting for the first frame")
+            return
+        from tui.screens.alerts import AlertsScreen
+
+        if not any(isinstance(screen, AlertsScreen) for screen in self.screen_stack):
+            self.push_screen(AlertsScreen())
+            return
+        while not isinstance(self.screen, AlertsScreen):
+            self.pop_screen()
 
     def _help(self) -> None:
         from tui.dialogs.help import HelpScreen

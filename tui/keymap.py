@@ -49,6 +49,7 @@ DEFAULT_KEYS: Mapping[str, str] = MappingProxyType(
         "u": "undo",
         "W": "arm",
         "A": "alert.list",
+        "!": "alert.first",
         "x": "alert.acknowledge",
         "z": "alert.shelve",
         "space": "replay",

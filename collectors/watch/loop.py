@@ -12,7 +12,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
 
-from collectors.alerts.derived import derived
+from collectors.alerts.derived import NOTHING, derived, remembered, together
+from collectors.alerts.matching import matched
+from collectors.alerts.told import AlertPoll, AlertSource, Told
 from collectors.changes import changed_alerts
 from collectors.config import Context
 from collectors.control.interface import ControlPlane, PlaneState, PlaneUpdate
@@ -35,9 +37,12 @@ from collectors.watch.shown import Absence, Known, Shown, shown
 TICK_S = 1.0
 POLL_S = 5.0
 
+ALERTS_S = 15.0
+"""Seconds between two questions for alerts: rules are evaluated no more often, by all defaults."""
+
 
 class Watch:
-    """A source of live frames: `context` says how to read what `pollers` and `plane` answer.
+    """A source of live frames: `context` says how to read what `pollers`, `plane` and `alert_sources` answer.
 
     speed: simulated seconds a real second, where the watched clock is simulated; else 1
     poll_s: real seconds between polls of one source, at least
@@ -51,6 +56,7 @@ class Watch:
         pollers: Sequence[Poller],
         plane: ControlPlane | None = None,
         *,
+        alert_sources: Sequence[AlertSource] = (),
         mode: Literal["LIVE", "DEMO"] = "LIVE",
         speed: float = 1.0,
         poll_s: float = POLL_S,
@@ -68,7 +74,12 @@ class Watch:
         self._plane_state: PlaneState | None = None
         self._plane_health: SourceHealth | None = None
         self._events: list[Event] = []
+        self._alert_sources = tuple(alert_sources)
+        self._told = {one.name: _not_yet(one) for one in alert_sources}
+        self._derived: tuple[Alert, ...] = ()
         self._alerts: tuple[Alert, ...] = ()
+        self._matched: tuple[object, tuple[Alert, ...]] = (None, ())
+        self._memory = NOTHING
         self._shown = Shown()
         self._dirty = True
         self._tick = 0
@@ -83,6 +94,7 @@ class Watch:
         Ticks are fixed in time, and a late one is not repeated.
         """
         self._tasks = [asyncio.create_task(self._ask(lane)) for lane in self._lanes]
+        self._tasks += [asyncio.create_task(self._ask_alerts(one)) for one in self._alert_sources]
         if self._plane is not None:
             self._tasks.append(asyncio.create_task(self._follow(self._plane)))
         started = time.monotonic()
@@ -101,6 +113,7 @@ class Watch:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         closing: list[Callable[[], Awaitable[None]]] = [lane.poller.aclose for lane in self._lanes]
+        closing += [one.aclose for one in self._alert_sources]
         if self._plane is not None:
             closing.append(self._plane.aclose)
         for close in closing:
@@ -137,6 +150,19 @@ class Watch:
         self._names = self._names.within(poll.cluster).learned(poll.answers).within("")
         self._events.extend(lane.take(poll, self._names, received, self._poll_s * self._speed))
         self._dirty = True
+
+    async def _ask_alerts(self, source: AlertSource) -> None:
+        """Ask one source of alerts for ever."""
+        while True:
+            before = self._told[source.name].health
+            try:
+                self._told[source.name] = poll = await source.poll()
+                health = poll.health
+            except Exception as error:  # as for a metrics source: the numbers stay on the screen
+                health = faulty(before, _said(error))
+                self._told[source.name] = replace(self._told[source.name], health=health)
+            self._note_source(health, before.state, health.at or time.time())
+            await asyncio.sleep(max(ALERTS_S, self._poll_s))
 
     async def _follow(self, plane: ControlPlane) -> None:
         while True:
@@ -192,8 +218,7 @@ class Watch:
             )
             self._shown = shown(known, monotonic, now, self._shown)
             self._dirty = False
-        earlier, self._alerts = self._alerts, derived(self._shown.models, self._sources(), now, self._alerts)
-        self._events.extend(changed_alerts(earlier, self._alerts, now))
+        self._renew_alerts(now)
         events, self._events = tuple(self._events), []
         return Frame(
             at=now,
@@ -216,6 +241,24 @@ class Watch:
             mode=self._mode,
         )
 
+    def _renew_alerts(self, now: float) -> None:
+        models = self._shown.models
+        self._memory = remembered(models, now, self._memory)
+        self._derived = derived(models, self._sources(), now, self._derived, self._memory)
+        alerts = together(self._derived, self._told_alerts(), now) if self._alert_sources else self._derived
+        self._events.extend(changed_alerts(self._alerts, alerts, now))
+        self._alerts = alerts
+
+    def _told_alerts(self) -> tuple[Alert, ...]:
+        """The alerts of servers; matched anew only if one said something new, or a name is."""
+        told: tuple[Told, ...] = tuple(one for poll in self._told.values() for one in poll.told)
+        tiers = tuple(tier.name for tier in self._shown.tiers)
+        models = tuple(model.name for model in self._shown.models)
+        of = (told, self._names, tiers, models)
+        if self._matched[0] != of:
+            self._matched = of, matched(told, self._names, tiers, models)
+        return self._matched[1]
+
     def _releases(self) -> tuple[Release, ...]:
         """The plane's releases; of what it does not release, those that only metrics tell of."""
         from_plane = self._plane_state.releases if self._plane_state else ()
@@ -234,13 +277,18 @@ class Watch:
 
     def _sources(self) -> tuple[SourceHealth, ...]:
         lanes = tuple(lane.health for lane in self._lanes)
-        return (*lanes, self._plane_health) if self._plane_health else lanes
+        told = tuple(poll.health for poll in self._told.values())
+        return (*lanes, *told, *((self._plane_health,) if self._plane_health else ()))
 
     def _nodes(self, monotonic: float) -> tuple[Node, ...]:
         found: tuple[Node, ...] = ()
         for lane in self._lanes:
             found += lane.nodes(monotonic)
         return found
+
+
+def _not_yet(source: AlertSource) -> AlertPoll:
+    return AlertPoll(0.0, (), SourceHealth(clean(source.name, 40), "alerts", SourceState.CONNECTING))
 
 
 def _said(error: Exception) -> str:

@@ -14,9 +14,17 @@ def test_what_changes_the_fleet_says_that_it_is_missing() -> None:
 
 def test_the_keys_of_later_features_are_taken() -> None:
     """They keep their meaning for good, so that no habit has to be unlearned."""
-    for key in "tapBuWxzL:":
+    for key in "tapBuWxzLH:":
         assert ACTIONS[DEFAULT_KEYS[key]].missing
     assert ACTIONS[DEFAULT_KEYS["space"]].missing
+
+
+def test_alerts_are_listed_and_opened() -> None:
+    """They only look, so nothing greys them, and no dead sentence about them is left."""
+    for key in "A!":
+        action = ACTIONS[DEFAULT_KEYS[key]]
+        assert action.operation is None
+        assert action.missing == ""
 
 
 def test_a_dead_key_is_named_and_cleaned() -> None:

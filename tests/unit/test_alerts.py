@@ -2,9 +2,10 @@
 
 import pytest
 
-from collectors.alerts.derived import LAST_KNOWN, derived
+from collectors.alerts.derived import LAST_KNOWN, NOTHING, derived, remembered, together
 from collectors.changes import changed_alerts
 from collectors.fleet import (
+    Alert,
     Interval,
     Model,
     Quality,
@@ -90,3 +91,91 @@ def test_every_change_of_an_alert_is_an_event() -> None:
     assert list(changed_alerts(high, high, 30.0)) == []
     (ended,) = changed_alerts(high, (), 40.0)
     assert (ended.actor, ended.subject, ended.text) == ("cleared", "a pro", "after 30 s")
+
+
+def idle(waiting: Reading, busy: Reading, faults: Reading | None = None) -> Model:
+    return Model("a", {"waiting": waiting, "busy_ratio": busy, "faults": faults or Reading(0.0, 1.0)}, {})
+
+
+def over_time(models: list[Model], step_s: float = 20.0) -> list[tuple[Alert, ...]]:
+    """The alerts of each model in turn, `step_s` apart."""
+    found: list[tuple[Alert, ...]] = []
+    alerts: tuple[Alert, ...] = ()
+    memory = NOTHING
+    for n, one in enumerate(models):
+        now = 100.0 + n * step_s
+        memory = remembered([one], now, memory)
+        alerts = derived([one], [OK], now, alerts, memory)
+        found.append(alerts)
+    return found
+
+
+def test_idle_beside_a_queue_for_a_minute_is_an_alert() -> None:
+    """Not before the minute; it began when the minute did; it ends with the queue."""
+    queue = idle(Reading(12.0, 1.0), Reading(0.05, 1.0))
+    found = over_time([queue] * 5 + [idle(Reading(0.0, 1.0), Reading(0.05, 1.0))])
+    assert [len(alerts) for alerts in found] == [0, 0, 0, 1, 1, 0]
+    (alert,) = found[3]
+    assert (alert.severity, alert.since, alert.model) == (Severity.P2, 100.0, "a")
+    assert alert.summary == "accelerators 5% busy while 12 wait"
+
+
+def test_only_good_readings_count_for_idleness() -> None:
+    """A break in good data starts the minute anew; lost data keeps a begun alert as last known."""
+    queue, busy = Reading(12.0, 1.0), Reading(0.05, 1.0)
+    stale = Reading(0.05, 1.0, Quality.STALE)
+    good, unseen = idle(queue, busy), idle(queue, stale)
+    found = over_time([good, good, unseen, good, good, good, good, unseen, good])
+    assert [len(alerts) for alerts in found] == [0, 0, 0, 0, 0, 0, 1, 1, 1]
+    assert found[7][0].summary == f"{LAST_KNOWN}{found[6][0].summary}"
+    assert not found[8][0].summary.startswith(LAST_KNOWN)
+    assert found[8][0].since == found[6][0].since
+    assert over_time([idle(queue, Reading(0.2, 1.0))] * 6)[-1] == ()
+    assert over_time([idle(queue, REMOVED)] * 6)[-1] == ()
+
+
+def test_faulty_accelerators_are_an_alert_with_their_number() -> None:
+    """One alert a model, its number as it is now; lost data ends it as little as any other."""
+    healthy, calm = Reading(0.0, 1.0), Reading(0.9, 1.0)
+    models = [idle(healthy, calm, Reading(n, 1.0)) for n in (0.0, 1.0, 3.0)]
+    found = over_time([*models, idle(healthy, calm, REMOVED), idle(healthy, calm)])
+    texts = [[a.summary for a in alerts] for alerts in found]
+    assert texts == [
+        [],
+        ["1 faulty accelerator"],
+        ["3 faulty accelerators"],
+        ["last known: 3 faulty accelerators"],
+        [],
+    ]
+    assert (found[2][0].since, found[2][0].severity) == (120.0, Severity.P2)
+
+
+def test_a_stall_whose_data_is_lost_is_the_last_known() -> None:
+    """As for a broken objective: a source that goes away ends nothing."""
+    stalled = Reading(None, 1.0, Quality.SUSPECT, Reason("stalled", (7,)))
+    first = derived([model(stalled)], [OK], 10.0)
+    (kept,) = (a for a in derived([model(REMOVED)], [OK], 20.0, first) if a.id == "stall/a")
+    assert (kept.since, kept.summary) == (10.0, f"{LAST_KNOWN}{first[0].summary}")
+    assert derived([model(Reading(0.5, 1.0))], [OK], 30.0, [kept]) == ()
+
+
+def test_a_lost_server_of_alerts_is_an_alert() -> None:
+    """Without its word, no alerts would look like calm."""
+    lost = SourceHealth("alertmanager", "alerts", SourceState.LOST)
+    (alert,) = derived([model(Reading(0.5, 1.0))], [OK, lost], 10.0)
+    assert (alert.id, alert.severity) == ("alerts/alertmanager", Severity.P2)
+    assert "nobody says" in alert.summary
+
+
+def test_together_they_stand_in_first_out_order() -> None:
+    """The oldest first, of one moment the worst, silenced ones last until their silence ends."""
+    own = [Alert("own", Severity.P2, "a", "", 20.0, "")]
+    told = [
+        Alert("young", Severity.P1, "a", "", 30.0, ""),
+        Alert("worse", Severity.P1, "a", "", 20.0, ""),
+        Alert("silent", Severity.P1, "a", "", 10.0, "", "am", 100.0, "bob"),
+    ]
+    assert [a.id for a in together(own, told, 99.0)] == ["worse", "own", "young", "silent"]
+    ended = together(own, told, 100.0)
+    assert [a.id for a in ended] == ["silent", "worse", "own", "young"]
+    assert (ended[0].silenced_until, ended[0].silenced_by) == (None, "")

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from textual import events
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.screens.base import FAR, CockpitScreen
+from tui.screens.base import FAR
+from tui.screens.lists import ListScreen
 
 if TYPE_CHECKING:
     from tui.screens.fleet_panels import FleetPanels
@@ -33,6 +33,8 @@ HINTS: "tuple[Hint, ...]" = (
     ("sort.next", "sort"),
     ("help", "help"),
     ("quit", "quit"),
+    ("alert.list", "alerts"),
+    ("alert.first", "worst alert"),
     ("hit.next", "next mark"),
     ("freeze", "freeze"),
     ("panel.next", "panel"),
@@ -45,7 +47,7 @@ def detail_width(width: int) -> int:
     return 100 if width >= DETAIL_FROM else 0
 
 
-class FleetScreen(CockpitScreen):
+class FleetScreen(ListScreen):
     """Header, table, heat map, alerts, events, hints and status, in the proportions of `layout`."""
 
     NAME = "fleet"
@@ -53,8 +55,6 @@ class FleetScreen(CockpitScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._filter = ""
-        self._is_typing = False
         self._sort = "name"
         self._is_reversed = False
         self._heat_page = 0
@@ -85,6 +85,7 @@ class FleetScreen(CockpitScreen):
             "filter": self._type,
             "hit.next": lambda: self._hit(1),
             "hit.previous": lambda: self._hit(-1),
+            "alert.first": self.open_first_alert,
             "sort.next": self._sort_next,
             "sort.reverse": self._sort_reverse,
             "panel.next": lambda: self._turn_panel(1),
@@ -132,36 +133,10 @@ class FleetScreen(CockpitScreen):
         """How much of the table is scrolled away."""
         return self.panel("fleet").beyond()
 
-    def bottom_line_text(self) -> str:
-        """The filter while it is typed."""
-        if not self._is_typing:
-            return ""
-        ends = "enter keeps it, esc clears it"
-        return f"/{self._filter}_   {ends}"
-
     def takes_text(self, key: str, character: str | None) -> bool:
-        """While the filter is typed, keys are its text: enter keeps it, esc clears it, the rest moves on."""
+        """Text for the filter while it is typed; whatever the key, rows keep their places for a while."""
         self._key_at = time.monotonic()
-        if not self._is_typing:
-            return False
-        if key == "escape":
-            self._clear()
-        elif key == "enter":
-            self._is_typing = False
-            self.draw()
-        elif key == "backspace":
-            self._set_filter(self._filter[:-1])
-        elif character is not None and character.isprintable():
-            self._set_filter(self._filter + character)
-        else:
-            return False
-        return True
-
-    def on_paste(self, event: events.Paste) -> None:
-        """Pasted text only ever becomes filter text; it never presses keys (S5)."""
-        event.stop()
-        if self._is_typing:
-            self._set_filter(self._filter + event.text)
+        return super().takes_text(key, character)
 
     def on_line_view_selected(self, message: "LineView.Selected") -> None:
         """A click on a row that has the cursor opens it."""
@@ -243,40 +218,27 @@ class FleetScreen(CockpitScreen):
         self.draw_bottom()
 
     def _open(self, panel: str, id: str) -> None:
-        from tui.screens.model import ModelScreen
-
         frame = self.cockpit.frame
         if frame is None or not id:
             self.say("nothing to open here")
             return
         alert = next((a for a in frame.alerts if a.id == id), None) if panel == "alerts" else None
-        name = alert.model if alert is not None else id
-        if any(model.name == name for model in frame.models):
-            self.app.push_screen(ModelScreen(name, alert.tier if alert is not None else ""))
+        if alert is not None:
+            self.open_model(alert.model, alert.tier)
         else:
-            self.say("no model stands behind this row, so there is no page to open")
+            self.open_model(id)
 
     def _clear(self) -> None:
         """Esc: leave the field, else drop the filter, else go back to the table."""
-        if self._is_typing or self._filter:
-            self._is_typing = False
-            self._set_filter("")
-        else:
+        if not self.drop_filter():
             self._set_active("fleet")
 
     def _type(self) -> None:
-        self._is_typing = True
         self._set_active("fleet")
-        self.draw()
+        self.type_filter()
 
-    def _set_filter(self, text: str) -> None:
-        from collectors.fleet import clean
-
-        self._filter = clean(text)
-        self._redraw_anew()
-
-    def _redraw_anew(self) -> None:
-        """Rows may change places now: it was asked for."""
+    def filter_changed(self) -> None:
+        """Draw with rows in new places: it was asked for."""
         self._key_at = -STILL_S
         self.draw()
         self._key_at = time.monotonic()
@@ -286,12 +248,12 @@ class FleetScreen(CockpitScreen):
 
         self._sort = SORTS[(SORTS.index(self._sort) + 1) % len(SORTS)]
         self._is_reversed = False
-        self._redraw_anew()
+        self.filter_changed()
         self.say(f"sorted by {self._sort}; S reverses")
 
     def _sort_reverse(self) -> None:
         self._is_reversed = not self._is_reversed
-        self._redraw_anew()
+        self.filter_changed()
         self.say(f"sorted by {self._sort}{', reversed' if self._is_reversed else ''}")
 
     def _turn_panel(self, by: int) -> None:
