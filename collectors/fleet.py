@@ -155,6 +155,7 @@ SIGNALS: Mapping[str, Signal] = _signals(
     ("faults", "faulty accelerators", "count", 1),
     ("queue_wait_mean", "mean queue wait", "s", 0.001),
     ("answer_time_mean", "mean answer time", "s", 0.001),
+    ("engine_population", "requests in engines", "count", 1),
     ("little_population", "requests in engines by Little's law", "count", 0.1),
     ("little_error", "error of Little's law", "ratio", 0.01),
     ("replicas_desired", "replicas desired", "count", 1),
@@ -279,6 +280,9 @@ def believable(at: float, ours: float) -> bool:
     return abs(at - ours) <= CLOCK_S
 
 
+GRADE_A, GRADE_B = 0.10, 0.25
+"""Errors of Little's law up to which counts and times belong together well, and well enough."""
+
 STALE_INTERVALS = 2.0
 REMOVED_INTERVALS = 5.0
 
@@ -296,9 +300,9 @@ def aged(one: Reading, now: float, interval_s: float) -> Reading:
     if age <= STALE_INTERVALS * interval_s:
         return one
     if age <= REMOVED_INTERVALS * interval_s:
-        return Reading(
-            one.value, one.at, Quality.STALE, Reason("stale", (round(age), round(interval_s))), one.coverage
-        )
+        # What the value is stays said: a p95 that has grown old is no p99.
+        why = one.reason if one.reason.code == "p95" else Reason("stale", (round(age), round(interval_s)))
+        return Reading(one.value, one.at, Quality.STALE, why, one.coverage)
     return Reading(None, one.at, Quality.MISSING, Reason("removed", (round(age),)), one.coverage)
 
 
@@ -315,14 +319,16 @@ def standing(one: Reading, objective: float | None) -> Standing:
     """Breach needs the lower bound above the objective, ok needs the upper bound at or below it (D18).
 
     No colour comes from stale data: only a good reading is judged. A p95 in place of a p99 can break the
-    objective, for the p99 is no smaller, but cannot keep it.
+    objective, for the p99 is no smaller, but cannot keep it: nobody knows then.
     """
     if objective is None or one.value is None or one.quality is not Quality.GOOD:
         return Standing.UNKNOWN
     lo, hi = (one.value.lo, one.value.hi) if isinstance(one.value, Interval) else (one.value, one.value)
     if lo > objective:
         return Standing.BREACH
-    return Standing.OK if hi <= objective and one.reason.code != "p95" else Standing.STRADDLES
+    if hi <= objective:
+        return Standing.UNKNOWN if one.reason.code == "p95" else Standing.OK
+    return Standing.STRADDLES
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,15 @@ from math import isinf
 
 from rich.cells import cell_len, set_cell_size
 
-from collectors.fleet import Interval, Quality, Reading, Tier
+from collectors.fleet import NO_REASON, Interval, Quality, Reading, Tier
 
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
     """The glyphs of one set; each is one cell wide unless its name says otherwise.
 
-    some: behind a value that only some of its targets went into
+    some: behind a value that only some of its targets went into; longer: behind one over a longer time
+    agrees, nearly, differs: how counts and times agree by Little's law, beside the model's name
     heat, spark: shades and heights, lowest first; over: above its objective, with no alert for it
     arrow, at_least, at_most, ellipsis, passed, failed: one or two cells
     """
@@ -29,6 +30,10 @@ class Glyphs:
     p3: str
     no_data: str
     some: str
+    longer: str
+    agrees: str
+    nearly: str
+    differs: str
     shelved: str
     straddles: str
     over: str
@@ -65,6 +70,10 @@ UNICODE = Glyphs(
     p3="▼",
     no_data="~",
     some="*",
+    longer="'",
+    agrees="=",
+    nearly="≃",
+    differs="≠",
     shelved="z",
     straddles="≈",
     over="»",
@@ -100,6 +109,10 @@ ASCII = Glyphs(
     p3="v",
     no_data="~",
     some="&",
+    longer="'",
+    agrees="=",
+    nearly="%",
+    differs="/",
     shelved="z",
     straddles="=",
     over=">",
@@ -135,6 +148,8 @@ GLYPHS: Mapping[str, Glyphs] = {"unicode": UNICODE, "ascii": ASCII}
 _PLAIN = str.maketrans(
     {
         "≈": "=",
+        "≃": "%",
+        "≠": "/",
         "→": "->",
         "–": "-",
         "—": "-",
@@ -359,6 +374,7 @@ NEVER_MEASURED = frozenset(
         "no-plane",
         "no-accelerators",
         "not-observed",
+        "not-exported",
         "unmatched",
     }
 )
@@ -376,6 +392,8 @@ def absent(one: Reading, glyphs: Glyphs = UNICODE) -> tuple[str, str]:
         return "stall", "breach"
     if code == "collecting":
         return glyphs.ellipsis, "muted"
+    if code == "few":
+        return "few", "muted"
     if one.quality is Quality.UNKNOWN:
         return "?", "unknown"
     return "--", "muted" if code in NEVER_MEASURED else "missing"
@@ -384,12 +402,39 @@ def absent(one: Reading, glyphs: Glyphs = UNICODE) -> tuple[str, str]:
 def is_partial(one: Reading) -> bool:
     """True for a value that only some of the targets there are went into."""
     n, m = one.coverage or (0, 0)
-    return one.value is not None and (n < m or one.reason.code == "coverage")
+    return one.value is not None and (n < m or one.reason.code in ("coverage", "part-lost"))
 
 
-def shown(one: Reading, text: str, glyphs: Glyphs = UNICODE) -> tuple[str, str]:
+MEAN = "avg"
+"""What a mean is called in a column of quantiles."""
+
+
+def stands_in(one: Reading) -> str:
+    """What a reading is in place of its signal: `p95` where too few observations allow a p99; else empty."""
+    return "p95" if one.reason.code == "p95" and one.value is not None else ""
+
+
+def shown(
+    one: Reading, text: str, glyphs: Glyphs = UNICODE, *, room: int = 0, instead: str = ""
+) -> tuple[str, str]:
     """A value's text and role as its quality has it: stale `~3.8` and dim, suspect `3.8?`, good unchanged,
-    but for one that only some of its targets went into: `3.8*`."""
+    but for one that only some of its targets went into: `3.8*`.
+
+    room: cells there are; a p95 in place of a p99 says `p95 3.8` where that fits, else `p3.8`
+    instead: what the reading is in place of its signal, such as `avg`, where it does not say so itself
+    """
+    n, m = one.coverage or (0, 0)
+    if one.reason is NO_REASON and one.quality is Quality.GOOD and n >= m and not instead:
+        return text, "text"  # nearly all of them, by the thousand: the rest need not be asked
+    if text and (kind := instead or stands_in(one)):
+        plain = text.lstrip("≈=").replace(">=", ">")
+        long, short = (signed(one, f"{lead}{plain}", glyphs) for lead in (f"{kind} ", kind[0]))
+        return long if width_of(long[0]) <= room else short
+    return signed(one, text, glyphs)
+
+
+def signed(one: Reading, text: str, glyphs: Glyphs = UNICODE) -> tuple[str, str]:
+    """As `shown`, but for what the reading is in place of its signal: for where that stands beside it."""
     if one.quality is Quality.STALE:
         return "~" + text.lstrip("≈="), "stale"
     if one.quality is Quality.SUSPECT:

@@ -97,6 +97,8 @@ def shown(one: Reading) -> str:
         return f"- ({worded(one.reason)})" if one.reason.code else "-"
     else:
         text = f"{one.value:g}"
+    if one.value is not None and one.reason.code == "p95":
+        text = f"(p95) {text}"
     return f"{text} ~" if one.quality.value == "stale" else text
 
 
@@ -148,5 +150,6 @@ def _as_table(frame: Frame, width: int) -> str:
 
     history = History()
     history.add(frame)
+    history.settle()
     lines = fleet_lines(frame, history, FleetView(), width, UNICODE)
     return "\n".join("".join(cell.text for cell in line.cells).rstrip() for line in lines)

@@ -3,12 +3,13 @@
 It is fed each frame before the screen is told, because a message that a newer one replaces is never seen.
 """
 
+import time
 from array import array
 from collections import deque
-from collections.abc import Iterable
-from threading import Lock
+from collections.abc import Iterable, Mapping, Sequence
+from threading import Lock, Thread
 
-from collectors.fleet import Event, Frame, Model, Quality
+from collectors.fleet import ALL_TIERS, Event, Frame, Model, Past, Quality
 
 SIGNAL = "queue_wait_p99"
 """The one signal kept: at 500 models and 6 tiers every further one costs 1.7 MB."""
@@ -22,6 +23,15 @@ STEPS = 120
 EVENTS = 500
 """Events kept."""
 
+PAST_AT_ONCE = 2_000
+"""Values of the past taken in before others get their turn, which takes 2 ms."""
+
+PAST_IN_PLACE = 10_000
+"""More values of the past than these, of 50 models with 5 tiers, are taken in on a thread of their own."""
+
+REST_S = 0.001
+"""Rest between two such turns: the interpreter is not kept from the thread that draws."""
+
 GAP = -1.0
 """Stands for "no value" among values that are never negative."""
 
@@ -32,11 +42,13 @@ class History:
     """Bounded memory of frames. One thread may feed it while another reads.
 
     Each series is a ring of the worst estimate in every step (D5); a step without a good reading is a gap.
+    What a source tells of the time before anybody watched is taken in on a thread of its own.
     """
 
     def __init__(self) -> None:
         self._rings: dict[Key, array[float]] = {}
-        self._seen: dict[str, tuple[Model, int]] = {}
+        self._seen: dict[str, tuple[Model | None, int]] = {}
+        self._taking: list[Thread] = []
         self._scaled: dict[str, bool] = {}
         self._now = -1
         self._asked: dict[Key, dict[int, tuple[float, ...]]] = {}
@@ -61,6 +73,13 @@ class History:
                     self._seen[model.name] = (model, self._now)
                     self._take(model, slot)
             self._forget_absent(frame)
+        if frame.past:
+            self._take_past(frame)
+
+    def settle(self) -> None:
+        """Wait until all of the past that came so far is taken in: for who draws once and leaves."""
+        for one in self._taking:
+            one.join()
 
     def spark_values(self, model: str, tier: str | None, n: int) -> tuple[float, ...]:
         """The last ten minutes in `n` values, oldest first; GAP (-1) where there was no good reading.
@@ -126,6 +145,59 @@ class History:
         self._scaled[model.name] = scaled
         if worst >= 0:
             self._put((model.name, None), slot, worst)
+
+    def _take_past(self, frame: Frame) -> None:
+        """A little in place, for the first picture; more on a thread: who feeds this has more to do."""
+        promised = {model.name: model.objectives for model in frame.models}
+        only_one = {model.name for model in frame.models if ALL_TIERS in model.tiers}
+        arguments = (frame.past, promised, only_one)
+        if len(frame.past) <= PAST_IN_PLACE:
+            self._take_all(*arguments, rest_s=0)
+            return
+        self._taking = [one for one in self._taking if one.is_alive()]
+        self._taking.append(Thread(target=self._take_all, args=arguments, name="tidegate-past", daemon=True))
+        self._taking[-1].start()
+
+    def _take_all(
+        self,
+        past: Sequence[Past],
+        promised: Mapping[str, Mapping[str, float]],
+        only_one: set[str],
+        rest_s: float = REST_S,
+    ) -> None:
+        for start in range(0, len(past), PAST_AT_ONCE):
+            self._take_some(past[start : start + PAST_AT_ONCE], promised, only_one)
+            if rest_s:
+                time.sleep(rest_s)
+
+    def _take_some(
+        self, past: Iterable[Past], promised: Mapping[str, Mapping[str, float]], only_one: set[str]
+    ) -> None:
+        """Put values where they were in time: what is out of the window is dropped, the worst stays (D5)."""
+        with self._lock:
+            now, rings = self._now, self._rings
+            for model, tier, signal, at, value in past:
+                step = int(at) // STEP_S
+                if signal != SIGNAL or not now - STEPS < step <= now or not value >= 0:
+                    continue
+                if not tier and model in only_one:
+                    tier = ALL_TIERS
+                slot = step % STEPS
+                key = (model, tier)
+                ring = rings.get(key)
+                if ring is None:
+                    if model not in self._seen:
+                        self._seen[model] = (None, now)
+                    ring = rings[key] = array("f", [GAP]) * STEPS
+                if value > ring[slot]:
+                    ring[slot] = value
+                if (objectives := promised.get(model)) is None:
+                    continue
+                if not objectives:
+                    self._put((model, None), slot, value)
+                elif limit := objectives.get(tier):
+                    self._put((model, None), slot, value / limit)
+            self._asked.clear()
 
     def _put(self, key: Key, slot: int, value: float) -> None:
         ring = self._rings.get(key)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from collectors.fleet import Node, Past, Quality, Reading, Reason, Release, quantised, reading
-from collectors.signals.accelerators import add_faults, heat_map, stands_for, weights
+from collectors.signals.accelerators import add_faults, cards_of, count_once, heat_map, stands_for, weights
 from collectors.signals.catalogue import Answer, Buckets, PastAnswer, Poll, Row, ScrapeTarget
 from collectors.signals.combine import Entry, chosen, readings
 from collectors.signals.identity import Names, has_exported, workload
@@ -94,6 +94,16 @@ def observed(poll: Poll, names: Names, recent: Recent | None = None) -> Observed
     nodes, truncated = heat_map(poll.answers, names, exported)
     if nodes is not None:
         add_faults(found, poll.answers, names, exported)
+        slowest = max(
+            (
+                poll.intervals.get(a.definition.stack, 0.0)
+                for a in poll.answers
+                if a.definition.role == "heat"
+            ),
+            default=0.0,
+        )
+        intervals.update({key: slowest for key in found if key.signal == "faults"})
+    count_once(found, poll.answers, names, exported)
     return Observed(
         readings=found,
         tiers=frozenset(gathered.tiers),
@@ -149,7 +159,7 @@ def _entry(answer: Answer, row: Row, value: float | Buckets, weight: float = 1.0
 
 def _gather_serving(answer: Answer, names: Names, found: _Gathered) -> None:
     definition = answer.definition
-    totals = _has_totals(answer)
+    totals = has_totals(answer)
     for row in answer.rows:
         model = names.model_of_row(row, definition.role)
         if model is None and (pool := row.labels.get("inference_pool") or row.labels.get("name")):
@@ -180,7 +190,7 @@ def _feature(row: Row, model: str, names: Names, found: _Gathered) -> str | None
     return feature
 
 
-def _has_totals(answer: Answer) -> bool:
+def has_totals(answer: Answer) -> bool:
     """True if an engine tells classes and their total in one metric: SGLang's total has no priority."""
     if answer.definition.role != "engine":
         return False
@@ -192,7 +202,9 @@ def _gather_cluster(answer: Answer, names: Names, found: _Gathered) -> None:
     """What the orchestrator says: of nodes for the whole fleet, of workloads for the models they run."""
     signal = answer.definition.signal
     for row in answer.rows:
-        entry = _entry(answer, row, row.value)
+        if not isinstance(row.value, float):
+            continue
+        entry = _entry(answer, row, row.value * (cards_of(row) if signal in _OF_NODES else 1.0))
         if signal in _OF_NODES:
             found.groups[Key("", "", signal)].append(entry)
         elif model := names.model_of_accelerator(row.labels, exported=has_exported((row,))):
@@ -245,6 +257,7 @@ def _add_little(found: dict[Key, Reading], gathered: _Gathered, recent: Recent) 
         if at is None or window_s <= 0 or not present or leaving <= 0:
             continue
         one = recent.little(key.model, sum(present), by_law, leaving, window_s, at)
+        found[key._replace(signal="engine_population")] = reading("engine_population", sum(present), at)
         if one is not None:
             found[key._replace(signal="little_error")] = one
 

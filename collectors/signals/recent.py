@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from collectors.fleet import Quality, Reading, Reason, reading
+from collectors.fleet import GRADE_B, Quality, Reading, Reason, reading
 from collectors.signals.catalogue import Buckets
 from collectors.signals.keys import Key
 from collectors.signals.quantiles import merged, observations
@@ -19,9 +19,6 @@ FEW, ENOUGH = 200, 1000
 
 LONGEST_S = 300.0
 """No older observation is added: a wait of six minutes ago says nothing of now."""
-
-GRADE_A, GRADE_B = 0.10, 0.25
-"""Errors of Little's law up to which counts and times belong together well, and well enough."""
 
 DRIFT = 0.05
 """Little's law holds where the population changes by less than this share of what left in the window."""

@@ -19,6 +19,7 @@ from collectors.fleet import (
     clean,
     reading,
 )
+from tests.cluster_frames import FEW, having, having_in, little, p95, served_by
 from tests.frames import AT, HOSTILE, Waits, demo_frame, lost, model, release, stale
 from tui.format import ASCII, UNICODE, fit, quantile, tier_codes, wait, wide_quantile, width_of
 from tui.store import GAP, STEPS, History
@@ -64,6 +65,12 @@ def frames(draw: st.DrawFn) -> Frame:
             throttle=draw(st.none() | st.floats(0, 1)),
             objectives=draw(st.dictionaries(st.sampled_from([t.name for t in tiers]), st.floats(0.001, 1e5))),
         )
+        if error := draw(st.none() | st.floats(0, 9)):
+            one = having(one, little_error=little(error))
+        if cluster := draw(st.just("") | names):
+            one = served_by(one, cluster)
+        for tier in draw(st.lists(st.sampled_from(tiers), max_size=3)):
+            one = having_in(one, tier.name, queue_wait_p99=draw(st.just(FEW) | seconds.map(p95)))
         models.append(draw(st.sampled_from((one, stale(one), lost(one)))))
     shares = st.lists(st.floats(0, 1), min_size=len(tiers), max_size=len(tiers))
     return replace(
@@ -80,7 +87,17 @@ def frames(draw: st.DrawFn) -> Frame:
             for name in draw(st.lists(names, max_size=9, unique=True))
         ),
         alerts=tuple(
-            Alert(str(n), draw(st.sampled_from(Severity)), name, "", AT - n * 100, clean(name * 3, 256))
+            Alert(
+                str(n),
+                draw(st.sampled_from(Severity)),
+                name,
+                "",
+                AT - n * 100,
+                clean(name * 3, 256),
+                draw(names),
+                draw(st.none() | st.floats(allow_nan=True)),
+                draw(names),
+            )
             for n, name in enumerate(draw(st.lists(names, max_size=9)))
         ),
         events=tuple(

@@ -13,6 +13,7 @@ from syrupy.assertion import SnapshotAssertion
 from textual.pilot import Pilot
 
 from collectors.fleet import Frame, Model
+from tests.cluster_frames import clusters_frame
 from tests.frames import AT, bare_frame, big_frame, demo_frame, healthy_frame, worst_frame
 from tui import feed
 from tui.actions import ACTIONS
@@ -121,7 +122,9 @@ async def test_model_page_at_every_tier(size: tuple[int, int], snapshot: Snapsho
         assert "\n".join(screen_text(app)) == snapshot
 
 
-@pytest.mark.parametrize("frame", [bare_frame, healthy_frame, worst_frame], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "frame", [bare_frame, healthy_frame, worst_frame, clusters_frame], ids=lambda make: make.__name__
+)
 async def test_other_fleets_at_the_usual_size(
     frame: Callable[[], Frame], snapshot: SnapshotAssertion
 ) -> None:

@@ -7,6 +7,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from collectors.fleet import Frame, Interval, Quality, Reading, Reason
+from tests.cluster_frames import clusters_frame
 from tests.frames import bare_frame, demo_frame, healthy_frame
 from tui.format import GLYPHS, width_of
 from tui.store import History
@@ -15,7 +16,7 @@ from tui.widgets.freshness import header_lines, note_lines, status_line
 from tui.widgets.heat_map import heat_lines
 from tui.widgets.timeline import alert_lines, event_lines
 
-FRAMES = {"demo": demo_frame, "healthy": healthy_frame, "bare": bare_frame}
+FRAMES = {"demo": demo_frame, "healthy": healthy_frame, "bare": bare_frame, "clusters": clusters_frame}
 
 
 class Text(SingleFileSnapshotExtension):
@@ -78,9 +79,12 @@ def test_pieces_of_the_fleet_screen(name: str, size: tuple[int, int], snapshot: 
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda s: f"{s[0]}x{s[1]}")
-def test_pieces_of_the_fleet_screen_in_ascii(size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
+@pytest.mark.parametrize("name", ["demo", "clusters"])
+def test_pieces_of_the_fleet_screen_in_ascii(
+    name: str, size: tuple[int, int], snapshot: SnapshotAssertion
+) -> None:
     """The other glyph set, in nothing but ASCII."""
-    text = screen("demo", *size, "ascii")
+    text = screen(name, *size, "ascii")
     assert text.isascii()
     assert text == snapshot(extension_class=Text)
 

@@ -89,6 +89,15 @@ def test_standing_needs_the_whole_bucket(
     assert standing(Reading(value, 1.0), objective) is expected
 
 
+def test_a_p95_can_break_an_objective_but_not_keep_it() -> None:
+    """A p99 is no smaller than its p95: above is broken, below nothing is known."""
+    reason = Reason("p95", (300, 60, 1000))
+    assert standing(Reading(Interval(2.5, 5.0, 3.0), 1.0, reason=reason), 2.0) is Standing.BREACH
+    assert standing(Reading(Interval(0.0, 0.5, 0.2), 1.0, reason=reason), 2.0) is Standing.UNKNOWN
+    old = aged(Reading(3.0, 100.0, reason=reason), 115.0, 5.0)
+    assert (old.quality, old.reason) == (Quality.STALE, reason)
+
+
 def test_no_judgement_from_stale_data() -> None:
     """A stale breach is no breach: nobody knows."""
     assert standing(Reading(9.0, 1.0, Quality.STALE), 2.0) is Standing.UNKNOWN

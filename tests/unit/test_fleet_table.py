@@ -17,6 +17,7 @@ from collectors.fleet import (
     Tier,
     reading,
 )
+from tests.cluster_frames import FEW, clusters_frame, having, having_in, little, p95, served_by, with_means
 from tests.frames import (
     AT,
     OBJECTIVES,
@@ -365,3 +366,118 @@ def test_a_lost_plane_marks_what_it_said() -> None:
     assert "~T3" in untold
     assert "~T3" not in told
     assert "~100" in untold
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+def test_a_p95_in_place_of_a_p99_is_marked_at_every_width(glyphs: Glyphs) -> None:
+    """Whoever reads the cell sees that it is no p99; it is never drawn as one that keeps its promise."""
+    frame = one(having_in(model("m", (*CALM[:3], None)), "free", queue_wait_p99=p95(5.5)))
+    honest = one(model("m", (*CALM[:3], (4.95, 6.05, 5.5))))
+    for width in range(32, 301):
+        line = next(line for line in drawn(frame, width, glyphs=glyphs) if line.id == "m")
+        assert "p5.5" in line.text or "p95 5.5" in line.text or "5.5 p95" in line.text, (width, line.text)
+        assert line.text != next(x for x in drawn(honest, width, glyphs=glyphs) if x.id == "m").text
+        assert line.cells[1].text == glyphs.straddles
+        assert len(line.text) <= width
+    assert "≈5.5 p95" in row(frame, 200, "m").text
+
+
+def test_a_p95_above_the_objective_breaks_it() -> None:
+    """The p99 is no smaller."""
+    line = row(one(having_in(model("m", CALM), "free", queue_wait_p99=p95(9.0))), 120, "m")
+    assert line.cells[1].text == "»"
+    assert any(cell.role == "breach" and "p95 9.0" in cell.text for cell in line.cells)
+
+
+def test_few_observations_have_no_number_and_no_mark() -> None:
+    """Quiet: neither a dash, which is idle, nor zero, nor lost data."""
+    quiet = model("m", CALM)
+    for tier in TIERS:
+        quiet = having_in(quiet, tier.name, queue_wait_p99=FEW, queue_wait_p50=FEW)
+    for width in (80, 120, 200):
+        line = row(one(quiet), width, "m")
+        assert "few" in line.text
+        assert not {cell.role for cell in line.cells} & COLOURED
+        assert line.cells[1].text == " "
+    assert row(one(quiet), 200, "m").text.count("few") == 8
+    alone = Model("m", {}, {"all": {"queue_wait_p99": FEW}})
+    assert not has_no_data(alone)
+
+
+def test_a_mean_is_called_a_mean_and_never_judged() -> None:
+    """Servers that export sums alone: the objective is of a p99, so nothing is said about it."""
+    frame = one(with_means("m"))
+    narrow, usual, wide = (row(frame, width, "m").text for width in (80, 120, 200))
+    assert "a0.4" in narrow
+    assert "a0.4/" not in narrow
+    assert usual.count("avg 0.4") == 4
+    assert wide.count("≈") == 0
+    assert wide.count("0.4 avg") == 4
+    slow = having_in(with_means("m"), "pro", queue_wait_mean=reading("queue_wait_mean", 99, AT))
+    assert not {cell.role for cell in row(one(slow), 120, "m").cells} & COLOURED
+    assert has_no_data(stale(with_means("m")))
+    assert not has_no_data(with_means("m"))
+
+
+def test_the_truth_mark_stands_behind_each_name() -> None:
+    """One cell in one column: grade A quiet, beyond 25 % in the suspect colour."""
+    frame = clusters_frame()
+    lines = [row(frame, 80, name) for name in ("aurora-5", "boreal-4", "cirrus-vision", "triton-embed")]
+    marks = [(cell.text, cell.role) for line in lines for cell in line.cells[3:6] if cell.text in "=≃≠?"]
+    assert marks == [("=", "muted"), ("≃", "muted"), ("≠", "suspect"), ("?", "unknown")]
+    assert len({line.text.index(mark) for line, (mark, _) in zip(lines, marks, strict=True)}) == 1
+    ascii_rows = [line.text for line in drawn(frame, 80, glyphs=ASCII) if line.id]
+    assert all(text.isascii() for text in ascii_rows)
+    assert " % " in ascii_rows[1]
+    assert " / " in ascii_rows[2]
+
+
+def test_the_truth_mark_costs_one_cell_and_no_column() -> None:
+    """At 80 cells a name as long as its column loses one character, and the table keeps what it had."""
+    named = model("a-name-longer-than-any-column", CALM)
+    plain, marked = (
+        row(one(each), 80, named.name) for each in (named, having(named, little_error=little(0.0)))
+    )
+    column = next(c for c in fleet_columns(80, TIERS, 30).all if c.id == "name").width
+    assert plain.text[3 : 3 + column] == named.name[: column - 1] + "…"
+    assert marked.text[3 : 3 + column] == named.name[: column - 2] + "…="
+    assert plain.text[3 + column :] == marked.text[3 + column :]
+
+
+def test_one_cluster_lost_leaves_the_others_fresh() -> None:
+    """The rows of a server that does not answer say so; those of the same model elsewhere do not."""
+    for width in (60, 80, 120, 200, 300):
+        here, there = (
+            row(clusters_frame(), width, f"llama-3-70b-instruct@{c}") for c in ("eu-west-1", "us-east-2")
+        )
+        assert here.cells[1].text == " "
+        assert there.cells[1].text == "~"
+        assert "missing" not in {cell.role for cell in here.cells}
+        assert "0.9" in here.text
+        assert "0.9" not in there.text
+        assert "st-1" in here.text
+        assert "st-2" in there.text
+        assert "@" in next(cell.text for cell in here.cells if cell.role == "muted")
+    assert "no data 90s" in row(clusters_frame(), 80, "llama-3-70b-instruct@us-east-2").text
+
+
+def test_a_release_and_an_alert_without_a_cluster_are_about_every_one() -> None:
+    """Planes and rules know the model; the row of each cluster shows what they say."""
+    both = tuple(served_by(model("m", CALM), cluster) for cluster in ("eu", "us"))
+    alerts = (Alert("a", Severity.P1, "m", "pro", AT, ""), Alert("b", Severity.P2, "m@us", "free", AT, ""))
+    frame = replace(one(*both, alerts=alerts), releases=(release("m", (1, 0.5, 0, 0)),))
+    here, there = (row(frame, 120, f"m@{cluster}") for cluster in ("eu", "us"))
+    assert here.cells[1].text == there.cells[1].text == "■"
+    assert here.text.count("■") == 2
+    assert "▲" not in here.text
+    assert "▲" in there.text
+    assert "● ◐ ○ ○    50" in here.text
+    assert "● ◐ ○ ○    50" in there.text
+
+
+def test_a_silenced_alert_colours_no_row() -> None:
+    """It is put aside until its time: the row is as without it."""
+    loud = Alert("a", Severity.P1, "m", "pro", AT, "")
+    silenced = replace(loud, silenced_until=AT + 60)
+    assert row(one(model("m", CALM), alerts=(silenced,)), 120, "m") == row(one(model("m", CALM)), 120, "m")
+    assert row(one(model("m", CALM), alerts=(silenced, loud)), 120, "m").cells[1].text == "■"

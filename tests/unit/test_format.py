@@ -7,6 +7,7 @@ import pytest
 from collectors.fleet import Interval, Quality, Reading, Reason, Tier
 from tui.format import (
     ASCII,
+    MEAN,
     UNICODE,
     absent,
     admit,
@@ -27,6 +28,7 @@ from tui.format import (
     said,
     shown,
     stamp,
+    stands_in,
     tier_codes,
     wait,
     wide_quantile,
@@ -138,6 +140,28 @@ def test_each_reason_to_have_no_value_has_its_own_shape() -> None:
         assert len({absent(one, glyphs)[0] for one in readings}) == len(readings)
 
 
+def test_a_p95_is_never_taken_for_a_p99() -> None:
+    """Where the word fits it is said; else one letter; beside the signs of quality, in both glyph sets."""
+    one = Reading(Interval(3.2, 4.0, 3.8), 1.0, reason=Reason("p95", (412, 60, 1000)))
+    assert shown(one, "≈3.8", room=7) == ("p95 3.8", "text")
+    assert shown(one, "≈3.8", room=6) == shown(one, "≈3.8") == ("p3.8", "text")
+    assert shown(one, "=3.8", ASCII) == ("p3.8", "text")
+    assert shown(one, ">=60", ASCII) == ("p>60", "text")
+    assert shown(replace(one, quality=Quality.STALE), "≈3.8", room=8) == ("~p95 3.8", "stale")
+    assert shown(replace(one, coverage=(1, 2)), "≈14.9", room=6) == ("p14.9*", "text")
+    assert shown(Reading(0.4, 1.0), "0.4", room=7, instead=MEAN) == ("avg 0.4", "text")
+    assert shown(Reading(0.4, 1.0), "0.4", instead=MEAN) == ("a0.4", "text")
+    assert stands_in(replace(one, value=None)) == ""
+
+
+def test_few_observations_are_neither_nothing_nor_zero() -> None:
+    """A quantile of 37 observations is not drawn, and that is no trouble."""
+    few = Reading(None, 1.0, Quality.MISSING, Reason("few", (37, 300, 200)))
+    for glyphs in (UNICODE, ASCII):
+        assert absent(few, glyphs) == ("few", "muted")
+    assert absent(Reading(None, None, Quality.MISSING, Reason("not-exported", ("why",)))) == ("--", "muted")
+
+
 def test_a_signal_nobody_exports_is_no_alarm() -> None:
     """D1: what was never measured here has no colour; what was and is gone has."""
     assert absent(Reading(None, None, Quality.MISSING, Reason("no-source", ("kv_ratio",)))) == ("--", "muted")
@@ -157,7 +181,8 @@ def test_a_value_of_some_targets_has_a_sign() -> None:
     some = Reading(3.8, 1.0, coverage=(56, 57))
     assert shown(some, "3.8") == ("3.8*", "text")
     assert shown(some, "3.8", ASCII) == ("3.8&", "text")
-    assert shown(Reading(3.8, 1.0, reason=Reason("coverage", (2, 3))), "3.8") == ("3.8*", "text")
+    for why in (Reason("coverage", (2, 3)), Reason("part-lost", ("prom eu",))):
+        assert shown(Reading(3.8, 1.0, reason=why), "3.8") == ("3.8*", "text")
     assert shown(replace(some, quality=Quality.STALE), "3.8") == ("~3.8", "stale")
     assert not is_partial(Reading(None, 1.0, coverage=(0, 3)))
 

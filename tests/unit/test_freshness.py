@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from collectors.fleet import Quality, SourceHealth, SourceState, reading
+from tests.cluster_frames import clusters_frame
 from tests.frames import AT, bare_frame, demo_frame, healthy_frame, worst_frame
 from tui.format import ASCII, width_of
 from tui.widgets.freshness import header_lines, note_lines, status_line
@@ -119,3 +120,37 @@ def test_nothing_measured_is_no_calm() -> None:
     assert "no data" in header_lines(blind, 120)[0].text
     assert "no alerts" not in header_lines(blind, 120)[0].text
     assert "no alerts" in header_lines(healthy_frame(), 120)[0].text
+
+
+def test_many_sources_come_worst_first_and_the_rest_are_counted() -> None:
+    """D13: six sources at 80 cells; the lost one is seen whatever its place, and no line is wider."""
+    frame = clusters_frame()
+    narrow = status_line(frame, 80, sort="name").text
+    assert narrow.startswith("DEMO  prom us-east-2 LOST 90s  +5  1 of 6 models stale")
+    for width in range(1, 301):
+        assert width_of(status_line(frame, width, sort="name").text) <= width
+    wide = status_line(frame, 300).text
+    assert "prom eu-west-1 2s (40ms) 57/57  prom us-east-2 LOST 90s: connection refused" in wide
+    assert "alertmanager eu 1s (20ms)  nvml 0s (1ms)  plane 0s (8ms)" in wide
+
+
+def test_what_is_counted_away_says_when_it_is_not_well() -> None:
+    """A second lost source that has no room is no quiet number."""
+    frame = clusters_frame()
+    lost = tuple(replace(one, state=SourceState.LOST) for one in frame.sources)
+    assert Cell("+5", "muted") in status_line(frame, 80, sort="name").cells
+    cells = status_line(replace(frame, sources=lost), 80, sort="name").cells
+    assert [cell.role for cell in cells if cell.text.startswith("+")] == ["missing"]
+
+
+def test_silenced_alerts_are_counted_apart() -> None:
+    """D8: the header counts them whatever is filtered, and calm stays calm."""
+    assert "■1 ▲1 ~1 z1" in header_lines(clusters_frame(), 80)[0].text
+    loud = clusters_frame().alerts[2]
+    calm = replace(healthy_frame(), alerts=(loud,))
+    assert "no alerts z1" in header_lines(calm, 80)[0].text
+
+
+def test_a_total_without_a_lost_source_says_so() -> None:
+    """A sum over the clusters that answer is not the fleet's."""
+    assert "2 464* GPUs" in header_lines(clusters_frame(), 80)[0].text

@@ -1,6 +1,7 @@
 """What is shown when nothing newer comes."""
 
 from collectors.fleet import Quality
+from tests.cluster_frames import clusters_frame
 from tests.frames import AT, demo_frame
 from tui.screens.late import StillHistory, counted_on, held
 from tui.store import History
@@ -15,6 +16,12 @@ def test_readings_of_a_silent_source_age_and_go() -> None:
     assert gone.models[0].tiers["pro"]["queue_wait_p99"].value is None
     assert gone.totals["busy_ratio"].value is None
     assert gone.at == AT + 60
+
+
+def test_features_age_with_the_rest() -> None:
+    """D10: what a feature waits is no fact any more when its source is silent."""
+    silent = counted_on(clusters_frame(), AT + 60).models[0].by_feature
+    assert {one.value for readings in silent.values() for one in readings.values()} == {None}
 
 
 def test_a_held_frame_keeps_its_values() -> None:

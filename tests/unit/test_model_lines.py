@@ -20,11 +20,14 @@ from collectors.fleet import (
     Reason,
     Stage,
     Throttle,
+    clean,
     reading,
 )
-from tests.frames import AT, bare_frame, demo_frame, stale, worst_frame
+from tests.cluster_frames import DRIFTING, clusters_frame, having, little
+from tests.frames import AT, HOSTILE, bare_frame, demo_frame, stale, worst_frame
 from tui.format import ASCII, GLYPHS, UNICODE, Glyphs, width_of
-from tui.screens.model_lines import Page, events_of, model_header, model_lines
+from tui.screens.model_lines import events_of, model_header, model_lines
+from tui.screens.page import Page
 from tui.screens.readings import amount, explained, reading_row, wrapped
 from tui.screens.trends import Span
 
@@ -43,7 +46,19 @@ def text(shown: Page) -> str:
     return "\n".join(line.text for line in (*model_header(shown), *model_lines(shown)))
 
 
-@pytest.mark.parametrize("make", [demo_frame, bare_frame, worst_frame], ids=lambda make: make.__name__)
+def hostile_features() -> Frame:
+    """Features with names that break naive screens, and numbers of every kind."""
+    frame = clusters_frame()
+    wanted = list(frame.models[0].by_feature.values())
+    named = {clean(name): wanted[n % 3] for n, name in enumerate(HOSTILE)}
+    return replace(frame, models=(replace(frame.models[0], by_feature=named), *frame.models[1:]))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [demo_frame, bare_frame, worst_frame, clusters_frame, hostile_features],
+    ids=lambda make: make.__name__,
+)
 @pytest.mark.parametrize("glyphs", sorted(GLYPHS))
 def test_every_line_is_exactly_as_wide_as_the_page(make: Callable[[], Frame], glyphs: str) -> None:
     """T4: at any width, for any model, hostile names included."""
@@ -98,7 +113,7 @@ def test_a_lost_source_leaves_reasons_not_numbers() -> None:
     shown = text(page(demo_frame(), "fable-voice"))
     busy = next(line for line in shown.splitlines() if "accelerator busy time" in line)
     assert busy.split()[3:5] == ["--", "no"]
-    assert "missing  no sample for 94 s: accelerator busy time" in shown
+    assert "missing   no sample for 94 s: accelerator busy time" in shown
     assert "0.4" not in shown
 
 
@@ -245,3 +260,142 @@ def test_wrapped_text_fits_and_loses_no_word(words: str, width: int) -> None:
     lines = wrapped(words, width)
     assert all(width_of(line) <= width for line in lines)
     assert "".join("".join(lines).split()) == "".join(words.split())
+
+
+def line_with(shown: str, words: str) -> str:
+    """The first line that has these words."""
+    return next(line for line in shown.splitlines() if words in line)
+
+
+def test_features_show_their_share_of_the_demand() -> None:
+    """Whose requests these are: a bar, the rate, the wait as marked as everywhere, and what no rule names."""
+    shown = text(page(clusters_frame(), "aurora-5"))
+    rows = {line.split()[0]: line.split()[1:] for line in shown.split("FEATURES")[1].splitlines()[2:6]}
+    assert rows["chat"] == ["████████····", "64%", "410", "≈0.5'", "0.0", "3s"]
+    assert rows["image-generation"] == ["████········", "33%", "212", "p95", "3.8", "14.2", "3s"]
+    assert rows["voice"] == ["············", "0%", "3.1", "few", "0.0", "3s"]
+    assert rows["other"][1:3] == ["2%", "14.7"]
+
+
+def test_shares_are_of_what_is_known() -> None:
+    """All that arrives leaves no remainder; nor does a feature that nobody counts, which has no share."""
+    frame = clusters_frame()
+    found = frame.models[0].by_feature
+    total = sum(one["arrivals"].estimate or 0 for one in found.values())
+
+    def shown(arrivals: float | None, lacking: bool) -> str:
+        features = {**found, "voice": {}} if lacking else found
+        whole = reading("arrivals", arrivals, AT) if arrivals is not None else NEVER
+        model = replace(having(frame.models[0], arrivals=whole), by_feature=features)
+        return (
+            text(page(replace(frame, models=(model,)), model.name)).split("FEATURES")[1].split("SERVING")[0]
+        )
+
+    assert "other" not in shown(total * 1.005, False)
+    assert "other" in shown(total * 1.02, False)
+    assert "66%" in shown(None, False)
+    assert "other" not in shown(None, False)
+    assert "64%" in shown(640, True)
+    assert "other" not in shown(640, True)
+    assert "%" not in shown(None, True)
+    assert shown(None, True).count("?") == 2
+
+
+def test_without_features_one_line_says_how_to_get_them() -> None:
+    """The table to write, by its name."""
+    shown = text(page(demo_frame(), "delta-code"))
+    assert (
+        "no features: map a label in [[contexts.us-east.identity.features]], by label, regex and feature"
+        in shown
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("aurora-5", "= 4% off  grade A: 812 in engines now, 780 by rate x time"),
+        ("boreal-4", "≃ 18% off  grade B: 812 in engines now, 666 by rate x time"),
+        ("cirrus-vision", "≠ 41% off  suspect: 812 in engines now, 479 by rate x time"),
+        ("triton-embed", "?  changing too fast for Little's law"),
+    ],
+)
+def test_little_shows_what_was_counted_and_what_the_law_says(name: str, said: str) -> None:
+    """Both numbers, how far they are apart, and the grade; in full below where they are suspect."""
+    shown = text(page(clusters_frame(), name))
+    assert line_with(shown, "   Little's law").split("Little's law", 1)[1].strip() == said
+    assert ("suspect ≠ Little's law is off by 41 %" in shown) == (name == "cirrus-vision")
+    assert "Little" not in text(page(demo_frame(), "delta-code"))
+
+
+def test_little_fits_a_narrow_page() -> None:
+    """At 80 cells both numbers are there."""
+    for name, both in (("aurora-5", "812 in engines, 780 rate x time"), ("cirrus-vision", "479 rate x time")):
+        assert both in line_with(text(page(clusters_frame(), name, width=80)), "Little's law ")
+    lone = clusters_frame().models[0]
+    bare = replace(lone, readings={"little_error": little(0.02)})
+    frame = replace(
+        clusters_frame(), models=(bare, replace(bare, name="b", readings={"little_error": DRIFTING}))
+    )
+    assert line_with(text(page(frame, lone.name)), "Little's law").rstrip().endswith("= 2% off  grade A")
+
+
+def test_busy_stands_beside_the_work_it_does() -> None:
+    """98 % busy with 4 % of the tensor cores is waste, and seen as such."""
+    shown = text(page(clusters_frame(), "aurora-5")).splitlines()
+    assert "38/40 replicas  busy 98%, tensor 4%" in shown[0]
+    place = next(n for n, line in enumerate(shown) if "accelerator busy time" in line)
+    assert shown[place + 1].split()[:4] == ["tensor", "cores", "active", "4%"]
+
+
+def test_answers_of_each_tier_stand_beside_its_waits() -> None:
+    """At every width from 80 on; where nothing measures them, there is no column."""
+    for width in (80, 100, 120, 140, 200):
+        shown = text(page(clusters_frame(), "aurora-5", width=width))
+        assert "ans p50 ans p99" in shown, width
+        assert "≈4.4" in line_with(shown, " Free ")
+        assert "≈24.0" in line_with(shown, " Free ")
+    assert "ans p" not in text(page(demo_frame(), "delta-code"))
+
+
+def test_what_too_few_observations_allow_is_marked_and_explained() -> None:
+    """The p95 by its word, a longer window by a quiet mark, none by `few`; each in a sentence below."""
+    shown = text(page(clusters_frame(), "boreal-4"))
+    assert "p95 0.2" in line_with(shown, " Pro ") or "p0.2" in line_with(shown, " Pro ")
+    assert "few" in line_with(shown, " Plus ")
+    assert "≈0.9'" in line_with(shown, " Team ")
+    assert "good p    the p95: 412 observations in 60 s, a p99 needs 1000: of Pro: queue wait p99" in shown
+    assert "good '    over 300 s, to have 1012 observations: of Team: queue wait p99" in shown
+    assert "missing   37 observations in 300 s: a quantile needs 200: of Plus: queue wait p99" in shown
+
+
+def test_a_mean_in_the_column_of_the_p99_says_so() -> None:
+    """Nothing promised is held against it."""
+    pro = line_with(text(page(clusters_frame(), "triton-embed")), " Pro ")
+    assert "avg 0.4" in pro
+    assert "│" not in pro
+
+
+def test_a_release_that_is_only_seen_says_why() -> None:
+    """Shown with its stages, and why nothing can be done; no gate and no revision that it does not have."""
+    shown = text(page(clusters_frame(), "aurora-5"))
+    assert "nothing can be done to it from here: Argo Rollouts is seen by its metrics alone" in shown
+    assert "only seen from here" in shown.splitlines()[1]
+    assert "rev" not in shown.splitlines()[1]
+
+
+def test_a_model_of_a_cluster_finds_its_release_and_its_events() -> None:
+    """Both go by the model's own name."""
+    frame = demo_frame()
+    model = replace(frame.models[0], name="aurora-5@eu", cluster="eu", features=())
+    shown = page(replace(frame, models=(model,)), "aurora-5@eu")
+    assert "stage 3 of 4" in text(shown)
+    assert [event.subject for event in shown.events] == ["aurora-5", "aurora-5"]
+    assert ("@eu", "muted") in model_header(shown)[0].cells
+
+
+def test_the_last_ten_minutes_of_each_tier_are_drawn_where_they_fit() -> None:
+    """From the store, the past before anybody watched included."""
+    shown = replace(page(demo_frame(), "delta-code", width=140), waits=lambda tier, parts: (1.0,) * parts)
+    assert line_with(text(shown), " Free ").rstrip().endswith("▂" * 12)
+    narrow = replace(shown, width=80)
+    assert "10m p99" not in text(narrow)

@@ -1,10 +1,13 @@
 """The cockpit's memory of past frames."""
 
+import time
 from dataclasses import replace
 
-from collectors.fleet import Event, EventKind, Frame
-from tests.frames import AT, TIERS, big_frame, demo_frame, lost, model, stale
-from tui.store import EVENTS, GAP, STEP_S, STEPS, History
+import pytest
+
+from collectors.fleet import ALL_TIERS, Event, EventKind, Frame, Past
+from tests.frames import AT, TIERS, bare_frame, big_frame, demo_frame, lost, model, stale
+from tui.store import EVENTS, GAP, PAST_IN_PLACE, SIGNAL, STEP_S, STEPS, History
 
 OPEN = ((1.0, 1.3, 1.1), (2.0, 2.5, 2.3), (3.2, 4.0, 3.8), (5.0, 7.0, 6.0))
 
@@ -113,3 +116,75 @@ def test_a_spark_asked_for_before_still_learns_of_worse() -> None:
         history.add(frame_at(start + second, value))
         seen.append(history.spark_values("m", "pro", 10)[-1])
     assert seen == [1.0, 7.0, 7.0]
+
+
+def minutes_of_past(name: str, tier: str, seconds: float, *, signal: str = SIGNAL) -> tuple[Past, ...]:
+    """A value each 15 s of the ten minutes before `AT`, all of them `seconds`."""
+    return tuple(Past(name, tier, signal, AT - 600 + 15 * n, seconds) for n in range(1, 41))
+
+
+def test_what_was_before_anybody_watched_fills_the_spark() -> None:
+    """The first picture has no gap; the worst tier is a share of its objective, as for what is watched."""
+    history = History()
+    past = (*minutes_of_past("m", "pro", 1.0), *minutes_of_past("m", "free", 9.0))
+    history.add(replace(demo_frame(), models=(model("m", OPEN),), events=(), past=past))
+    assert history.spark_values("m", "free", 20) == (9.0,) * 20
+    worst = history.spark_values("m", None, 20)
+    assert worst == (1.5,) * 20
+
+
+def test_the_past_never_hides_what_is_watched_and_keeps_to_its_signal_and_window() -> None:
+    """The worst of a step stays (D5), whoever tells it; other signals and other times are nothing."""
+    history = History()
+    start = AT // 60 * 60
+    history.add(frame_at(start, 5.0))
+    assert history.spark_values("m", "pro", 10)[:-1] == (GAP,) * 9
+    better, worse = Past("m", "pro", SIGNAL, start, 1.0), Past("m", "pro", SIGNAL, start - 60, 7.0)
+    other = Past("m", "pro", "first_token_p99", start - 120, 8.0)
+    old, ahead = Past("m", "pro", SIGNAL, start - 600, 6.0), Past("m", "pro", SIGNAL, start + 60, 6.0)
+    none = Past("m", "pro", SIGNAL, start - 180, float("nan"))
+    history.add(replace(frame_at(start, 5.0), past=(better, worse, other, old, ahead, none)))
+    assert history.spark_values("m", "pro", 10) == (*(GAP,) * 8, 7.0, 5.0)
+    history.add(frame_at(start + 60, 2.0))
+    assert history.spark_values("m", "pro", 10)[-3:] == (7.0, 5.0, 2.0)
+
+
+def test_past_without_a_tier_is_that_of_the_one_there_is() -> None:
+    """Engines alone have no tiers: what was before goes into the one column there is, in seconds."""
+    history, frame = History(), bare_frame()
+    history.add(replace(frame, past=minutes_of_past("qwen-2", "", 0.7)))
+    assert history.spark_values("qwen-2", ALL_TIERS, 10)[:-1] == pytest.approx((0.7,) * 9)
+    assert history.spark_values("qwen-2", None, 10)[:-1] == pytest.approx((0.7,) * 9)
+
+
+def test_the_past_of_a_model_that_is_gone_is_forgotten_with_it() -> None:
+    """Memory stays bounded, though no frame ever names the model."""
+    history = History()
+    history.add(replace(frame_at(AT, 1.0), past=minutes_of_past("gone", "pro", 1.0)))
+    assert history.spark_values("gone", "pro", 10)[0] == 1.0
+    for step in range(STEPS + 1):
+        history.add(frame_at(AT + step * STEP_S, 1.0))
+    assert ("gone", "pro") not in history._rings
+
+
+def test_a_large_past_delays_neither_the_frame_nor_who_reads() -> None:
+    """6,000 series of 40 values are taken in beside: `add` is back before, and nobody waits for the lock."""
+    frame, history = big_frame(1000, 6, 8), History()
+    past = tuple(
+        Past(m.name, t.name, SIGNAL, AT - 15 * n, 0.5)
+        for n in range(40)
+        for m in frame.models
+        for t in frame.tiers
+    )
+    assert len(past) > PAST_IN_PLACE
+    history.add(replace(frame, past=past))
+    assert history._taking[-1].is_alive()
+    waits = []
+    while history._taking[-1].is_alive():
+        began = time.perf_counter()
+        history.spark_values("model-000", "tier1", 10)
+        waits.append(time.perf_counter() - began)
+        time.sleep(0.001)
+    assert sorted(waits)[len(waits) // 2] < 0.016
+    history.settle()
+    assert min(history.spark_values("model-999", "tier5", 20)) == 0.5

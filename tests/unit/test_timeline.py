@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from collectors.fleet import Alert, Event, EventKind, Severity
+from tests.cluster_frames import clusters_frame
 from tests.frames import AT, demo_frame, worst_frame
 from tui.format import ASCII, width_of
 from tui.widgets.timeline import MARKS, alert_lines, event_lines, strip_line
@@ -97,3 +98,26 @@ def test_no_line_exceeds_the_width() -> None:
             strip_line(frame.events, frame.at, 1800, width),
         )
         assert all(width_of(line.text) <= width for line in lines), width
+
+
+def test_silenced_alerts_come_last_dim_and_apart_from_the_count() -> None:
+    """D8: with their end; who silenced them, and who told an alert, where there is room."""
+    narrow, wide = alert_lines(clusters_frame(), 80, 9), alert_lines(clusters_frame(), 160, 9)
+    assert narrow[0].text.startswith("─ ALERTS 2 (+1 silenced) · first-out on top")
+    assert [line.id for line in narrow[1:]] == ["a1", "b1", "b2"]
+    assert narrow[3].text.startswith(" z ")
+    assert "silenced 17m more: GPU is hot" in narrow[3].text
+    assert {cell.role for cell in narrow[3].cells if cell.text.strip()} == {"shelved", "muted"}
+    assert "silenced 17m more by bob: fan swap: GPU is hot" in wide[3].text
+    assert wide[2].text.endswith("  alertmanager eu-west")
+    assert wide[3].text.endswith("  prom")
+    assert "tidegate" not in wide[1].text
+    assert "rate 2/10 min" in wide[0].text
+
+
+def test_silences_of_any_length_are_drawn() -> None:
+    """One that never ends, and one that ended: a clock elsewhere must not end the cockpit."""
+    for until in (AT - 60, AT + 1e12, float("inf"), 0.0):
+        one = replace(clusters_frame().alerts[2], silenced_until=until)
+        assert "silenced" in alert_lines(replace(demo_frame(), alerts=(one,)), 80, 3)[1].text
+    assert "first-out" not in alert_lines(replace(demo_frame(), alerts=(one,)), 80, 3)[0].text

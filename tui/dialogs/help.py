@@ -6,11 +6,13 @@ from rich.cells import cell_len
 from textual.app import ComposeResult
 
 from tui.actions import ACTIONS, Action
+from tui.format import GLYPHS
 from tui.keymap import key_label, keys_of
 from tui.screens.base import CockpitScreen
 from tui.screens.hints import Hint, text_line
 from tui.screens.panel import Panel
 from tui.widgets.lines import Cell, Line
+from tui.widgets.marks import marks
 
 KEYS_WIDTH = 16
 """Columns for the keys of one action."""
@@ -45,6 +47,8 @@ def help_lines(
         text_line(" TAKEN, for what is not in this version", width, glyphs, "title"),
     ]
     lines += [Line(_cells(entry, width, glyphs, "disabled")) for entry in later]
+    lines += [text_line("", width), text_line(" MARKS", width, glyphs, "title")]
+    lines += [Line(_cells(entry, width, glyphs)) for entry in marks(GLYPHS[glyphs])]
     return tuple(lines)
 
 

@@ -7,7 +7,7 @@ from tui.format import GLYPHS, Glyphs, fit
 from tui.screens.hints import text_line
 from tui.screens.layout import Rows, Wants, panel_rows
 from tui.screens.model_page import ModelPage
-from tui.widgets.fleet_row import NO_ALERTS, RowCache, alerts_by_model, severity_of
+from tui.widgets.fleet_row import RowCache, alerts_by_model, alerts_of, severity_of
 from tui.widgets.fleet_table import FleetView, fleet_lines
 from tui.widgets.freshness import header_lines, note_lines, status_line
 from tui.widgets.heat_map import HeatCache, heat_height, heat_lines
@@ -122,7 +122,7 @@ class FleetPanels:
     def marked(self, frame: Frame) -> frozenset[str]:
         """Names of the models whose row has a mark."""
         alerts = alerts_by_model(frame)
-        return frozenset(m.name for m in frame.models if severity_of(m, alerts.get(m.name, NO_ALERTS)))
+        return frozenset(m.name for m in frame.models if severity_of(m, alerts_of(m, alerts)))
 
     def _heat(self, frame: Frame, page: int, width: int, rows: int, glyphs: Glyphs) -> tuple[Line, ...]:
         queued = frozenset(m.name for m in frame.models if m.reading("waiting").estimate)

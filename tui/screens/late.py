@@ -33,6 +33,10 @@ def _aged_model(model: Model, now: float, interval_s: float) -> Model:
             tier: {signal: aged(one, now, interval_s) for signal, one in readings.items()}
             for tier, readings in model.tiers.items()
         },
+        by_feature={
+            feature: {signal: aged(one, now, interval_s) for signal, one in readings.items()}
+            for feature, readings in model.by_feature.items()
+        },
     )
 
 

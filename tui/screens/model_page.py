@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from tui.format import GLYPHS
 from tui.screens.hints import text_line
-from tui.screens.model_lines import Page, events_of, model_header, model_lines
+from tui.screens.model_lines import events_of, model_header, model_lines
+from tui.screens.page import Page
 from tui.widgets.heat_map import HeatCache, heat_height, heat_lines
 from tui.widgets.lines import Line
 
@@ -44,6 +45,7 @@ class ModelPage:
             width=width,
             glyphs=glyphs,
             tier=tier,
+            waits=lambda tier, parts: app.history.spark_values(name, tier, parts),
         )
         nodes = [node for node in frame.nodes if name in node.models]
         waits = frozenset({name} if model.reading("waiting").estimate else ())

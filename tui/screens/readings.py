@@ -6,6 +6,7 @@ from rich.cells import set_cell_size
 
 from collectors.fleet import SIGNALS, Interval, Quality, Reading, worded
 from tui.format import (
+    UNICODE,
     Glyphs,
     absent,
     age,
@@ -27,6 +28,9 @@ TITLE, NOW, RANGE, SPARK, AGE, COVERAGE = 26, 10, 18, 13, 6, 10
 """Columns of a reading's row, the gap to the next one included."""
 
 SPARK_PARTS = 12
+
+_SAID = frozenset({"p95", "longer"})
+"""Reasons of good readings that stand beside them."""
 
 
 def amount(signal: str, value: float | Interval, glyphs: Glyphs) -> str:
@@ -70,8 +74,14 @@ def now_cell(signal: str, one: Reading, width: int, glyphs: Glyphs, role: str = 
     if one.value is None:
         text, own = absent(one, glyphs)
     else:
-        text, own = shown(one, amount(signal, one.value, glyphs), glyphs)
+        text, own = shown(one, amount(signal, one.value, glyphs), glyphs, room=width - 1)
+        text = marked_longer(one, text, glyphs)
     return Cell(fit(text, width, glyphs, right=True), role if role and own == "text" else own)
+
+
+def marked_longer(one: Reading, text: str, glyphs: Glyphs) -> str:
+    """The value with a quiet mark where it took longer than usual to have enough observations."""
+    return text + glyphs.longer if one.reason.code == "longer" else text
 
 
 def age_text(one: Reading, now: float) -> str:
@@ -94,6 +104,7 @@ def reading_row(
     cells = [Cell(fit(f"   {SIGNALS[signal].title}", TITLE, glyphs)), now_cell(signal, one, NOW, glyphs)]
     left = width - TITLE - NOW
     is_said = one.quality is not Quality.GOOD or one.value is None or is_partial(one)
+    is_said = is_said or one.reason.code in _SAID
     why = said(worded(one.reason), glyphs) if is_said else ""
     if one.value is None:
         return (*cells, Cell(fit(f"  {why}", left, glyphs), "muted"))
@@ -118,18 +129,30 @@ def _trend(signal: str, trend: Span | None, glyphs: Glyphs) -> tuple[str, str]:
     return (low if low == high else f"{low.removesuffix('/s')}..{high}"), spark(trend.highs, limit, glyphs)
 
 
-def explained(readings: Iterable[tuple[str, str, Reading]]) -> list[tuple[str, str]]:
+def explained(
+    readings: Iterable[tuple[str, str, Reading]], glyphs: Glyphs = UNICODE
+) -> list[tuple[str, str]]:
     """Why readings are not simply good, as (quality, sentence): one entry a cause, naming what it concerns.
 
+    Behind the quality stands the mark that such a value has on the screen, if it has one.
     readings: signal id, tier title (empty: the whole model), reading
     """
     causes: dict[tuple[str, str], dict[str, list[str]]] = {}
     for signal, tier, one in readings:
         if one.quality is Quality.GOOD and not one.reason.code:
             continue
-        cause = (one.quality.value, worded(one.reason) or "no reason given")
+        mark = _mark(one, glyphs)
+        cause = (
+            f"{one.quality.value} {mark}" if mark else one.quality.value,
+            worded(one.reason) or "no reason given",
+        )
         causes.setdefault(cause, {}).setdefault(signal, []).append(tier)
     return [(quality, f"{why}: {_concerned(tiers)}") for (quality, why), tiers in causes.items()]
+
+
+def _mark(one: Reading, glyphs: Glyphs) -> str:
+    marks = {"p95": "p", "longer": glyphs.longer, "little": glyphs.differs}
+    return glyphs.some if is_partial(one) else marks.get(one.reason.code, "")
 
 
 def _concerned(tiers_of: Mapping[str, Sequence[str]]) -> str:

@@ -9,6 +9,7 @@ SIGNALS = (
     "waiting",
     "running",
     "busy_ratio",
+    "tensor_ratio",
     "kv_ratio",
     "memory_ratio",
     "first_token_p99",

@@ -14,6 +14,10 @@ LEAD = 3
 """Cells for the cursor, the mark and a space."""
 
 NAME_LEAST, NAME_USUAL, NAME_MOST = 8, 14, 40
+NAME_CLUSTERED, NAME_CLUSTERED_ROOMY = 18, 24
+"""Usual width of a name that ends in its cluster's, below ROOMY cells and from there on."""
+
+ROOMY = 120
 WIDE = 200
 """From this width on, quantiles show their bucket (D18)."""
 
@@ -53,15 +57,20 @@ class Columns(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def fleet_columns(width: int, tiers: tuple[Tier, ...], longest_name: int) -> Columns:
-    """The columns for a line of `width` cells, >= 1; longest_name: cells of the longest model name."""
-    return _Choice(width, tiers, longest_name).columns()
+def fleet_columns(width: int, tiers: tuple[Tier, ...], longest_name: int, clustered: bool = False) -> Columns:
+    """The columns for a line of `width` cells, >= 1.
+
+    longest_name: cells of the longest model name; clustered: whether names end in that of their cluster
+    """
+    return _Choice(width, tiers, longest_name, clustered).columns()
 
 
 class _Choice:
     """Spends the width, column by column."""
 
-    def __init__(self, width: int, tiers: tuple[Tier, ...], longest_name: int) -> None:
+    def __init__(self, width: int, tiers: tuple[Tier, ...], longest_name: int, clustered: bool) -> None:
+        roomy = NAME_CLUSTERED_ROOMY if width >= ROOMY else NAME_CLUSTERED
+        self.usual = min(roomy, longest_name) if clustered else NAME_USUAL
         self.width, self.tiers, self.longest_name = width, tiers, longest_name
         self.room = width - LEAD - NAME_LEAST
         self.name = NAME_LEAST
@@ -101,7 +110,7 @@ class _Choice:
             ("saturation", 4),
         )
         if all(self.take(id, wide) for id, wide in first):
-            self.widen_name(NAME_USUAL)
+            self.widen_name(max(self.usual, NAME_USUAL))
             if all(self.take(id, wide) for id, wide in then):
                 self._take_tiers()
         self.widen_name(min(self.longest_name, NAME_MOST))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from collectors.fleet import (
     NEVER,
+    NO_REASON,
     Frame,
     Model,
     Quality,
@@ -20,6 +21,8 @@ from collectors.fleet import (
     worded,
 )
 from tui.format import (
+    MEAN,
+    NEVER_MEASURED,
     Glyphs,
     absent,
     age,
@@ -33,25 +36,31 @@ from tui.format import (
     percent,
     quantile,
     shown,
+    signed,
+    stands_in,
     tier_codes,
     wait,
     width_of,
 )
 from tui.widgets.fleet_columns import Column, Columns
 from tui.widgets.lines import Cell, Line, line_of
+from tui.widgets.name import name_cells
 from tui.widgets.spark import spark
 from tui.widgets.stage_track import stage_glyphs, stage_track, weight
 
 IDLE = 0.10
 """Busy time below which an accelerator does nothing to speak of: abnormal while a queue waits (D3)."""
 
-WAIT = "queue_wait_p99"
+WAIT, MEAN_WAIT = "queue_wait_p99", "queue_wait_mean"
 SORT_SIGNALS: Mapping[str, str] = MappingProxyType(
     {"waiting": "waiting", "kv": "kv_ratio", "busy": "busy_ratio", "saturation": "pool_saturation"}
 )
 """Sorts that go by one reading of the whole model."""
 
-_VITAL = (WAIT, "waiting", "running", "kv_ratio")
+_VITAL = (WAIT, MEAN_WAIT, "waiting", "running", "kv_ratio")
+_ANSWERED = frozenset({"idle", "not-open", "few", "not-exported"})
+"""Reasons to have no value though the source answers: no sign that it is gone."""
+
 _GAP = Cell(" ")
 _DECIMALS = re.compile(r"\.\d+")
 _SEVERITIES = {Severity.P1: "p1", Severity.P2: "p2", Severity.P3: "p3"}
@@ -129,15 +138,16 @@ NO_ALERTS = Alerts()
 """Of a model without alerts."""
 
 
-class _Wait(NamedTuple):
-    """A tier's queue wait against what it was promised."""
+class TierWait(NamedTuple):
+    """A tier's queue wait against what it was promised. `instead`: what it is in place of a p99."""
 
     reading: Reading
     promised: float | None
     standing: Standing
+    instead: str = ""
 
 
-_NO_WAIT = _Wait(NEVER, None, Standing.UNKNOWN)
+_NO_WAIT = TierWait(NEVER, None, Standing.UNKNOWN)
 
 
 def severity_of(model: Model, alerts: Alerts) -> int:
@@ -146,37 +156,58 @@ def severity_of(model: Model, alerts: Alerts) -> int:
 
 
 def alerts_by_model(frame: Frame) -> dict[str, Alerts]:
-    """The alerts of every model that has any."""
+    """The alerts of every model that has any that is not silenced, by the name that the alert gives it."""
     found: dict[str, dict[str, Severity]] = {}
     for alert in frame.alerts:
+        if alert.silenced_until is not None:
+            continue
         tiers = found.setdefault(alert.model, {})
         tiers[alert.tier] = min(alert.severity, tiers.get(alert.tier, Severity.P3))
     return {name: Alerts(min(tiers.values()), tuple(tiers.items())) for name, tiers in found.items()}
 
 
+def alerts_of(model: Model, found: Mapping[str, Alerts]) -> Alerts:
+    """A model's alerts; one that names no cluster is about the model in each of them."""
+    own = found.get(model.name, NO_ALERTS)
+    if not model.cluster or (everywhere := found.get(model.subject)) is None:
+        return own
+    tiers = dict(everywhere.tiers)
+    for tier, severity in own.tiers:
+        tiers[tier] = min(severity, tiers.get(tier, severity))
+    return Alerts(min(tiers.values()), tuple(tiers.items()))
+
+
 def has_no_data(model: Model) -> bool:
     """True if all that tells how it serves is stale or gone, and some of it was there before."""
     was_there = False
-    for readings, signals in (*((r, (WAIT,)) for r in model.tiers.values()), (model.readings, _VITAL)):
+    by_tier = ((readings, (WAIT, MEAN_WAIT)) for readings in model.tiers.values())
+    for readings, signals in (*by_tier, (model.readings, _VITAL)):
         for signal in signals:
             one = readings.get(signal)
             if one is None:
                 continue
             if one.value is not None and one.quality is not Quality.STALE:
                 return False
-            was_there = was_there or (one.at is not None and one.reason.code not in ("idle", "not-open"))
+            was_there = was_there or (one.at is not None and one.reason.code not in _ANSWERED)
     return was_there
 
 
-def _waits(model: Model) -> dict[str, _Wait]:
-    found = {}
-    for tier, readings in model.tiers.items():
-        one, promised = readings.get(WAIT, NEVER), model.objectives.get(tier)
-        found[tier] = _Wait(one, promised, standing(one, promised))
-    return found
+def _waits(model: Model) -> dict[str, TierWait]:
+    return {tier: tier_wait(readings, model.objectives.get(tier)) for tier, readings in model.tiers.items()}
 
 
-def _severity(alerts: Alerts, no_data: bool, waits: Mapping[str, _Wait]) -> int:
+def tier_wait(readings: Mapping[str, Reading], promised: float | None) -> TierWait:
+    """The p99; where nothing measures one, the mean, which nothing was promised about."""
+    one = readings.get(WAIT, NEVER)
+    if one.value is None and one.reason.code in NEVER_MEASURED:
+        mean = readings.get(MEAN_WAIT)
+        if mean is not None and mean.reason.code not in NEVER_MEASURED:
+            return TierWait(mean, None, Standing.UNKNOWN, MEAN)
+    instead = "" if one.reason is NO_REASON else stands_in(one)
+    return TierWait(one, promised, standing(one, promised), instead)
+
+
+def _severity(alerts: Alerts, no_data: bool, waits: Mapping[str, TierWait]) -> int:
     if alerts.worst is Severity.P1 or alerts.worst is Severity.P2:
         return 6 if alerts.worst is Severity.P1 else 5
     if no_data or alerts.worst is Severity.P3:
@@ -217,15 +248,15 @@ class ModelRow:
         return Row(line, self.severity, self._worst_share(), self.inputs, self.no_data)
 
     def _worst_share(self) -> float:
-        one, promised, _ = self._worst_wait()
+        one, promised, *_ = self._worst_wait()
         if _is_stalled(one):
             return 1e9
         return -1.0 if one.estimate is None else one.estimate / (promised or 1.0)
 
-    def _worst_wait(self) -> _Wait:
+    def _worst_wait(self) -> TierWait:
         if self.worst:
             return self.waits[self.worst]
-        return _Wait(self.model.reading(WAIT), None, Standing.UNKNOWN)
+        return tier_wait(self.model.readings, None)
 
     def _mark(self) -> Cell:
         name, role = _MARKS[self.severity]
@@ -237,7 +268,7 @@ class ModelRow:
         for tier in self.tiers:
             if (found := self.waits.get(tier.name)) is None:
                 continue
-            one, promised, stands = found
+            one, promised, stands, _ = found
             estimate = one.estimate
             if estimate is None:
                 rank = (4 if _is_stalled(one) else 0 if one.reason.code == "not-open" else 1, 0.0)
@@ -248,7 +279,7 @@ class ModelRow:
         return best
 
     def _name(self, column: Column) -> list[Cell]:
-        return [Cell(fit(self.model.name, column.width, self.glyphs), "stale" if self.no_data else "text")]
+        return name_cells(self.model, column.width, self.glyphs, no_data=self.no_data)
 
     def _number(self, signal: str, column: Column, written: Callable[[float], str]) -> list[Cell]:
         one = self.model.reading(signal)
@@ -284,13 +315,14 @@ class ModelRow:
         return busy.estimate < IDLE and (waiting.estimate or 0) > 0 and waiting.quality is Quality.GOOD
 
     def _worst(self, column: Column) -> list[Cell]:
-        one, promised, stands = self._worst_wait()
+        found = self._worst_wait()
+        one, promised = found.reading, found.promised
         if one.value is None and (self.no_data or one.reason.code == "collecting"):
             said = f"{self.glyphs.no_data} no data {self._age()}"
             text, role = (said, "missing") if self.no_data else (worded(one.reason), "muted")
             return [Cell(fit(text.removesuffix(" scrapes"), column.width, self.glyphs), role)]
         codes = dict(zip((t.name for t in self.tiers), tier_codes(self.tiers), strict=True))
-        text, role = self._wait(one, stands)
+        text, role = self._wait(found, 6)
         is_judged = one.value is not None or _is_stalled(one)
         limit = f"/{objective(promised)}" if promised is not None and is_judged else ""
         return [
@@ -306,36 +338,44 @@ class ModelRow:
         times += [r.at for r in self.model.readings.values() if r.at is not None]
         return age(self.at - max(times)) if times else ""
 
-    def _wait(self, one: Reading, stands: Standing) -> tuple[str, str]:
+    def _wait(self, found: TierWait, room: int) -> tuple[str, str]:
+        one = found.reading
         if one.value is None:
             return absent(one, self.glyphs)
-        text, role = shown(one, quantile(one.value, self.glyphs), self.glyphs)
-        return text, _ROLES.get(stands, role)
+        text = quantile(one.value, self.glyphs)
+        text, role = shown(one, text, self.glyphs, room=room, instead=found.instead)
+        return text, _ROLES.get(found.standing, role)
 
-    def _tier_mark(self, tier: str, stands: Standing) -> Cell:
+    def _tier_mark(self, tier: str, found: TierWait) -> Cell:
         for name, severity in self.alerts.tiers:
             if name == tier:
                 return Cell(getattr(self.glyphs, _SEVERITIES[severity]), _SEVERITIES[severity])
-        if stands is Standing.BREACH:
+        if found.standing is Standing.BREACH:
             return Cell(self.glyphs.over, "breach")
-        return Cell(self.glyphs.straddles, "straddles") if stands is Standing.STRADDLES else _GAP
+        # What stands in for a p99 says of itself that it decides nothing.
+        straddles = found.standing is Standing.STRADDLES and not found.instead
+        return Cell(self.glyphs.straddles, "straddles") if straddles else _GAP
 
     def _tier(self, column: Column) -> list[Cell]:
         tier = self.tiers[column.tier].name
-        one, _, stands = self.waits.get(tier, _NO_WAIT)
-        text, role = self._wait(one, stands)
+        found = self.waits.get(tier, _NO_WAIT)
+        text, role = self._wait(found, column.width - 1)
         return [
-            self._tier_mark(tier, stands),
+            self._tier_mark(tier, found),
             Cell(fit(text, column.width - 1, self.glyphs, right=True), role),
         ]
 
     def _tier_wide(self, column: Column, values: tuple[float, ...]) -> list[Cell]:
         tier = self.tiers[column.tier].name
-        one, promised, stands = self.waits.get(tier, _NO_WAIT)
+        found = self.waits.get(tier, _NO_WAIT)
+        one, promised = found.reading, found.promised
         median = self.model.reading("queue_wait_p50", tier)
-        text, role = self._wait(one, stands)
+        text, role = self._wait(found, 0)
         beside, between = "", "" if one.value is None else bounds(one.value)
-        if between and one.estimate is not None:
+        if found.instead and one.value is not None:
+            # What it is in place of a p99 matters more than between which bounds it lies.
+            text, between = signed(one, quantile(one.value, self.glyphs), self.glyphs)[0], found.instead
+        elif between and one.estimate is not None:
             text = shown(one, wait(one.estimate), self.glyphs)[0]
         elif one.at is not None and one.reason.code == "removed":
             beside = f"{age(self.at - one.at)} old"
@@ -345,7 +385,7 @@ class ModelRow:
             Cell(self.glyphs.column, "muted"),
             Cell(fit(left, 4, self.glyphs, right=True), left_role),
             Cell(" "),
-            self._tier_mark(tier, stands),
+            self._tier_mark(tier, found),
             Cell(fit(text, width, self.glyphs, right=True), role),
             Cell(fit("", 5 - width)),
             Cell(fit(between or beside, 9, self.glyphs), role),

@@ -11,18 +11,19 @@ from tui.format import UNICODE, Glyphs, fit, objective, said, width_of
 from tui.store import History
 from tui.widgets.fleet_columns import LEAD, Columns, fleet_columns
 from tui.widgets.fleet_row import (
-    NO_ALERTS,
     Inputs,
     ModelRow,
     Row,
     RowCache,
     alerts_by_model,
+    alerts_of,
     is_untold,
     stage_cells,
     throttle_cells,
     weight_cells,
 )
 from tui.widgets.lines import Cell, Line, line_of
+from tui.widgets.name import name_width
 
 SORTS = ("name", "severity", "worst", "waiting", "kv", "busy", "saturation", "throttle")
 """What the table can be sorted by; all but the name put the largest first."""
@@ -58,8 +59,8 @@ def fleet_lines(
 
     width: cells, >= 1; cache: rows of earlier frames, brought up to date here
     """
-    longest = max((width_of(m.name) for m in frame.models), default=0)
-    columns = fleet_columns(width, frame.tiers, longest)
+    longest = max(map(name_width, frame.models), default=0)
+    columns = fleet_columns(width, frame.tiers, longest, any(model.cluster for model in frame.models))
     rows = _rows(frame, history, view, width, columns, glyphs, {} if cache is None else cache)
     lines = [_heading(frame, view, len(rows), columns, width, glyphs), *(row.line for row in rows)]
     if not rows:
@@ -94,8 +95,8 @@ def _rows(
         )
         inputs = Inputs(
             model,
-            releases.get(name),
-            alerts.get(name, NO_ALERTS),
+            releases.get(name) or releases.get(model.subject),
+            alerts_of(model, alerts),
             values,
             history.is_scaled(name),
             frame.tiers,

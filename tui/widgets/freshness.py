@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from collectors.fleet import Frame, Model, Severity, SourceHealth, SourceState, worded
-from tui.format import UNICODE, Glyphs, age, clock, count, fit, latency, percent, said, stamp, width_of
+from tui.format import UNICODE, Glyphs, age, clock, count, fit, latency, percent, said, shown, stamp, width_of
 from tui.widgets.fleet_row import has_no_data
 from tui.widgets.lines import Cell, Line, line_of
 
@@ -11,6 +11,8 @@ PRODUCT = "tidegate"
 
 ROOMY = 120
 """Cells of width from which a date, latencies and a rule below the header are shown."""
+
+_WORST = (SourceState.LOST, SourceState.PARTIAL, SourceState.CONNECTING, SourceState.OK)
 
 NARROW = 24
 """Cells for context and badges below which badges are shortened."""
@@ -49,19 +51,20 @@ def status_line(
 ) -> Line:
     """Mode, every source with its age or its trouble, models without data, and the sort.
 
+    Where not all sources fit, the worst come first and the rest are counted, as `+2` (D13).
     now: the watched clock, which goes on when frames do not; the frame's own time if None
     frozen_s: how long the display has been frozen; None while it is not
     """
     now = frame.at if now is None else now
-    cells = [Cell(frame.mode, "title") if frozen_s is None else Cell(f"FROZEN {age(frozen_s)}", "armed")]
-    cells += [_source(one, now, width >= ROOMY, glyphs) for one in frame.sources]
-    if not frame.sources:
-        cells.append(Cell("no source", "missing"))
-    if stale := sum(has_no_data(model) for model in frame.models):
-        cells.append(Cell(f"{stale} of {len(frame.models)} models stale", "missing"))
+    mode = Cell(frame.mode, "title") if frozen_s is None else Cell(f"FROZEN {age(frozen_s)}", "armed")
+    stale = sum(has_no_data(model) for model in frame.models)
+    after = [Cell(f"{stale} of {len(frame.models)} models stale", "missing")] if stale else []
     right = Cell(f"sort:{sort}" if sort else "", "muted")
-    left = _joined(_with_errors(cells, frame.sources, width - width_of(right.text), glyphs))
-    room = width - _width(left) - width_of(right.text)
+    room = width - width_of(right.text)
+    cells = _sources(frame.sources, now, room - _width(_joined([mode, *after])), width >= ROOMY, glyphs)
+    told = frame.sources if len(cells) == len(frame.sources) else ()
+    left = _joined(_with_errors([mode, *cells, *after], told, room, glyphs))
+    room -= _width(left)
     if room < 1:
         return line_of(left, width, glyphs=glyphs)
     return line_of((*left, Cell(" " * room), right), width, glyphs=glyphs)
@@ -90,14 +93,14 @@ def _left(frame: Frame, writes: Cell, glyphs: Glyphs, room: int, between: str) -
     for_name += 0 if product else len(PRODUCT) + len(between)
     name = fit(frame.context, min(width_of(frame.context), max(4, for_name)), glyphs)
     made = [*product, Cell(production + name, "production" if frame.production else "text"), *badges]
-    for number in _numbers(frame):
+    for number in _numbers(frame, glyphs):
         if _width(_joined([*made, number], between)) > room:
             break
         made.append(number)
     return made
 
 
-def _numbers(frame: Frame) -> Sequence[Cell]:
+def _numbers(frame: Frame, glyphs: Glyphs) -> Sequence[Cell]:
     """The fleet in numbers, most wanted first; those nobody measures are left out, unknown ones say so."""
     made = []
     for signal, label in (
@@ -112,8 +115,8 @@ def _numbers(frame: Frame) -> Sequence[Cell]:
             made.append(Cell(label.format("UNKNOWN" if signal == "headroom_ratio" else "--"), "unknown"))
         else:
             text = count(one.estimate) if signal == "accelerators" else percent(one.estimate)
-            stale = one.quality.value == "stale"
-            made.append(Cell(label.format(f"~{text}" if stale else text), "stale" if stale else "text"))
+            text, role = shown(one, text, glyphs)
+            made.append(Cell(label.format(text), role))
     return made
 
 
@@ -124,20 +127,49 @@ def _alert_counts(frame: Frame, glyphs: Glyphs) -> list[Cell]:
         (Severity.P2, glyphs.p2, "p2"),
         (Severity.P3, glyphs.p3, "p3"),
     ):
-        if number := sum(alert.severity is severity for alert in frame.alerts):
+        if number := sum(one.severity is severity and one.silenced_until is None for one in frame.alerts):
             made.append(Cell(f"{glyph}{number}", role))
     if silent := sum(has_no_data(model) for model in frame.models):
         made.append(Cell(f"{glyphs.no_data}{silent}", "missing"))
-    if made:
-        return made
-    # Calm is said only where somebody looked: nothing measured is no calm.
-    return [
-        Cell("no alerts", "muted") if any(map(_is_measured, frame.models)) else Cell("no data", "missing")
-    ]
+    if not made:
+        # Calm is said only where somebody looked: nothing measured is no calm.
+        looked = any(map(_is_measured, frame.models))
+        made.append(Cell("no alerts", "muted") if looked else Cell("no data", "missing"))
+    if silenced := sum(one.silenced_until is not None for one in frame.alerts):
+        made.append(Cell(f"{glyphs.shelved}{silenced}", "shelved"))
+    return made
 
 
 def _is_measured(model: Model) -> bool:
     return any(model.reading(s).value is not None for s in ("running", "waiting", "served", "busy_ratio"))
+
+
+def _sources(
+    sources: Sequence[SourceHealth], now: float, room: int, roomy: bool, glyphs: Glyphs
+) -> list[Cell]:
+    """A cell for each source that fits in `room`, with two cells before each."""
+    if not sources:
+        return [Cell("no source", "missing")]
+    for is_roomy in {roomy: None, False: None}:
+        cells = [_source(one, now, is_roomy, glyphs) for one in sources]
+        if sum(width_of(cell.text) + 2 for cell in cells) <= room:
+            return cells
+    worst = sorted(sources, key=lambda one: (_WORST.index(one.state), _is_covered(one)))
+    cells = [_source(one, now, False, glyphs) for one in worst]
+    room -= 2 + width_of(f"+{len(sources)}")
+    kept: list[Cell] = []
+    for cell in cells:
+        if width_of(cell.text) + 2 > room and kept:
+            break
+        kept.append(cell)
+        room -= width_of(cell.text) + 2
+    rest = worst[len(kept) :]
+    are_well = all(one.state is SourceState.OK and _is_covered(one) for one in rest)
+    return [*kept, Cell(f"+{len(rest)}", "muted" if are_well else "missing")] if rest else kept
+
+
+def _is_covered(one: SourceHealth) -> bool:
+    return one.targets is None or one.targets[0] >= one.targets[1]
 
 
 def _source(one: SourceHealth, now: float, roomy: bool, glyphs: Glyphs) -> Cell:
@@ -149,7 +181,7 @@ def _source(one: SourceHealth, now: float, roomy: bool, glyphs: Glyphs) -> Cell:
     text = f"{one.name} {since}"
     if roomy and one.latency_s is not None:
         text += f" ({latency(one.latency_s)})"
-    covered = one.targets is None or one.targets[0] >= one.targets[1]
+    covered = _is_covered(one)
     if one.targets is not None and (roomy or not covered):
         text += f" {one.targets[0]}/{one.targets[1]}"
     if one.state is SourceState.PARTIAL:

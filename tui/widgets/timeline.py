@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from math import isfinite
 from types import MappingProxyType
 
 from collectors.fleet import Alert, Event, EventKind, Frame, Severity
@@ -25,11 +26,15 @@ MARKS: Mapping[EventKind, str] = MappingProxyType(
 )
 """One letter for each kind of event, those that matter most first: on a strip the first one wins its cell."""
 
+ROOMY, SOURCE_MOST = 120, 20
+"""Cells of width from which an alert says who told it and who silenced it, and the most for who told it."""
+
 _ROLES = {Severity.P1: "p1", Severity.P2: "p2", Severity.P3: "p3"}
 
 
 def alert_lines(frame: Frame, width: int, height: int, glyphs: Glyphs = UNICODE) -> tuple[Line, ...]:
-    """A heading, then alerts by model: the first of each on top, what followed below it (D7).
+    """A heading, then alerts by model: the first of each on top, what followed below it (D7); silenced ones
+    last, dim, and apart from the count (D8).
 
     Where not all fit `height`, each model's alerts fold into one line with its worst mark and a count, and
     what still does not fit is counted in the last line (D13). A line's id is its alert's.
@@ -37,7 +42,8 @@ def alert_lines(frame: Frame, width: int, height: int, glyphs: Glyphs = UNICODE)
     if height < 1:
         return ()
     heading = _alert_heading(frame, width, glyphs)
-    groups = _groups(frame.alerts)
+    groups = _groups([one for one in frame.alerts if one.silenced_until is None])
+    groups += _groups([one for one in frame.alerts if one.silenced_until is not None])
     room = height - 1
     lines = [line for group in groups for line in _group_lines(frame, group, width, glyphs)]
     if len(lines) > room:
@@ -83,11 +89,14 @@ def strip_line(
 
 
 def _alert_heading(frame: Frame, width: int, glyphs: Glyphs) -> Line:
-    title = f"ALERTS {len(frame.alerts)}"
+    loud = [alert for alert in frame.alerts if alert.silenced_until is None]
+    title = f"ALERTS {len(loud)}"
+    if silenced := len(frame.alerts) - len(loud):
+        title += f" (+{silenced} silenced)"
     if width >= 100:
-        recent = sum(frame.at - alert.since <= RATE_S for alert in frame.alerts)
+        recent = sum(frame.at - alert.since <= RATE_S for alert in loud)
         title += f" {glyphs.nothing} rate {recent}/10 min (aim 1, flood > 10)"
-    if frame.alerts:
+    if loud:
         title += f" {glyphs.nothing} first-out on top"
     return line_of((Cell(_ruled(title, width, glyphs), "muted"),), width, glyphs=glyphs)
 
@@ -109,20 +118,38 @@ def _alert_line(
 ) -> Line:
     worst = min(one.severity for one in group)
     mark = {Severity.P1: glyphs.p1, Severity.P2: glyphs.p2, Severity.P3: glyphs.p3}[worst]
+    role, rest = _ROLES[worst], "text"
+    if is_silenced := first.silenced_until is not None:
+        mark, role, rest = glyphs.shelved, "shelved", "muted"
     name_width = min(max((width_of(a.model) for a in frame.alerts), default=0), max(8, width // 5))
     folded = f"  +{len(group) - 1} folded" if len(group) > 1 else ""
     head = [
         Cell(" "),
-        Cell(mark, _ROLES[worst]),
-        Cell(f" {clock(first.since)} "),
-        Cell(fit(age(frame.at - first.since), 4, glyphs, right=True)),
-        Cell(f" {glyphs.corner}" if follows else "  "),
-        Cell(f"{fit(first.model, name_width, glyphs)} "),
+        Cell(mark, role),
+        Cell(f" {clock(first.since)} ", rest),
+        Cell(fit(age(frame.at - first.since), 4, glyphs, right=True), rest),
+        Cell(f" {glyphs.corner}" if follows else "  ", rest),
+        Cell(f"{fit(first.model, name_width, glyphs)} ", rest),
     ]
     used = sum(width_of(cell.text) for cell in head)
     tier = f"{first.tier} " if first.tier else ""
-    text = fit(said(tier + first.summary, glyphs), max(0, width - used - len(folded)), glyphs)
-    return line_of((*head, Cell(text), Cell(folded, "muted")), width, first.id, glyphs)
+    until = _silence(first, frame.at, width) if is_silenced else ""
+    source = ""
+    if width >= ROOMY and first.source not in ("", "tidegate"):
+        source = f"  {fit(first.source, min(width_of(first.source), SOURCE_MOST), glyphs)}"
+    room = max(0, width - used - len(folded) - width_of(source))
+    text = fit(said(until + tier + first.summary, glyphs), room, glyphs)
+    return line_of(
+        (*head, Cell(text, rest), Cell(folded, "muted"), Cell(source, "muted")), width, first.id, glyphs
+    )
+
+
+def _silence(alert: Alert, now: float, width: int) -> str:
+    """For how much longer it is silenced, and by whom where there is room."""
+    left = (alert.silenced_until or now) - now
+    more = f" {age(left)} more" if isfinite(left) else ""
+    by = f" by {alert.silenced_by}" if alert.silenced_by and width >= ROOMY else ""
+    return f"silenced{more}{by}: "
 
 
 @lru_cache(maxsize=1024)
