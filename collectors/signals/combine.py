@@ -13,7 +13,9 @@ from collectors.signals.recent import Recent, Seen, judged
 # Beyond any queue; a sum of absurd depths may be infinite.
 _DEEPEST = 1e15
 
-_WORST = frozenset({"kv_ratio", "pool_saturation", "temperature_c", "errors"})
+_WORST = frozenset(
+    {"kv_ratio", "pool_saturation", "temperature_c", "errors", "queue_wait_mean", "answer_time_mean"}
+)
 _WEIGHTED = frozenset({"busy_ratio", "memory_ratio", "tensor_ratio"})
 _BOTH = frozenset({"waiting"})
 
@@ -55,12 +57,13 @@ def chosen(entries: Sequence[Entry], family: str, *, split: bool) -> list[Entry]
     if own := [e for e in entries if e.role == "override"]:
         return own
     if family in _BOTH:
-        return list(entries)
+        # What a gateway holds back until the first token waits in the engine behind it.
+        return [e for e in entries if e.role != "gateway"] or list(entries)
     order = _ORDER.get(family, _ROUTER_FIRST if split else _ENGINE_FIRST)
     for role in (*order, "accelerator"):
         if found := [e for e in entries if e.role == role]:
             # Busy time of two kinds makes no mean: what reads higher would stand for what does not.
-            return [e for e in found if not e.rung] or found
+            return ([e for e in found if not e.rung] or found) if family in _WEIGHTED else found
     return []
 
 

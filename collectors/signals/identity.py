@@ -8,6 +8,7 @@ themselves tell: an engine's page carries both its model and its pod, which join
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 from collectors.config import Identity, Pool
@@ -89,18 +90,26 @@ class Names:
         """The same rules, with joins and names from one poll and from the control plane's subjects."""
         joined, known = dict(self.joined), set(self.known)
         known.update(map(self.subject, subjects))
+        nameless: dict[Workload, str | None] = {}
         for answer in answers:
             if answer.definition.role not in {"engine", "router", "gateway"}:
                 continue
             exported = has_exported(answer.rows)
             for row in answer.rows:
-                model = (self._engine if answer.definition.role == "engine" else self._named)(row.labels)[0]
-                if model is None:
-                    continue
-                known.add(model)
                 where = self._where(row.labels, exported=exported)
-                if answer.definition.role == "engine" and where.name:
-                    joined[where] = model
+                is_engine = answer.definition.role == "engine"
+                if (model := self._named(row.labels)[0]) is not None:
+                    known.add(model)
+                    if is_engine and where.name:
+                        joined[where] = model
+                elif is_engine:
+                    nameless[where] = self._first(row.labels, _STAND_INS)[0]
+        # Only after all that name their model: an engine may name it in some of its series and not in others.
+        for where, stand_in in nameless.items():
+            if stand_in is not None and where not in joined:
+                known.add(stand_in)
+                if where.name:
+                    joined[where] = stand_in
         if joined == self.joined and known == self.known:
             return self
         return replace(self, joined=joined, known=frozenset(known))
@@ -201,7 +210,12 @@ class Names:
 
     def _engine(self, labels: Mapping[str, str]) -> "_Found":
         found = self._named(labels)
-        return found if found[0] is not None else self._first(labels, _STAND_INS)
+        if found[0] is not None:
+            return found
+        where = self._where(labels, exported=bool(labels.get("exported_workload")))
+        if where.name and (model := self.joined.get(where)) is not None:
+            return model, "join", "/".join(filter(None, where[:2]))
+        return self._first(labels, _STAND_INS)
 
     def _first(self, labels: Mapping[str, str], those: Sequence[str]) -> "_Found":
         for label in those:
@@ -220,7 +234,15 @@ class Names:
         if (alias := self.identity.aliases.get(where.name)) is not None:
             return alias, "alias", where.name
         name = short_name(where.name)
-        return (name, "workload", where.name) if name in self.known else (None, "", "")
+        # Where an engine runs in a workload of this name, another namespace's is another one.
+        if name in self.known and not (where.namespace and where.name in self._joined_names):
+            return name, "workload", where.name
+        return None, "", ""
+
+    @cached_property
+    def _joined_names(self) -> frozenset[str]:
+        """Workloads, by name, of which it is known in which namespace an engine runs in them."""
+        return frozenset(where.name for where in self.joined if where.namespace)
 
     def _ruled(self, labels: Mapping[str, str]) -> "_Found | None":
         for number, rule in enumerate(self.identity.models):

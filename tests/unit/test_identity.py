@@ -121,3 +121,13 @@ def test_hostile_names_are_cleaned() -> None:
     rule = TierRule(label="t", regex="(?s)(.*)", tier="$1")
     tier = Names(Identity(tiers=(rule,))).tier({"t": "a\x1b[2Jb\u202e"})
     assert tier == "a[2Jb"
+
+
+def test_a_namesake_in_another_namespace_is_another_workload() -> None:
+    """A workload called as a model is the model's, unless the model's engine is known to run elsewhere."""
+    labels = {"namespace": "serving", "workload": "aurora-5", "model_name": "aurora-5"}
+    names = Names(Identity()).learned([answer("engine", labels)])
+    holder = {"namespace": "batch", "workload": "aurora-5"}
+    assert names.model_of_accelerator(holder, exported=False) is None
+    assert names.model_of_accelerator({"workload": "aurora-5"}, exported=False) == "aurora-5"
+    assert names.model_of_accelerator(labels, exported=False) == "aurora-5"
