@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from tui import commands
-from tui.output import OutputError, silence
+from tui import commands, first_steps
+from tui.output import USAGE_ERROR, OutputError, silence
 
 VERSION = "0.1.0"
 _EPILOG = """examples:
   tidegate demo                                   watch a simulated fleet melt, and see where it hurts
+  tidegate check --prometheus http://localhost:9090     what can be seen there, what is missing, what to do
+  tidegate init --prometheus http://localhost:9090      write a first configuration from what is there
   tidegate watch --prometheus http://localhost:9090 --plane http://localhost:9911
   tidegate snapshot --prometheus http://localhost:9090 --format json | jq '.models[].name'
 
@@ -58,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(group)
     _add_watch(group)
     _add_snapshot(group)
+    _add_check(group)
+    _add_init(group)
+    _add_rules(group)
     _add_simulate(group)
     _add_plane(group)
     _add_helpers(group)
@@ -128,10 +133,89 @@ def _add_snapshot(group: _Group) -> None:
         "Exit status: 0; 1 when a source did not answer; 2 for a mistake in options or settings.",
     )
     parser.add_argument("--format", choices=("json", "table"), default="json", help="json (default) or table")
-    parser.add_argument(
-        "--within", type=_positive, default=45.0, metavar="N", help="seconds to wait at most (45)"
-    )
+    _add_within(parser)
     parser.add_argument("--width", type=int, default=160, metavar="N", help="columns of the table (160)")
+    _add_sources(parser)
+
+
+def _add_check(group: _Group) -> None:
+    parser = _add(
+        group,
+        "check",
+        first_steps.check,
+        "say what can be seen, what is missing, and what to do about it",
+        "Asks every source once, or until rates are known, and prints: which sources answer and how;\n"
+        "which stacks are there; which signals have data, and the setting that would bring the others;\n"
+        "where tiers come from; names that nothing joins, with rules to paste.\n\n"
+        "Exit status: 0 when every source answers and there is something to show; 1 when not; 2 for a\n"
+        "mistake in options or settings.\n\n"
+        "examples:\n"
+        "  tidegate check                                        the default context\n"
+        "  tidegate check --prometheus http://localhost:9090\n"
+        "  tidegate check --explain llama-70b                    how each of its numbers came to be\n"
+        "  tidegate check --format json | jq '.signals[] | select(.state == \"absent\")'",
+    )
+    parser.add_argument(
+        "--explain", metavar="MODEL", help="each reading of a model: query, labels, rule of identity"
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
+    _add_within(parser)
+    _add_sources(parser)
+
+
+def _add_init(group: _Group) -> None:
+    parser = _add(
+        group,
+        "init",
+        first_steps.init,
+        "write a first configuration from what a Prometheus has",
+        "Asks the sources, then writes one context: where to ask, the tiers that were seen, aliases for\n"
+        "names that nothing joins, and comments on the rest. On a terminal it asks for a URL where none is\n"
+        "given. No secret is written: a token is named by the variable or file that holds it.\n\n"
+        "examples:\n"
+        "  tidegate init --prometheus http://localhost:9090\n"
+        "  tidegate init --prometheus https://prom.example --token-env PROM_TOKEN --context prod\n"
+        "  tidegate init --prometheus eu=http://eu:9090 --prometheus us=http://us:9090 --output fleet.toml",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where to write (the configuration file; see TIDEGATE_CONFIG)",
+    )
+    parser.add_argument("--yes", action="store_true", help="overwrite a file that is there")
+    parser.add_argument("--context", metavar="NAME", help="what to call the context (main)")
+    _add_within(parser)
+    group_of_sources = _add_urls(parser)
+    token = group_of_sources.add_mutually_exclusive_group()
+    token.add_argument(
+        "--token-env", metavar="NAME", help="environment variable with the token of Prometheus"
+    )
+    token.add_argument("--token-file", type=Path, metavar="FILE", help="file with the token of Prometheus")
+
+
+def _add_rules(group: _Group) -> None:
+    parser = _add(
+        group,
+        "rules",
+        first_steps.rules,
+        "print recording rules for a Prometheus",
+        "A rule is worked out once by the server, however many watch, and tidegate reads it where it is\n"
+        "there. Rules are made for the stacks that the server has; --all asks nobody and makes them all.\n\n"
+        "examples:\n"
+        "  tidegate rules --prometheus http://localhost:9090 > tidegate-rules.yml\n"
+        "  promtool check rules tidegate-rules.yml\n"
+        "  tidegate rules --all --interval 30 > tidegate-rules.yml",
+    )
+    parser.add_argument("--all", action="store_true", help="for every stack, without asking a server")
+    parser.add_argument(
+        "--interval",
+        type=_interval,
+        default=15.0,
+        metavar="S",
+        help="with --all: seconds between scrapes (15)",
+    )
+    _add_within(parser)
     _add_sources(parser)
 
 
@@ -189,12 +273,33 @@ def _add_helpers(group: _Group) -> None:
 
 def _usage(parser: argparse.ArgumentParser) -> int:
     parser.print_help()
-    return commands.USAGE_ERROR
+    return USAGE_ERROR
+
+
+def _add_within(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--within", type=_positive, default=45.0, metavar="S", help="seconds to wait at most (45)"
+    )
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
+    group = _add_urls(parser)
+    group.add_argument(
+        "--context", metavar="NAME", help="of the configuration (environment: TIDEGATE_CONTEXT)"
+    )
+    group.add_argument(
+        "--config", type=Path, metavar="FILE", help="configuration file (environment: TIDEGATE_CONFIG)"
+    )
+
+
+def _add_urls(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     group = parser.add_argument_group("where to ask")
-    group.add_argument("--prometheus", metavar="URL", help="a Prometheus (environment: TIDEGATE_PROMETHEUS)")
+    group.add_argument(
+        "--prometheus",
+        metavar="URL",
+        action="append",
+        help="a Prometheus (environment: TIDEGATE_PROMETHEUS); of several clusters, one NAME=URL for each",
+    )
     group.add_argument(
         "--scrape",
         metavar="URL",
@@ -203,11 +308,15 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--plane", metavar="URL", help="a control plane (environment: TIDEGATE_PLANE)")
     group.add_argument(
-        "--context", metavar="NAME", help="of the configuration (environment: TIDEGATE_CONTEXT)"
+        "--alertmanager",
+        metavar="URL",
+        action="append",
+        help="an Alertmanager: alerts and who silenced them; give it again for more",
     )
     group.add_argument(
-        "--config", type=Path, metavar="FILE", help="configuration file (environment: TIDEGATE_CONFIG)"
+        "--nvml", action="store_true", help="this machine's own NVIDIA accelerators, without an exporter"
     )
+    return group
 
 
 def _add_looks(parser: argparse.ArgumentParser) -> None:
@@ -228,6 +337,10 @@ def _seed(text: str) -> int:
 
 def _speed(text: str) -> float:
     return _number(text, 1.0, 120.0)
+
+
+def _interval(text: str) -> float:
+    return _number(text, 1.0, 600.0)
 
 
 def _positive(text: str) -> float:

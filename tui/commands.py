@@ -10,15 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from tui.output import say
+from tui.contexts import context_of, given, settings_of
+from tui.output import USAGE_ERROR, fail, say
 
 if TYPE_CHECKING:
     import subprocess
 
-    from collectors.config import Context, Settings
     from collectors.fleet import Source
-
-USAGE_ERROR = 2
 
 _START = """tidegate has nothing to watch yet. Any of these starts it:
 
@@ -27,18 +25,15 @@ _START = """tidegate has nothing to watch yet. Any of these starts it:
   tidegate watch --scrape http://HOST:8000/metrics --scrape http://HOST:9400/metrics
                                                  pages of engines and exporters, without a Prometheus
 
-To keep such a choice, and to map tiers and names, write a context to
+To see what your Prometheus has, what is missing, and what to do about it:
+
+  tidegate check --prometheus http://HOST:9090
+
+To keep such a choice, and to map tiers and names, let it write what it finds to
   {file}
 
-  [contexts.prod]
-  prometheus = "http://HOST:9090"
-  plane = "http://HOST:9911"
+  tidegate init --prometheus http://HOST:9090
 """
-
-
-def _fail(sentence: object) -> int:
-    print(f"tidegate: {sentence}", file=sys.stderr)
-    return USAGE_ERROR
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -47,7 +42,7 @@ def demo(args: argparse.Namespace) -> int:
 
     options = DemoOptions(args.scenario, args.seed, args.speed)
     if (wrong := scenario_error(options.scenario)) is not None:
-        return _fail(wrong)
+        return fail(wrong)
 
     started: list[subprocess.Popen[bytes]] = []
 
@@ -73,13 +68,13 @@ def watch(args: argparse.Namespace) -> int:
     from collectors.config import ConfigError, config_file
 
     try:
-        settings = _settings(args)
-        if args.bare and not settings.contexts and not any(_given(args)):
+        settings = settings_of(args)
+        if args.bare and not settings.contexts and not any(given(args)):
             say(_START.format(file=config_file()))
             return USAGE_ERROR
-        name, context = _context(args, settings)
+        name, context = context_of(args, settings)
     except ConfigError as error:
-        return _fail(error)
+        return fail(error)
 
     def connect() -> "Source":
         from collectors.live import live_source
@@ -95,9 +90,9 @@ def snapshot(args: argparse.Namespace) -> int:
     from collectors.config import ConfigError
 
     try:
-        name, context = _context(args, _settings(args))
+        name, context = context_of(args, settings_of(args))
     except ConfigError as error:
-        return _fail(error)
+        return fail(error)
     from tui.headless import print_snapshot
 
     return print_snapshot(name, context, args.format, args.within, args.width)
@@ -108,7 +103,7 @@ def simulate(args: argparse.Namespace) -> int:
     from collectors.demo import scenario_error
 
     if (wrong := scenario_error(args.scenario)) is not None:
-        return _fail(wrong)
+        return fail(wrong)
     from collectors.simulator.serve import SimulatorOptions, run_simulator
 
     return run_simulator(
@@ -127,58 +122,6 @@ def plane_serve(args: argparse.Namespace) -> int:
     from collectors.control.server.serve import PlaneOptions, run_plane
 
     return run_plane(PlaneOptions(args.listen, args.seed, args.data, args.allow_remote))
-
-
-def _settings(args: argparse.Namespace) -> "Settings":
-    from collectors.config import read_settings
-
-    return read_settings(args.config)
-
-
-def _given(args: argparse.Namespace) -> tuple[str | None, list[str], str | None]:
-    """(prometheus, scrape, plane) by option or environment; the option wins."""
-    prometheus = args.prometheus or (None if args.scrape else os.environ.get("TIDEGATE_PROMETHEUS"))
-    return prometheus, args.scrape or [], args.plane or os.environ.get("TIDEGATE_PLANE")
-
-
-def _context(args: argparse.Namespace, settings: "Settings") -> tuple[str, "Context"]:
-    """The context to watch: the configured one, with what the options change. raises: ConfigError."""
-    from pydantic import ValidationError
-
-    from collectors.config import ConfigError, Context
-    from collectors.fleet import clean
-
-    wanted = args.context or os.environ.get("TIDEGATE_CONTEXT")
-    prometheus, pages, plane = _given(args)
-    # Sources alone are watched as they are: a default context's tiers and plane belong to another fleet.
-    if wanted or args.config or (settings.contexts and not (prometheus or pages)):
-        name, base = settings.context(wanted)
-    else:
-        name, base = "direct", settings.contexts.get("direct", Context())
-    changed: dict[str, object] = {}
-    if prometheus:
-        changed |= {"prometheus": prometheus, "scrape": []}
-    elif pages:
-        changed |= {"scrape": pages, "prometheus": None}
-    if plane:
-        changed["plane"] = plane
-    try:
-        context = Context.model_validate({**base.model_dump(exclude_unset=True), **changed})
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = {"prometheus": "--prometheus", "scrape": "--scrape", "plane": "--plane"}.get(
-            str(first["loc"][0]) if first["loc"] else "", "the options"
-        )
-        said = first["msg"].removeprefix("Value error, ")
-        given = clean(str(first.get("input", "")), 80)
-        # What is no URL may be a token put into the wrong place; what holds an @ or a ? may hold one too.
-        shown = f" (it is {given!r})" if "://" in given and not {"@", "?"} & set(given) else ""
-        raise ConfigError(f"{option}: {said}{shown}") from error
-    if not (context.prometheus or context.scrape or context.plane):
-        raise ConfigError(
-            "nothing to watch: give --prometheus URL or --scrape URL; `tidegate demo` needs neither"
-        )
-    return name, context
 
 
 def _glyphs(wanted: str | None) -> Literal["unicode", "ascii"]:
@@ -207,7 +150,7 @@ def _screen(
     # A stream that was closed before we started is None.
     streams: tuple[TextIO | None, ...] = (sys.stdin, sys.stdout, sys.stderr)
     if not all(stream is not None and stream.isatty() for stream in streams):
-        return _fail("the cockpit needs a terminal; for scripts there is `tidegate snapshot`")
+        return fail("the cockpit needs a terminal; for scripts there is `tidegate snapshot`")
     from textual.theme import BUILTIN_THEMES
 
     from themes import THEMES, ThemeError
@@ -217,7 +160,7 @@ def _screen(
     wanted = theme or os.environ.get("TIDEGATE_THEME") or THEMES[0].stem
     known = [path.stem for path in THEMES]
     if wanted not in known and wanted not in BUILTIN_THEMES:
-        return _fail(f"no theme {wanted[:40]!r}; there are: {', '.join((*known, *sorted(BUILTIN_THEMES)))}")
+        return fail(f"no theme {wanted[:40]!r}; there are: {', '.join((*known, *sorted(BUILTIN_THEMES)))}")
     try:
         app = CockpitApp(
             connect,
@@ -228,7 +171,7 @@ def _screen(
             keymap=_keymap(),
         )
     except (ThemeError, KeymapError) as error:
-        return _fail(error)
+        return fail(error)
     return app.run() or app.return_code or 0
 
 
@@ -240,7 +183,7 @@ def keys(args: argparse.Namespace) -> int:
     try:
         keymap = _keymap()
     except KeymapError as error:
-        return _fail(error)
+        return fail(error)
     for action in ACTIONS.values():
         bound = " ".join(key_label(key) for key in keys_of(action.id, keymap))
         missing = f"  ({action.missing})" if action.missing else ""

@@ -3,6 +3,9 @@
 import os
 import sys
 
+USAGE_ERROR = 2
+"""Exit status for a mistake in what was asked, in options or in files."""
+
 
 class OutputError(Exception):
     """Standard output takes nothing more. str() says why; `silence` keeps the interpreter's exit quiet."""
@@ -18,6 +21,12 @@ def say(text: str) -> None:
         raise
     except OSError as error:
         raise OutputError(f"standard output cannot be written: {error.strerror or error}") from error
+
+
+def fail(sentence: object, status: int = USAGE_ERROR) -> int:
+    """Say on standard error why a command ends, and return its exit status."""
+    print(f"tidegate: {sentence}", file=sys.stderr)
+    return status
 
 
 def silence() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from collectors import live
-from collectors.config import ConfigError
+from collectors.check import run
+from collectors.config import ConfigError, Context
 from collectors.control.interface import PlaneError
 from collectors.fleet import Source
 from tui.cli import main
@@ -28,7 +29,8 @@ def test_alone_it_says_how_to_start(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing configured: the three ways to start, and where the configuration would lie."""
     assert main([]) == 2
     said = capsys.readouterr().out
-    assert "tidegate demo" in said
+    for command in ("demo", "watch", "check", "init"):
+        assert f"tidegate {command}" in said
     assert "config.toml" in said
 
 
@@ -43,6 +45,17 @@ def test_alone_it_says_how_to_start(capsys: pytest.CaptureFixture[str]) -> None:
         (["watch"], "nothing to watch"),
         (["watch", "--config", "/no/such/file.toml"], "cannot be read"),
         (["snapshot", "--scrape", "ftp://h"], "must be a URL"),
+        (["watch", "--alertmanager", "am:9093", "--prometheus", "http://p"], "--alertmanager: must be a URL"),
+        (["watch", "--prometheus", "http://a", "--prometheus", "http://b"], "several servers need names"),
+        (
+            ["watch", "--prometheus", "a=http://a", "--prometheus", "a=http://b"],
+            "--prometheus: several servers",
+        ),
+        (["watch", "--prometheus", "eu=hunter2"], "--prometheus: must be a URL"),
+        (["check"], "nothing to watch"),
+        (["check", "--context", "prod"], "no context 'prod'"),
+        (["rules"], "give --prometheus URL"),
+        (["rules", "--scrape", "http://h/metrics"], "give --prometheus URL"),
         (["demo", "--scenario", "melting"], "did you mean 'melting-gpus'?"),
         (["demo", "--scenario", "none.toml"], "no scenario file"),
         (["demo"], "needs a terminal"),
@@ -59,7 +72,17 @@ def test_a_mistake_is_one_sentence(
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("arguments", [["demo", "--speed", "0"], ["demo", "--seed", "-1"], ["fly"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["demo", "--speed", "0"],
+        ["demo", "--seed", "-1"],
+        ["fly"],
+        ["check", "--format", "xml"],
+        ["rules", "--all", "--interval", "0"],
+        ["init", "--token-env", "A", "--token-file", "b"],
+    ],
+)
 def test_a_wrong_value_shows_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """The parser's own refusals end with status 2 as well."""
     with pytest.raises(SystemExit) as caught:
@@ -90,7 +113,55 @@ def test_a_keymap_with_a_mistake_is_refused(
 def test_completion_knows_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     """The script is made from the parser, so it cannot fall behind."""
     assert main(["completion", "bash"]) == 0
-    assert "snapshot" in capsys.readouterr().out
+    script = capsys.readouterr().out
+    for word in ("snapshot", "check", "init", "rules", "--explain", "--alertmanager"):
+        assert word in script
+
+
+@pytest.mark.parametrize("command", ["check", "init", "rules"])
+def test_help_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it does, and lines that can be typed as they stand."""
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    said = capsys.readouterr().out
+    assert f"  tidegate {command}" in said.split("examples:")[1]
+
+
+def test_options_make_a_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clusters by name, pages beside them, an Alertmanager, this machine's accelerators."""
+    seen: list[Context] = []
+
+    def opened(context: Context) -> tuple[()]:
+        seen.append(context)
+        raise ConfigError("that will do")
+
+    monkeypatch.setattr(run, "opened", opened)
+    options = ["--prometheus", "eu=http://eu:9090/", "--prometheus", "us=http://us:9090", "--nvml"]
+    assert main(["check", *options, "--alertmanager", "http://am:9093", "--scrape", "http://e/metrics"]) == 2
+    assert [(one.cluster, one.url) for one in seen[0].prometheus] == [
+        ("eu", "http://eu:9090"),
+        ("us", "http://us:9090"),
+    ]
+    assert (seen[0].nvml, seen[0].alertmanager[0].url) == (True, "http://am:9093")
+    assert seen[0].scrape[0].url == "http://e/metrics"
+
+
+def test_rules_for_all_ask_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every stack, at the interval that was given."""
+    assert main(["rules", "--all", "--interval", "30"]) == 0
+    said = capsys.readouterr().out
+    assert '"tidegate-vllm"' in said
+    assert "interval: 30s" in said
+
+
+def test_a_check_of_nobody_fails_with_findings(capsys: pytest.CaptureFixture[str]) -> None:
+    """A page that is not there: status 1, its sentence on the page; as data too."""
+    nobody = ["--scrape", "http://127.0.0.1:9/metrics", "--within", "4"]
+    assert main(["check", *nobody]) == 1
+    assert "127.0.0.1:9" in capsys.readouterr().out
+    assert main(["check", "--format", "json", *nobody]) == 1
+    assert json.loads(capsys.readouterr().out)["sources"][0]["state"] == "lost"
 
 
 def test_a_snapshot_of_nobody_fails_with_a_frame(capsys: pytest.CaptureFixture[str]) -> None:
