@@ -114,6 +114,14 @@ class Credential(_Strict):
         return self
 
 
+class PlaneEndpoint(_Strict):
+    """The control plane: where it is, the bearer token it wants, and the CA that vouches for it."""
+
+    url: Url
+    token: Credential | None = None
+    ca_file: Path | None = None
+
+
 class Basic(_Strict):
     """Basic authentication: a user name, and a password by reference."""
 
@@ -121,8 +129,8 @@ class Basic(_Strict):
     password: Credential
 
 
-class Endpoint(_Strict):
-    """A server to ask.
+class Endpoint(PlaneEndpoint):
+    """A server to ask over HTTP, with all that may stand before it.
 
     url: may have a path prefix
     token: sent as a bearer token, read again where the server refuses it; or `basic`
@@ -131,10 +139,7 @@ class Endpoint(_Strict):
     timeout_s: of one request
     """
 
-    url: Url
-    token: Credential | None = None
     basic: Basic | None = None
-    ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
     headers: dict[str, str | Credential] = {}
@@ -298,7 +303,7 @@ class Context(_Strict):
     prometheus: tuple[PrometheusServer, ...] = ()
     alertmanager: tuple[Endpoint, ...] = ()
     scrape: tuple[Page, ...] = ()
-    plane: Endpoint | None = None
+    plane: PlaneEndpoint | None = None
     nvml: StrictBool = False
     presets: tuple[Path, ...] = ()
     signals: dict[str, Override] = {}
@@ -446,12 +451,21 @@ def _secret_in_file(path: Path) -> str:
             mode = os.fstat(opened).st_mode
             if not stat.S_ISREG(mode):
                 raise ConfigError(f"credential file {path} is no regular file: write the credential into one")
-            if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            if mode & (stat.S_IRWXG | stat.S_IRWXO) and not _is_mounted_secret(path):
                 raise ConfigError(f"{path} can be read by others: run `chmod 600 {path}`")
             return file.read(65_536)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"credential file {path} cannot be read: {why}") from error
+
+
+def _is_mounted_secret(path: Path) -> bool:
+    """True for a secret that a container was given: Kubernetes writes a service account's token as 0644, and
+    who reads it cannot change that."""
+    return any(path.resolve().is_relative_to(mount) for mount in _SECRET_MOUNTS)
+
+
+_SECRET_MOUNTS = (Path("/var/run/secrets"), Path("/run/secrets"))
 
 
 def _secret_by_command(command: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from collectors.alerts.sources import alert_sources
-from collectors.config import Context, Endpoint, secret
+from collectors.config import Context, PlaneEndpoint, secret
 from collectors.control.native import NativePlane
 from collectors.control.server.access import token_for
 from collectors.nvml import NvmlPoller
@@ -61,7 +61,7 @@ def pollers(context: Context) -> list[Poller]:
     return found
 
 
-def plane(endpoint: Endpoint) -> NativePlane:
+def plane(endpoint: PlaneEndpoint) -> NativePlane:
     """The client of a plane: without a configured token, the environment or the plane's own file gives it."""
     credential = endpoint.token
     token = (lambda: secret(credential)) if credential is not None else (lambda: token_for(endpoint.url))

@@ -7,7 +7,7 @@ from collectors.check import proposals
 from collectors.check.facts import Facts
 from collectors.check.findings import tier_rules
 from collectors.check.proposals import Proposal, key_text, value_text
-from collectors.config import Credential, Endpoint, PrometheusServer
+from collectors.config import Credential, PlaneEndpoint, PrometheusServer
 from collectors.fleet import clean
 from collectors.signals.identity import ordered_tiers
 
@@ -68,7 +68,7 @@ def _sources(facts: Facts) -> Iterator[str]:
     yield "# production = true                   # every write asks for this context's name"
 
 
-def _endpoint(endpoint: Endpoint) -> str:
+def _endpoint(endpoint: PlaneEndpoint) -> str:
     fields = [f"url = {value_text(endpoint.url)}"]
     if isinstance(endpoint, PrometheusServer) and endpoint.cluster:
         fields.insert(0, f"cluster = {value_text(endpoint.cluster)}")

@@ -11,7 +11,7 @@ from collectors import live
 from collectors.alerts.sources import alert_sources
 from collectors.alerts.told import AlertSource
 from collectors.check.facts import Asked, Facts, Present, latest
-from collectors.config import Context, Endpoint, PrometheusServer, shown_url
+from collectors.config import Context, Endpoint, PlaneEndpoint, PrometheusServer, shown_url
 from collectors.control.interface import ControlPlane, PlaneError, PlaneState
 from collectors.daemon import DaemonExecutor, in_daemon
 from collectors.endpoint import Access, AccessError
@@ -198,7 +198,7 @@ async def _ask_alerts(one: Opened, source: AlertSource) -> None:
     one.asked = replace(one.asked, health=poll.health, firing=len(poll.told))
 
 
-def _of_plane(plane: ControlPlane, endpoint: Endpoint) -> Opened:
+def _of_plane(plane: ControlPlane, endpoint: PlaneEndpoint) -> Opened:
     health = SourceHealth("ctl", "plane", SourceState.CONNECTING)
     asked = Asked(health, shown_url(endpoint.url))
     return Opened(asked, lambda one: _ask_plane(one, plane), plane.aclose)

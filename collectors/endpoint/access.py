@@ -222,16 +222,17 @@ class Access:
         """raises: ConfigError"""
         endpoint = self._endpoint
         found = {k: v if isinstance(v, str) else secret(v) for k, v in endpoint.headers.items()}
-        sent = list(found.values())
+        sent = {part for text in found.values() for part in (text, *text.split())}
         if endpoint.token is not None:
-            found["Authorization"] = f"Bearer {secret(endpoint.token)}"
+            token = secret(endpoint.token)
+            found["Authorization"] = f"Bearer {token}"
+            sent |= {token, found["Authorization"]}
         elif endpoint.basic is not None:
             password = secret(endpoint.basic.password)
             pair = base64.b64encode(f"{endpoint.basic.username}:{password}".encode()).decode()
             found["Authorization"] = f"Basic {pair}"
-            sent.append(password)
-        parts = {part for text in (*sent, *found.values()) for part in (text, *text.split())}
-        for part in sorted(parts - {"Bearer", "Basic"} - set(self._secrets)):
+            sent |= {password, *password.split(), pair, found["Authorization"]}
+        for part in sorted(sent - set(self._secrets)):
             if len(part) >= SHORTEST_SECRET:
                 self._secrets.append(part)
         return found

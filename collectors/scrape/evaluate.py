@@ -5,7 +5,6 @@ definition; tests hold both against a real server.
 """
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -13,7 +12,8 @@ from typing import NamedTuple
 
 from collectors.fleet import clean
 from collectors.scrape.history import Series, TargetHistory
-from collectors.signals.catalogue import Buckets, Definition, Derive, Matcher, Metric, Row
+from collectors.signals.catalogue import Buckets, Definition, Matcher, Metric, Row
+from collectors.signals.derive import compiled, derived
 from collectors.signals.promql import series_name
 from collectors.signals.quantiles import buckets
 
@@ -39,7 +39,7 @@ class _Selection:
         self._is_rate = definition.needs_rate
         self._name = series_name(definition, metric)
         self._accepts = [accepts(matcher) for matcher in metric.where]
-        self._derives = [_derived(one) for one in definition.derive]
+        self._derives = [derived(one) for one in definition.derive]
         self._keep = definition.keep
         self._distinct = definition.distinct
 
@@ -100,7 +100,7 @@ def evaluate(
 
     at: seconds since the epoch, by the clock that timed the scrapes; window_s: of rates, > 0
     A group is answered by the first of the alternatives that has it; a ratio adds up all of its metrics.
-    Faults of value 0 are left out: a healthy fleet answers with nothing.
+    Faults of value 0 are left out, of each alternative: a healthy fleet answers with nothing.
     raises: ValueError, with a sentence, for a regular expression that does not compile
     """
     at_ms = round(at * 1000)
@@ -117,12 +117,12 @@ def evaluate(
         either = _either(definition)
         for selection in query.metrics:
             groups = answer(definition, selection, targets, at_ms, start_ms)
+            if definition.signal == "faults":
+                groups = {g: value for g, value in groups.items() if isinstance(value, float) and value > 0}
             for group, value in groups.items():
                 if either(group) not in taken:
                     found[group] = (value, selection.metric.rung)
             taken.update(map(either, groups))
-    if definition.signal == "faults":
-        found = {group: got for group, got in found.items() if isinstance(got[0], float) and got[0] > 0}
     return tuple(
         Row({n: clean(v) for n, v in zip(definition.keep, group, strict=True) if v}, value, rung)
         for group, (value, rung) in sorted(found.items(), key=lambda item: item[0])
@@ -241,14 +241,6 @@ _AGGREGATES: Mapping[str, Callable[[Sequence[float]], float]] = {
 }
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
-    try:
-        # RE2's \d, \w and \s are those of ASCII.
-        return re.compile(pattern, re.ASCII)
-    except re.error as error:
-        raise ValueError(f"{clean(pattern, 60)!r} is no regular expression: {error}") from error
-
-
 def accepts(matcher: Matcher) -> Callable[[Mapping[str, str]], bool]:
     """Whether labels pass a matcher. As in PromQL a missing label is ""; a regex matches the whole value."""
     label, op, value = matcher
@@ -256,38 +248,7 @@ def accepts(matcher: Matcher) -> Callable[[Mapping[str, str]], bool]:
         return lambda labels: labels.get(label, "") == value
     if op == "!=":
         return lambda labels: labels.get(label, "") != value
-    matches = _compiled(value).fullmatch
+    matches = compiled(value).fullmatch
     if op == "=~":
         return lambda labels: matches(labels.get(label, "")) is not None
     return lambda labels: matches(labels.get(label, "")) is None
-
-
-_REFERENCE = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))", re.ASCII)
-
-
-def _derived(derive: Derive) -> Callable[[dict[str, str]], None]:
-    """Changes labels as PromQL's label_replace does; an empty result removes the label."""
-    matches = _compiled(derive.regex).fullmatch
-
-    def change(labels: dict[str, str]) -> None:
-        found = matches(labels.get(derive.source, ""))
-        if found is None:
-            return
-        made = _REFERENCE.sub(lambda reference: _expanded(reference, found), derive.replacement)
-        if made:
-            labels[derive.target] = made
-        else:
-            labels.pop(derive.target, None)
-
-    return change
-
-
-def _expanded(reference: re.Match[str], found: re.Match[str]) -> str:
-    """What `$1`, `${1}`, `$name` or `$$` stand for, as in Go's Regexp.Expand: no such group, no text."""
-    name = reference[1] or reference[2]
-    if name is None:
-        return "$"
-    try:
-        return found[int(name) if name.isdigit() else name] or ""
-    except IndexError:
-        return ""

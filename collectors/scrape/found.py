@@ -25,7 +25,8 @@ def _explained(preset: Preset, pages: Sequence[TargetHistory]) -> Detected:
     )
     probes = []
     for probe in preset.probes:
-        there = any(_has(h, probe.metric, probe.where) for h in pages)
+        named = (probe.metric, *probe.or_metrics)
+        there = any(_has(h, name, probe.where) for h in pages for name in named)
         probes.append(Probed(probe.id, there, probe.present if there else probe.absent))
     jobs = sorted({h.labels.get("job", "") for h in pages})
     return Detected(preset.stack, preset.title, preset.role, proof, tuple(jobs), generation, tuple(probes))

@@ -157,8 +157,10 @@ class TargetHistory:
         # Every eighth scrape is enough to stay bounded, and costs an eighth.
         if self.scrape % 8 and len(self._scrapes_ms) < MAX_SCRAPES:
             return
-        self._scrapes_ms = [at for at in self._scrapes_ms if at >= oldest_ms][-MAX_SCRAPES // 2 :]
-        oldest_ms = self._scrapes_ms[0]
+        kept = [at for at in self._scrapes_ms if at >= oldest_ms][-MAX_SCRAPES // 2 :]
+        if len(kept) < len(self._scrapes_ms):
+            # A page may stamp its samples earlier than its first scrape: only then must they go with it.
+            self._scrapes_ms, oldest_ms = kept, kept[0]
         gone = set()
         for identity, series in self._by_identity.items():
             times = series.times_ms

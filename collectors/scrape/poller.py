@@ -286,6 +286,11 @@ class ScrapePoller:
         live = [history.at_ms for history in stack if history.up]
         oldest = (min(live) if live else max(history.at_ms for history in stack)) / 1000
         for definition in definitions:
+            if definition.signal == "faults" and not any(
+                history.carries(series_name(definition, m)) for history in stack for m in definition.metrics
+            ):
+                # No row means no fault: where nothing tells faults, there must be no answer either.
+                continue
             if definition.needs_rate and seen < RATE_SCRAPES:
                 yield Answer(definition, (), oldest, collecting=(seen, RATE_SCRAPES))
                 continue
@@ -431,7 +436,7 @@ def _carried(history: TargetHistory, presets: Sequence[Preset]) -> tuple[Mapping
 def _wanted(presets: Iterable[Preset]) -> Iterable[str]:
     for preset in presets:
         yield from preset.proof
-        yield from (probe.metric for probe in preset.probes)
+        yield from (name for probe in preset.probes for name in (probe.metric, *probe.or_metrics))
         yield from (name for generation in preset.generations for name in generation.proof)
         for definition in preset.definitions:
             for metric in (*definition.metrics, *definition.over):

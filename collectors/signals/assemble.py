@@ -192,7 +192,9 @@ def _feature(row: Row, model: str, names: Names, found: _Gathered) -> str | None
 
 def has_totals(answer: Answer) -> bool:
     """True if an engine tells classes and their total in one metric: SGLang's total has no priority."""
-    if answer.definition.role != "engine":
+    definition = answer.definition
+    # Of a preset with `either_by` the total stands aside; no counter has one beside its classes.
+    if definition.role != "engine" or definition.kind != "gauge" or definition.either_by:
         return False
     with_priority = [bool(row.labels.get("priority")) for row in answer.rows]
     return any(with_priority) and not all(with_priority)

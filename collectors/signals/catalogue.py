@@ -69,6 +69,8 @@ class Definition:
     source: where upstream says so (file or page), for `check --explain`
     needs: what brings the signal where the stack is there and this is not: a setting, in one sentence
     promql: of role override: the operator's own query, asked as it is; `metrics` is then empty
+    either_by: labels of `keep` by which an alternative gives way; () for all of them. Fewer where one
+        exporter tells parts (by priority) and another, or itself, the total: never both
     """
 
     signal: str
@@ -87,6 +89,7 @@ class Definition:
     source: str = ""
     needs: str = ""
     promql: str = ""
+    either_by: tuple[str, ...] = ()
 
     @property
     def needs_rate(self) -> bool:
@@ -104,6 +107,7 @@ class Generation(NamedTuple):
 class Probe(NamedTuple):
     """A question about a stack that is there: has it a series of `metric` that passes `where`?
 
+    or_metrics: other names of the same, as other releases write it
     present, absent: what either answer means and what to do about it, in one sentence; "" for nothing to say
     """
 
@@ -112,6 +116,7 @@ class Probe(NamedTuple):
     where: tuple[Matcher, ...]
     present: str
     absent: str
+    or_metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

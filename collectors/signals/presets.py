@@ -63,6 +63,15 @@ def _matcher(text: Any) -> Any:
     return Matcher(found[1], found[2], value)  # type: ignore[arg-type]  # the pattern lets only the four operators pass
 
 
+def read_matcher(text: str) -> Matcher:
+    """A filter, from the text that PromQL has for it: 'namespace="serving"'.
+
+    raises: ValueError, with what is allowed
+    """
+    found: Matcher = _matcher(text)
+    return found
+
+
 def _regex(text: str) -> str:
     try:
         re.compile(text)
@@ -81,8 +90,8 @@ def _metric(found: Any) -> Any:
     return {"name": found} if isinstance(found, str) else found
 
 
-def _quantile_of_family(signal: str) -> bool:
-    return any(re.fullmatch(rf"{family}_p\d+", signal) for family in FAMILIES)
+_OF_FAMILY = re.compile(rf"(?:{'|'.join(FAMILIES)})_p\d+")
+_PLAIN = tuple(one for one in SIGNALS if not _OF_FAMILY.fullmatch(one))
 
 
 Label = Annotated[str, BeforeValidator(lambda text: _label(text) if isinstance(text, str) else text)]
@@ -134,7 +143,7 @@ class _Signal(_Table):
     def _whole(self) -> "_Signal":
         if (self.id in FAMILIES) != (self.kind == "histogram"):
             raise ValueError(f"kind = 'histogram' is for {', '.join(FAMILIES)}, and for no other signal")
-        plain = [*(one for one in SIGNALS if not _quantile_of_family(one)), *ROLLOUT_SIGNALS]
+        plain = (*_PLAIN, *ROLLOUT_SIGNALS)
         if self.id not in FAMILIES and self.id not in plain:
             raise ValueError(f"is no signal; allowed: {', '.join((*FAMILIES, *plain))}")
         if (self.kind == "ratio") != bool(self.over):
@@ -163,6 +172,7 @@ class _Generation(_Table):
 class _Probe(_Table):
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)
     metric: str
+    or_metrics: list[str] = []
     where: list[Where] = []
     present: str = Field("", max_length=240)
     absent: str = Field("", max_length=240)
@@ -186,7 +196,7 @@ class _Preset(_Table):
     @field_validator("never")
     @classmethod
     def _signals(cls, given: dict[str, str]) -> dict[str, str]:
-        known = (*FAMILIES, *(one for one in SIGNALS if not _quantile_of_family(one)))
+        known = (*FAMILIES, *_PLAIN)
         if strange := sorted(given.keys() - set(known)):
             raise ValueError(f"{strange[0]!r} is no signal; allowed: {', '.join(known)}")
         return given
@@ -208,9 +218,12 @@ class _Preset(_Table):
         return {k: {**table, "id": k} if isinstance(table, dict) else table for k, table in found.items()}
 
 
-def with_labels(presets: Sequence[Preset], labels: Sequence[str]) -> tuple[Preset, ...]:
+def with_labels(
+    presets: Sequence[Preset], labels: Sequence[str], *, apart: bool = False
+) -> tuple[Preset, ...]:
     """The presets with labels kept that identity rules read, or that tell clusters apart.
 
+    apart: what differs in these labels has nothing to do with each other, so no alternative gives way
     A label that a stack does not have costs nothing: grouping by it changes no group.
     """
     if not labels:
@@ -219,7 +232,14 @@ def with_labels(presets: Sequence[Preset], labels: Sequence[str]) -> tuple[Prese
         replace(
             preset,
             definitions=tuple(
-                replace(one, keep=tuple(dict.fromkeys((*one.keep, *labels)))) for one in preset.definitions
+                replace(
+                    one,
+                    keep=tuple(dict.fromkeys((*one.keep, *labels))),
+                    either_by=tuple(dict.fromkeys((*one.either_by, *labels)))
+                    if apart and one.either_by
+                    else one.either_by,
+                )
+                for one in preset.definitions
             ),
         )
         for preset in presets
@@ -231,8 +251,9 @@ def absence(signal: str, stacks: Sequence[str], presets: Sequence[Preset]) -> st
 
     What a setting can bring is told before what a stack can not do.
     """
-    family = signal.rsplit("_p", 1)[0] if _quantile_of_family(signal) else signal
-    there = [preset for preset in presets if preset.stack in stacks]
+    family = signal.rsplit("_p", 1)[0] if _OF_FAMILY.fullmatch(signal) else signal
+    # A gateway is asked last: it explains what it lacks, where an engine is what would have it.
+    there = sorted((p for p in presets if p.stack in stacks), key=lambda p: p.role == "gateway")
     needs = (d.needs for preset in there for d in preset.definitions if d.signal == family and d.needs)
     return next(needs, "") or next((p.never[family] for p in there if family in p.never), "")
 
@@ -274,7 +295,10 @@ def _read(path: Path) -> Preset:
         definitions,
         where=tuple(file.proof_where),
         generations=tuple(Generation(one.name, tuple(one.proof)) for one in file.generations),
-        probes=tuple(Probe(p.id, p.metric, tuple(p.where), p.present, p.absent) for p in file.probes),
+        probes=tuple(
+            Probe(p.id, p.metric, tuple(p.where), p.present, p.absent, tuple(p.or_metrics))
+            for p in file.probes
+        ),
         never=file.never,
     )
 

@@ -27,17 +27,22 @@ pytestmark = pytest.mark.slow
 SCRAPES = 14
 NUMBER = "scrape_number"
 BROKEN = "this is { broken\n"
+EARLY_S = 0.3
 WINDOWS_S = (4.0, 7.5, 20.0)
 _SAMPLE = re.compile(r"^([a-zA-Z_:][^#\s{]*(?:\{.*\})?) (\S+)$", re.MULTILINE)
 
 
 @dataclass
 class Told:
-    """A page that changes with every scrape and remembers what it said."""
+    """A page that changes with every scrape and remembers what it said.
+
+    early_s: how long before its scrape it says that its samples were taken
+    """
 
     name: str
     change: Callable[[str, int], str]
     job: str = ""
+    early_s: float = 0.0
     labels: dict[str, str] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
 
@@ -90,7 +95,7 @@ def doubled(text: str, number: int) -> str:
 
 def stamped(text: str, number: int) -> str:
     """The same, and every sample says its own time."""
-    now = round(time.time() * 1000) - 300
+    now = round((time.time() - EARLY_S) * 1000)
     return _SAMPLE.sub(lambda m: f"{m[1]} {m[2]} {now}", advanced(text, number))
 
 
@@ -162,7 +167,7 @@ def scraped(prometheus: StartPrometheus) -> Scraped:
         Told("vllm", failing, job="vllm-failing"),
         Told("llm-d-epp", churning, job="epp-churning"),
         Told("sglang", doubled, job="sglang-doubled"),
-        Told("triton", stamped, job="triton-stamped"),
+        Told("triton", stamped, job="triton-stamped", early_s=EARLY_S),
         Told("dcgm-exporter", restarted, job="dcgm-pods", labels={"pod": "exporter-7", "namespace": "gpu"}),
         Told(
             "llm-d-epp", advanced, job="epp-clash", labels={"model_name": "mine", "exported_model_name": "x"}
@@ -200,7 +205,8 @@ def history(
     found = TargetHistory(labels_of(number, page))
     reader = PageReader(wanted)
     for when, text in seen:
-        if when > at:
+        # What a later scrape says of a time before, Prometheus knew at that time when it is asked now.
+        if when - page.early_s > at:
             break
         if text is None:
             found.fail()

@@ -47,3 +47,15 @@ def test_exactly_one_reference() -> None:
     """Two ways at once leave it open which one counts."""
     with pytest.raises(ValueError, match="exactly one"):
         Credential(env="A", command="b")
+
+
+def test_a_containers_own_secret_may_be_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes writes a service account's token as 0644: inside its mount that is taken, elsewhere not."""
+    token = tmp_path / "serviceaccount" / "token"
+    token.parent.mkdir()
+    token.write_text("s3cret")
+    token.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        secret(Credential(file=token))
+    monkeypatch.setattr("collectors.config._SECRET_MOUNTS", (tmp_path,))
+    assert secret(Credential(file=token)) == "s3cret"

@@ -10,7 +10,7 @@ import pytest
 
 from collectors.fleet import SIGNALS
 from collectors.signals.catalogue import Matcher, Metric
-from collectors.signals.presets import BUILT_IN, FAMILIES, read_presets
+from collectors.signals.presets import BUILT_IN, FAMILIES, ROLLOUT_SIGNALS, read_presets
 from collectors.signals.quantiles import quantile_signal
 from collectors.toml_file import FileError
 
@@ -35,14 +35,19 @@ def written(folder: Path, text: str, name: str = "mine.toml") -> Path:
 
 
 def test_the_stacks_are_known() -> None:
-    """Engine, router, accelerators and the simulated fleet's mark, by name; each signal once a lane."""
+    """By role and name, with the simulated fleet's mark; each signal once a lane."""
     presets = read_presets()
-    assert [(p.stack, p.role) for p in presets] == [
-        ("dcgm", "accelerator"),
-        ("endpoint-picker", "router"),
-        ("simulated-fleet", "router"),
-        ("vllm", "engine"),
-    ]
+    roles: dict[str, set[str]] = {}
+    for preset in presets:
+        roles.setdefault(preset.role, set()).add(preset.stack)
+    assert roles == {
+        "engine": {"llama-cpp", "ray-serve", "sglang", "tgi", "triton", "trtllm-serve", "vllm"},
+        "router": {"endpoint-picker", "simulated-fleet"},
+        "gateway": {"dynamo", "envoy-ai-gateway", "litellm", "production-stack"},
+        "accelerator": {"amd", "dcgm", "gaudi", "neuron", "nvidia-smi", "tpu-gke"},
+        "cluster": {"kube-state-metrics"},
+        "rollout": {"argo-rollouts", "flagger"},
+    }
     for preset in presets:
         assert preset.proof
         if not preset.definitions:
@@ -57,7 +62,8 @@ def test_every_definition_measures_a_known_signal() -> None:
     for preset in read_presets():
         for definition in preset.definitions:
             signals = [quantile_signal(definition.signal, q) for q in definition.quantiles]
-            assert all(one in SIGNALS for one in signals or [definition.signal])
+            known = ROLLOUT_SIGNALS if preset.role == "rollout" else SIGNALS
+            assert all(one in known for one in signals or [definition.signal])
             assert (definition.signal in FAMILIES) == (definition.kind == "histogram")
 
 
@@ -135,7 +141,7 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
         Metric("mine_busy", (everywhere, Matcher("state", "=~", "a|b")), 0.01, "busy"),
     )
     assert running.keep == ("model",)
-    assert len(presets) == 5
+    assert len(presets) == len(read_presets()) + 1
 
 
 def test_a_file_takes_the_place_of_a_built_in_stack(tmp_path: Path) -> None:
