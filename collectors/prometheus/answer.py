@@ -1,59 +1,78 @@
 """From the elements of an answer to the rows of a definition. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from collectors.fleet import clean
+from collectors.prometheus.native import aligned, counted_once, populations
 from collectors.prometheus.wire import Sample
+from collectors.signals.accelerators import ONE_ACCELERATOR
 from collectors.signals.catalogue import Buckets, Definition, Row
+from collectors.signals.derive import derived
 from collectors.signals.promql import ALTERNATIVE
 from collectors.signals.quantiles import buckets
 
-_ONE_ACCELERATOR = frozenset({"gpu", "UUID", "GPU_I_ID"})
+Group = tuple[tuple[str, str], ...]
+"""Kept labels that are there, in the definition's order."""
+
+_NO_LABELS_OF_ONES_OWN = frozenset({"__name__", ALTERNATIVE})
 
 
-def rows(definition: Definition, samples: Iterable[Sample]) -> tuple[Row, ...]:
-    """What the server answered to the definition's query, by group. Native histograms are left out."""
-    usable = [sample for sample in samples if sample.value is not None]
+def rows(
+    definition: Definition, samples: Iterable[Sample], *, replicas: Sequence[str] = (), factor: float = 1.0
+) -> tuple[Row, ...]:
+    """What the server answered to the definition's query, by group.
+
+    replicas: labels that tell equal Prometheus apart, as they were given to `promql.render`
+    factor: of an operator's own query: multiplies values and bounds
+    """
     if definition.kind == "histogram":
-        return _histograms(definition, usable)
-    labels = _Labels(definition.keep)
+        return _histograms(definition, list(samples), replicas, factor)
+    labels = _Labels(definition)
     return tuple(
-        Row(dict(labels.of(one)), one.number, definition.metrics[_alternative(one)].rung) for one in usable
+        Row(dict(labels.of(one.metric)), one.number * factor, _rung(definition, _alternative(one)))
+        for one in samples
+        if one.value is not None
     )
 
 
 def by_node(definition: Definition) -> Definition:
     """The same for hosts instead of accelerators, so that a big fleet's map stays small.
 
-    Rows then lack the labels `gpu`, `UUID` and `GPU_I_ID`. Busy time is the mean of the host's accelerators,
-    each counted once; other signals are the largest.
+    Rows then lack the labels that name an accelerator. Busy time is the mean of the host's accelerators, each
+    counted once; other signals are the largest. What keeps none of these labels stays as it is.
     """
-    named = tuple(label for label in definition.keep if label in _ONE_ACCELERATOR)
+    named = tuple(label for label in definition.keep if label in ONE_ACCELERATOR)
+    if not named:
+        return definition
     return replace(
         definition,
-        keep=tuple(label for label in definition.keep if label not in _ONE_ACCELERATOR),
+        keep=tuple(label for label in definition.keep if label not in ONE_ACCELERATOR),
         distinct=named,
         aggregate="avg" if definition.signal == "busy_ratio" else "max",
     )
 
 
 class _Labels:
-    """Kept labels of a sample as pairs, in the definition's order; each text is cleaned once."""
+    """Kept labels as pairs, in the definition's order; each text is cleaned once."""
 
-    def __init__(self, keep: Sequence[str]) -> None:
-        self._keep = keep
+    def __init__(self, definition: Definition) -> None:
+        self._keep = None if definition.promql else definition.keep
+        self._left_out = _NO_LABELS_OF_ONES_OWN | ({"le"} if definition.kind == "histogram" else set())
         self._clean: dict[str, str] = {}
 
-    def of(self, sample: Sample) -> tuple[tuple[str, str], ...]:
-        metric, known = sample.metric, self._clean
+    def of(self, metric: Mapping[str, str]) -> Group:
+        known = self._clean
+        names = self._keep
+        if names is None:
+            names = tuple(sorted(metric.keys() - self._left_out))
         found = []
-        for label in self._keep:
+        for label in names:
             if text := metric.get(label):
                 if (cleaned := known.get(text)) is None:
                     cleaned = known[text] = clean(text)
-                found.append((label, cleaned))
+                found.append((label if self._keep is not None else clean(label), cleaned))
         return tuple(found)
 
 
@@ -61,19 +80,61 @@ def _alternative(sample: Sample) -> int:
     return int(sample.metric.get(ALTERNATIVE, "0"))
 
 
-def _histograms(definition: Definition, samples: Iterable[Sample]) -> tuple[Row, ...]:
-    labels = _Labels(definition.keep)
-    groups: dict[tuple[tuple[str, str], ...], list[tuple[str, float]]] = defaultdict(list)
-    alternatives: dict[tuple[tuple[str, str], ...], int] = {}
+def _rung(definition: Definition, alternative: int) -> str:
+    return definition.metrics[alternative].rung if definition.metrics else ""
+
+
+def _histograms(
+    definition: Definition, samples: Sequence[Sample], replicas: Sequence[str], factor: float
+) -> tuple[Row, ...]:
+    """Classic buckets by `le`; native histograms only of groups that have none of those."""
+    labels = _Labels(definition)
+    groups: dict[Group, list[tuple[str, float]]] = defaultdict(list)
+    alternatives: dict[Group, int] = {}
     for one in samples:
-        key = labels.of(one)
-        groups[key].append((one.metric.get("le", ""), one.number))
-        alternatives[key] = _alternative(one)
-    found = []
-    for key, pairs in groups.items():
-        metric = definition.metrics[alternatives[key]]
-        together = buckets(pairs)
-        if metric.factor != 1:
-            together = Buckets(tuple(bound * metric.factor for bound in together.bounds), together.rates)
-        found.append(Row(dict(key), together, metric.rung))
-    return tuple(found)
+        # A float without `le` is no bucket: a summary has series of the name that a native histogram has.
+        if one.value is not None and "le" in one.metric:
+            key = labels.of(one.metric)
+            groups[key].append((one.metric["le"], one.number))
+            alternatives[key] = _alternative(one)
+    found = {key: buckets(pairs) for key, pairs in groups.items()}
+    either = _either(definition)
+    taken = set(map(either, found))
+    for alternative, group in _natives(definition, samples, replicas, labels):
+        new = {key: held for key, held in group.items() if either(key) not in taken}
+        found.update(new)
+        alternatives.update(dict.fromkeys(new, alternative))
+        taken.update(map(either, new))
+    return tuple(
+        Row(
+            dict(key),
+            _scaled(together, definition.metrics[alternatives[key]].factor if definition.metrics else factor),
+            _rung(definition, alternatives[key]),
+        )
+        for key, together in found.items()
+    )
+
+
+def _natives(
+    definition: Definition, samples: Sequence[Sample], replicas: Sequence[str], labels: _Labels
+) -> list[tuple[int, dict[Group, Buckets]]]:
+    """Groups of native histograms by alternative, the first one first."""
+    derives = [derived(one) for one in definition.derive]
+    by_alternative: dict[int, list[tuple[Group, Sample]]] = defaultdict(list)
+    for sample in counted_once(samples, replicas):
+        metric = dict(sample.metric)
+        for derive in derives:
+            derive(metric)
+        by_alternative[_alternative(sample)].append((labels.of(metric), sample))
+    return [(index, aligned(populations(by_alternative[index]))) for index in sorted(by_alternative)]
+
+
+def _either(definition: Definition) -> Callable[[Group], Group]:
+    """What of a group another must share to give way to it."""
+    if not definition.either_by:
+        return lambda group: group
+    return lambda group: tuple(pair for pair in group if pair[0] in definition.either_by)
+
+
+def _scaled(one: Buckets, factor: float) -> Buckets:
+    return one if factor == 1 else Buckets(tuple(bound * factor for bound in one.bounds), one.rates)

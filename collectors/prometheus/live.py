@@ -1,42 +1,44 @@
 """Asks a Prometheus, again and again, for what the presets define.
 
 A poll costs: `up` and `timestamp(up)` of the jobs that matter, one count of scrapes for each rate window and
-one query a definition, all at one evaluation time; every 5 minutes the detection query. Where accelerators
-are asked, their series are counted first: if there are as many as before, their queries are shortened by what
-was learned then (`needless`), and otherwise it is learned anew. Polls never overlap.
+one query a definition, all at one evaluation time; every 5 minutes the detection queries. Where recording
+rules of ours are evaluated their records are asked instead, after one query for the time of that. Where
+accelerators are asked, their series are counted first: if there are as many as before, their queries are
+shortened by what was learned then (`needless`), and otherwise it is learned anew. Polls never overlap.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
-from collectors.daemon import in_daemon
+from collectors.config import ConfigError, Override, PrometheusServer
 from collectors.fleet import SourceHealth, SourceState, clean
-from collectors.prometheus import detect, needless
+from collectors.prometheus import detect, needless, override
 from collectors.prometheus.answer import by_node, rows
+from collectors.prometheus.asking import Asking, sentence
 from collectors.prometheus.client import Client
+from collectors.prometheus.past import PastAsked
+from collectors.prometheus.records import Records
 from collectors.prometheus.schedule import ACCELERATORS_S, Schedule
 from collectors.prometheus.targets import Scrapes, Targets
-from collectors.prometheus.wire import MAX_WARNINGS, Refused, Vector, read_vector
+from collectors.prometheus.wire import MAX_WARNINGS, Refused
 from collectors.signals.catalogue import (
-    MAX_ROWS,
     RATE_SCRAPES,
     Answer,
     Definition,
     Matcher,
     Poll,
     Preset,
-    Row,
     window_s,
 )
+from collectors.signals.presets import read_matcher, with_labels
 from collectors.signals.promql import render
+from collectors.signals.recording import record_name
 
 BY_NODE_ABOVE = 2048
 """With more accelerators than this the map is asked by host."""
-
-BIG_BODY_BYTES = 256 * 1024
-"""Longer answers are decoded in a thread: more would hold up a key press."""
 
 POLL_BUDGETS = 2.0
 """A poll may take this many query time limits; what was not asked by then says so."""
@@ -45,36 +47,40 @@ POLL_BUDGETS = 2.0
 class PrometheusPoller:
     """One Prometheus, or what speaks its HTTP API.
 
-    url: with a path prefix if there is one; `user:password@` in it is sent as basic authentication
+    server: where it is, and what of it to ask for
     presets: what to look for (`read_presets`)
-    headers: sent with every query; verify: True, False or the file of a private CA
-    auth: gives headers of the moment (a token that changes), called before every poll in a thread; may raise
-        `config.ConfigError`
-    timeout_s: of one query
-    selector: filters for every series, as of one cluster in a shared store
-    raises: ValueError for a URL that is none
+    overrides: an operator's own queries, by signal; they are asked whatever is found
+    identity: labels that identity rules read: of the past they are kept
+    past_s: how much of the past to ask for once, in seconds; 0 for none
+    raises: ConfigError for a filter of `server.select` that is none
     """
 
     def __init__(
         self,
-        url: str,
+        server: PrometheusServer,
         *,
         presets: Sequence[Preset],
         name: str = "prometheus",
-        headers: Mapping[str, str] | None = None,
-        verify: bool | Path = True,
-        auth: Callable[[], Mapping[str, str]] | None = None,
-        timeout_s: float = 10.0,
-        selector: Sequence[Matcher] = (),
+        overrides: Mapping[str, Override] | None = None,
+        identity: Sequence[str] = (),
+        past_s: float = 600.0,
     ) -> None:
         self.name = clean(name, 40)
-        self._presets, self._selector, self._timeout_s = tuple(presets), tuple(selector), timeout_s
-        self._client = Client(url, headers=headers or {}, verify=verify, auth=auth, timeout_s=timeout_s)
+        self._server = server
+        self._presets = with_labels(
+            presets, [server.cluster_label] if server.cluster_label else [], apart=True
+        )
+        self._selector = tuple(map(_filter, server.select))
+        self._overrides = dict(overrides or {})
+        self._client = Client(server)
         self._found = detect.Found()
         self._needless: dict[str, tuple[float, frozenset[needless.Doubt]]] = {}
-        self._targets = Targets(self._client, self._selector)
+        self._targets = Targets(self._client, self._selector, server.replica_labels)
+        self._records = Records(self._selector, server.cluster_label)
+        self._past = PastAsked(server, identity, past_s)
         self._schedule = Schedule()
         self._health = SourceHealth(self.name, "prometheus", SourceState.CONNECTING)
+        self._scraped: dict[str, float] = {}
         self._polling = False
         self._skipped = 0
 
@@ -94,10 +100,16 @@ class PrometheusPoller:
         Staleness of a stack goes by its own.
         """
         devices = {p.stack for p in self._presets if p.role == "accelerator"}
-        return {
+        known = {
             stack: max(self._targets.interval_of(jobs), ACCELERATORS_S if stack in devices else 0.0)
             for stack, jobs in self._found.jobs.items()
         }
+        if self._overrides:
+            # Their time is the oldest scrape of all.
+            known[override.STACK] = max(
+                map(self._targets.interval_of, self._found.jobs.values()), default=self.interval_s
+            )
+        return known
 
     @property
     def clock_offset_s(self) -> float:
@@ -121,6 +133,7 @@ class PrometheusPoller:
 
     async def aclose(self) -> None:
         """Close connections. Safe to call twice."""
+        self._past.stop()
         await self._client.aclose()
 
     async def _poll(self, started: float) -> Poll:
@@ -128,54 +141,87 @@ class PrometheusPoller:
             said = f"asked for quiet: it is asked again in {quiet_s:.0f} s, and less often from now on."
             return self._nothing(SourceState.LOST, said)
         before = self._client.queries, self._client.received_bytes
-        asking = _Asking(self._client, self._schedule, started + POLL_BUDGETS * self._timeout_s)
+        asking = Asking(self._client, self._schedule, started + POLL_BUDGETS * self._server.timeout_s)
         try:
             await self._client.refresh()
-            await self._detect(asking, started)
-            at = self._client.now()
+            at = await self._detect(asking, started)
             scrapes = await self._scrapes(asking, at)
+            await self._records.listen(asking.vector, at)
         except Refused as refused:
             asking.note(refused)
-            return self._nothing(SourceState.LOST, asking.sentence("", refused), started, before)
+            return self._nothing(SourceState.LOST, sentence("", refused), started, before)
+        self._start_past(at, scrapes)
         answers = await self._answers(asking, at, scrapes)
-        return self._result(asking, at, scrapes, answers, started, before)
+        return await self._result(asking, at, scrapes, answers, started, before)
 
-    async def _detect(self, asking: "_Asking", now: float) -> None:
-        if not self._schedule.detection_due(now):
-            return
+    async def _detect(self, asking: Asking, started: float) -> float:
+        """Find out what there is, if that is due. Returns the evaluation time of all that is asked after."""
+        if not self._schedule.detection_due(started):
+            return self._client.now()
+        at: float | None = None
         try:
             vector = await asking.vector(detect.question(self._presets, self._selector), None)
+            # The first answer of all tells the server's clock.
+            at = self._client.now()
+            names = detect.jobs_by_name(vector.samples)
+            self._found = await detect.explained(asking.vector, self._presets, names, self._selector, at)
+            if self._found.jobs:
+                there = [d for p in self._presets if p.stack in self._found.jobs for d in p.definitions]
+                wanted = [*there, *(by_node(d) for d in there if d.lane == "heat")]
+                await self._records.learn(asking.vector, wanted, at)
         except Refused as refused:
             if refused.unreachable or not self._found.jobs:
                 raise
-            asking.errors.append(asking.sentence("what there is", refused))
-            return
-        self._found = detect.found(self._presets, vector.samples)
+            asking.errors.append(sentence("what there is", refused))
+            return self._client.now() if at is None else at
         self._needless.clear()
         self._targets.forget()
-        self._schedule.detected(now)
+        self._schedule.detected(started)
+        return at
 
-    async def _scrapes(self, asking: "_Asking", at: float) -> Scrapes:
+    def _start_past(self, at: float, scrapes: Scrapes) -> None:
+        """Ask for the past of the waits, once there are any. One's own query has none that would fit it."""
+        if not scrapes.targets or {"queue_wait", "queue_wait_p99"} & self._overrides.keys():
+            return
+        stacks = [p for p in self._presets if p.stack in self._found.jobs]
+        waits = [d for p in stacks for d in p.definitions if d.signal == "queue_wait"]
+        self._past.start(
+            waits,
+            selector=(*self._selector, *scrapes.behind),
+            replicas=scrapes.replicas,
+            present=self._found.present,
+            window_s=max((window_s(self._interval_of(d.stack)) for d in waits), default=window_s(0)),
+            at=at,
+        )
+
+    def _interval_of(self, stack: str) -> float:
+        return self._targets.interval_of(self._found.jobs[stack])
+
+    async def _scrapes(self, asking: Asking, at: float) -> Scrapes:
         """Targets and their scrapes; without them the poll goes on, unless nobody answers at all."""
         if not self._found.jobs:
             return Scrapes()
         try:
-            return await self._targets.ask(asking.vector, self._found.jobs, at)
+            scrapes = await self._targets.ask(asking.vector, self._found.jobs, at)
         except Refused as refused:
             if refused.unreachable:
                 raise
-            asking.errors.append(asking.sentence("targets", refused))
-            return Scrapes()
+            asking.errors.append(sentence("targets", refused))
+            # What counts once must go on counting once.
+            return Scrapes(replicas=self._targets.last.replicas, behind=self._targets.last.behind)
+        self._scraped.update(scrapes.oldest)
+        return scrapes
 
-    async def _answers(self, asking: "_Asking", at: float, scrapes: Scrapes) -> tuple[Answer, ...]:
+    async def _answers(self, asking: Asking, at: float, scrapes: Scrapes) -> tuple[Answer, ...]:
         there = [p for p in self._presets if p.stack in self._found.jobs]
         devices = [p for p in there if p.role == "accelerator"]
         if devices and not self._schedule.accelerators_due(at, max(self.intervals[p.stack] for p in devices)):
             there = [p for p in there if p.role != "accelerator"]
         else:
             for preset in devices:
-                await self._learn_needless(asking, preset, at)
+                await self._learn_needless(asking, preset, at, scrapes)
         fast = [d for p in there for d in p.definitions if d.lane == "fast"]
+        fast += override.definitions(self._overrides)
         answers = await self._all(asking, fast, at, scrapes)
         if heat := [d for p in there for d in p.definitions if d.lane == "heat"]:
             if _accelerators(answers) > BY_NODE_ABOVE:
@@ -183,13 +229,17 @@ class PrometheusPoller:
             answers += await self._all(asking, heat, at, scrapes)
         return answers
 
-    async def _learn_needless(self, asking: "_Asking", preset: Preset, at: float) -> None:
+    async def _learn_needless(self, asking: Asking, preset: Preset, at: float, scrapes: Scrapes) -> None:
         """Learn what a stack's queries can leave out, if its series are not as many as before.
 
-        Where that is refused nothing is left out: the answers stay true, only dearer.
+        What is recorded is not asked so. Where that is refused nothing is left out: the answers stay true,
+        only dearer.
         """
         whole = [*preset.definitions, *(by_node(d) for d in preset.definitions if d.lane == "heat")]
-        of = preset, whole, self._selector, self._found.present
+        whole = [one for one in whole if not self._recorded(one, at, scrapes)]
+        if not whole:
+            return
+        of = preset, whole, (*self._selector, *scrapes.behind), self._found.present
         learned = self._needless.pop(preset.stack, None)
         try:
             counted = await asking.vector(needless.size(*of), at)
@@ -205,49 +255,97 @@ class PrometheusPoller:
         self._needless[preset.stack] = learned
 
     async def _all(
-        self, asking: "_Asking", definitions: Sequence[Definition], at: float, scrapes: Scrapes
+        self, asking: Asking, definitions: Sequence[Definition], at: float, scrapes: Scrapes
     ) -> tuple[Answer, ...]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._answer(asking, d, at, scrapes)) for d in definitions]
         return tuple(answer for task in tasks if (answer := task.result()) is not None)
 
     async def _answer(
-        self, asking: "_Asking", definition: Definition, at: float, scrapes: Scrapes
+        self, asking: Asking, definition: Definition, at: float, scrapes: Scrapes
     ) -> Answer | None:
         """None if no series of the definition exists: then it is not asked."""
+        if definition.promql:
+            return await self._overridden(asking, definition, at, scrapes)
         stack = definition.stack
         seen = scrapes.seen.get(stack, 0)
         _, spare = self._needless.get(stack, (0.0, frozenset()))
+        window = self._window_s(stack, seen)
         query = render(
             needless.shortened(definition, spare, self._found.present),
-            window_s=self._window_s(stack, seen),
-            selector=self._selector,
+            window_s=window,
+            selector=(*self._selector, *scrapes.behind),
             present=self._found.present,
+            replicas=scrapes.replicas,
         )
         if not query:
             return None
-        when = scrapes.oldest.get(stack)
+        # Without a time a value would never grow old.
+        when = scrapes.oldest.get(stack, self._scraped.get(stack, at))
+        about = Answer(definition, (), when, window_s=window if definition.needs_rate else 0.0, query=query)
         if definition.needs_rate and stack in scrapes.collecting:
-            return Answer(definition, (), when, collecting=(seen, RATE_SCRAPES))
+            return replace(about, collecting=(seen, RATE_SCRAPES))
         try:
-            vector, found = await asking.rows(query, at, definition)
+            if record := self._recorded(definition, at, scrapes):
+                _, found = await asking.rows(record, at, partial(rows, definition))
+                # A rule that is gone leaves nothing behind, and so does one that found nothing.
+                if found:
+                    beat = self._records.heartbeat(stack, self._interval_of(stack), at)
+                    old = [one for one in (when, beat) if one is not None]
+                    return replace(
+                        about, rows=found, at=min(old), query=record, recorded=record_name(definition)
+                    )
+            _, found = await asking.rows(query, at, partial(rows, definition, replicas=scrapes.replicas))
         except Refused as refused:
-            return Answer(definition, (), when, error=asking.sentence(definition.signal, refused))
-        asking.heard(vector)
-        return Answer(definition, found, when)
+            return replace(about, error=sentence(definition.signal, refused))
+        return replace(about, rows=found)
+
+    async def _overridden(
+        self, asking: Asking, definition: Definition, at: float, scrapes: Scrapes
+    ) -> Answer:
+        """The answer to an operator's own query. Nobody says what feeds it: its time is the oldest scrape."""
+        signal = definition.signal
+        known = (scrapes.oldest.get(stack, self._scraped.get(stack)) for stack in self._found.jobs)
+        when = min((one for one in known if one is not None), default=at)
+        about = Answer(definition, (), when, query=definition.promql)
+        try:
+            read = partial(rows, definition, factor=self._overrides[signal].factor)
+            _, found = await asking.rows(definition.promql, at, read)
+        except Refused as refused:
+            mend = f"Mend signals.{signal} of this context" if refused.status in {400, 422} else ""
+            return replace(about, error=sentence(f"signals.{signal}", refused, mend))
+        return replace(about, rows=found)
+
+    def _recorded(self, definition: Definition, at: float, scrapes: Scrapes) -> str:
+        """What asks for the definition's record; "" where there is none that can be believed now.
+
+        A rule divides by its whole window: while scrapes do not fill it yet it reads too low.
+        """
+        stack, interval_s = definition.stack, self._interval_of(definition.stack)
+        if self._records.heartbeat(stack, interval_s, at) is None:
+            return ""
+        if definition.needs_rate and self._window_s(stack, scrapes.seen.get(stack, 0)) < window_s(interval_s):
+            return ""
+        return self._records.query(
+            definition,
+            interval_s,
+            selector=(*self._selector, *scrapes.behind),
+            present=self._found.present,
+            replicas=scrapes.replicas,
+        )
 
     def _window_s(self, stack: str, seen: int) -> float:
         """The rate window of a stack.
 
         A rate divides by its whole window: while scrapes do not fill it yet it would read too low.
         """
-        interval_s = self._targets.interval_of(self._found.jobs[stack])
+        interval_s = self._interval_of(stack)
         full = window_s(interval_s)
         return min(full, seen * interval_s) if seen >= RATE_SCRAPES else full
 
-    def _result(
+    async def _result(
         self,
-        asking: "_Asking",
+        asking: Asking,
         at: float,
         scrapes: Scrapes,
         answers: tuple[Answer, ...],
@@ -257,13 +355,17 @@ class PrometheusPoller:
         failed = [a.error for a in answers if a.error]
         errors = [*asking.errors, *failed]
         lost = bool(failed) and len(failed) == len(answers)
-        if not self._found.jobs:
-            titles = ", ".join(p.title for p in self._presets)
-            errors.append(f"has no series of {titles}. Check that it scrapes them and that this is its URL.")
-        partial = bool(errors) or asking.incomplete
-        state = SourceState.LOST if lost else SourceState.PARTIAL if partial else SourceState.OK
+        own = [a for a in answers if a.definition.promql]
+        if not self._found.jobs and not any(a.rows for a in own):
+            errors.append(self._nothing_known())
+        past, pastless = await self._past.taken()
+        if pastless:
+            asking.warnings[pastless] = None
+        some = bool(errors) or asking.incomplete
+        state = SourceState.LOST if lost else SourceState.PARTIAL if some else SourceState.OK
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        self._schedule.polled(empty=not any(a.rows or a.error or a.collecting for a in answers))
+        asked = [a for a in answers if not a.definition.promql]
+        self._schedule.polled(empty=not any(a.rows or a.error or a.collecting for a in asked))
         self._health = SourceHealth(
             self.name,
             "prometheus",
@@ -287,7 +389,16 @@ class PrometheusPoller:
             self._found.stacks,
             self._health,
             self.intervals,
+            self._found.detected,
+            self._server.cluster,
+            past,
         )
+
+    def _nothing_known(self) -> str:
+        engines = [p.title for p in self._presets if p.role == "engine"]
+        more = len(self._presets) - len(engines)
+        known = ", ".join(engines) + (f" and {more} more stacks" if more else "")
+        return f"has no series of {known}. Check that it scrapes them and that this is its URL."
 
     def _clock_warning(self) -> tuple[str, ...]:
         strange = self._client.clock_is_strange
@@ -316,68 +427,24 @@ class PrometheusPoller:
             received_bytes=self._client.received_bytes - before[1] if before else 0,
             skipped=self._skipped,
         )
-        return Poll(self.name, self._client.now(), self.interval_s, (), (), self._found.stacks, self._health)
+        return Poll(
+            self.name,
+            self._client.now(),
+            self.interval_s,
+            (),
+            (),
+            self._found.stacks,
+            self._health,
+            detected=self._found.detected,
+            cluster=self._server.cluster,
+        )
 
 
-class _Asking:
-    """One poll under way: its time limit, and what went wrong so far."""
-
-    def __init__(self, client: Client, schedule: Schedule, deadline: float) -> None:
-        self._client, self._schedule, self._deadline = client, schedule, deadline
-        self.errors: list[str] = []
-        self.warnings: dict[str, None] = {}
-        self.incomplete = False
-
-    async def vector(self, query: str, at: float | None) -> Vector:
-        """The answer to a query at a time; None is the server's now. raises: Refused"""
-        vector = read_vector(await self._body(query, at))
-        self.heard(vector)
-        return vector
-
-    async def rows(self, query: str, at: float, definition: Definition) -> tuple[Vector, tuple[Row, ...]]:
-        """The answer to a definition's query, and its rows. raises: Refused"""
-        body = await self._body(query, at)
-
-        def decoded() -> tuple[Vector, tuple[Row, ...]]:
-            vector = read_vector(body)
-            try:
-                found = rows(definition, vector.samples)
-            except (ValueError, ArithmeticError, IndexError) as error:
-                said = "answered with what cannot be reckoned with"
-                raise Refused(said, "Check what stands between here and the server") from error
-            if len(found) > MAX_ROWS:
-                said = f"answered with {len(found)} groups, and at most {MAX_ROWS} are read"
-                raise Refused(said, "Keep fewer labels, or add a recording rule")
-            return vector, found
-
-        return await in_daemon(decoded) if len(body) > BIG_BODY_BYTES else decoded()
-
-    async def _body(self, query: str, at: float | None) -> bytes:
-        if (quiet_s := self._schedule.quiet_s(time.monotonic())) > 0:
-            raise Refused(
-                f"was not asked: the server wants quiet for {quiet_s:.0f} s", "It is asked again then"
-            )
-        parameters = {"query": query} if at is None else {"query": query, "time": f"{at:.3f}"}
-        try:
-            return await self._client.ask("api/v1/query", parameters, deadline=self._deadline)
-        except Refused as refused:
-            self.note(refused)
-            raise
-
-    def heard(self, vector: Vector) -> None:
-        """Keep what the server said beside its answer. Only its warnings mean that something is missing."""
-        self.warnings.update(dict.fromkeys((*vector.warnings, *vector.infos)))
-        self.incomplete = self.incomplete or bool(vector.warnings)
-
-    def note(self, refused: Refused) -> None:
-        """Keep quiet if the server asks for it."""
-        if refused.wait_s is not None:
-            self._schedule.keep_quiet(time.monotonic(), refused.wait_s)
-
-    def sentence(self, what: str, refused: Refused) -> str:
-        """What happened to what, and what to do. Whoever shows it names the source first."""
-        asked = f"asked for {what}, it " if what else ""
-        return f"{asked}{refused}. {refused.mend}."
+def _filter(text: str) -> Matcher:
+    try:
+        return read_matcher(text)
+    except ValueError as error:
+        raise ConfigError(f"prometheus.select: {clean(text, 60)!r} {error}") from None
 
 
 def _accelerators(answers: Sequence[Answer]) -> float:

@@ -10,12 +10,16 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
+from collectors.signals.accelerators import ONE_ACCELERATOR
 from collectors.signals.catalogue import Definition, Matcher, Metric, Preset
 from collectors.signals.promql import any_of, braces, series_name
 
 Doubt = str | tuple[str, ...] | tuple[Metric, ...]
 """Is there a series with this label; are there two series of one thing, by these labels; does a later one of
 these alternatives have a series that the first has not."""
+
+
+_TOTALS = frozenset({"accelerators", "power_w", "memory_ratio"})
 
 
 def doubts(
@@ -59,7 +63,9 @@ def shortened(definition: Definition, needless: AbstractSet[Doubt], present: Abs
     # What is there once by some labels is there once by more of them.
     once = any(isinstance(d, tuple) and set(d) <= set(definition.distinct) for d in needless)
     metrics = definition.metrics
-    if metrics in needless:
+    if once and _counts_the_fleet(definition):
+        metrics = ()
+    elif metrics in needless:
         metrics = metrics[: metrics.index(_ways(definition, present)[0]) + 1]
     return replace(
         definition,
@@ -75,10 +81,16 @@ def shortened(definition: Definition, needless: AbstractSet[Doubt], present: Abs
 
 
 def _ways(definition: Definition, present: AbstractSet[str]) -> list[Metric]:
-    """The alternatives that there are; the metrics of a ratio are none."""
-    if definition.kind == "ratio":
+    """The alternatives that there are; those of a ratio are none, and of faults each tells more."""
+    if definition.kind == "ratio" or definition.signal == "faults":
         return []
     return [m for m in definition.metrics if series_name(definition, m) in present]
+
+
+def _counts_the_fleet(definition: Definition) -> bool:
+    """True if the fast lane's groups add up to the same where each accelerator is in one of them."""
+    named = ONE_ACCELERATOR.intersection(definition.keep)
+    return definition.role == "heat" and definition.signal in _TOTALS and not named
 
 
 def _reads_only_what_is_there(definition: Definition, source: str, regex: str) -> bool:

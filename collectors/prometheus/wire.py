@@ -1,5 +1,6 @@
 """What a Prometheus answers, decoded. Source: the HTTP API, "Instant queries" and "Targets"; read on 2.42."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,12 +27,41 @@ class Refused(Exception):
 
 
 # gc=False: thousands of small objects that can hold no cycle need no garbage collector.
+class NativeHistogram(msgspec.Struct, gc=False):
+    """A native histogram, or its rate: buckets that have a population, as (rule, low, high, population).
+
+    The rule says which bounds belong to it: 0 the upper, 1 the lower, 2 neither, 3 both.
+    Source: the HTTP API, "Native histograms".
+    """
+
+    count: str = "0"
+    sum: str = "0"
+    buckets: list[tuple[int, str, str, str]] = []
+
+    def populations(self) -> list[tuple[float, float, float]]:
+        """(low, high, observations a second) of each bucket, in order of bounds; what is no number or
+        negative is left out. The bucket around nought begins there if none is below it."""
+        found = []
+        for _, low, high, population in self.buckets:
+            try:
+                bounds, held = (float(low), float(high)), float(population)
+            except ValueError:
+                continue
+            if bounds[0] <= bounds[1] and 0 <= held < math.inf:
+                found.append((*bounds, held))
+        found.sort()
+        if found and -math.inf < found[0][0] < 0 < found[0][1]:
+            found[0] = (0.0, *found[0][1:])
+        return found
+
+
 class Sample(msgspec.Struct, gc=False):
-    """One element of a vector or matrix. `value` is None where the server sent a native histogram instead."""
+    """One element of a vector or matrix: `value`, or in its place a native histogram."""
 
     metric: dict[str, str]
     value: tuple[float, str] | None = None
     values: list[tuple[float, str]] = []
+    histogram: tuple[float, NativeHistogram] | None = None
 
     @property
     def number(self) -> float:
@@ -106,7 +136,8 @@ def read_vector(body: bytes) -> Vector:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(*_unreadable(body)) from error
     if reply.status != "success" or reply.data is None or reply.data.resultType not in {"vector", "matrix"}:
-        raise Refused(f"answered with status {reply.status!r} and no vector", _NOT_PROMETHEUS)
+        # Its status is not quoted: what is no Prometheus may repeat there what it was sent.
+        raise Refused("answered with no success, or no vector", _NOT_PROMETHEUS)
     return Vector(samples, _sentences(reply.warnings), _sentences(reply.infos))
 
 

@@ -77,8 +77,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartPromet
 
     def start(pages: Sequence[Page], *, interval: str = "1s", prefix: str = "") -> str:
         folder = tmp_path_factory.mktemp("prometheus")
-        web = _serve(pages)
-        process, url = _start(binary, folder, _config(pages, web, interval), prefix)
+        web = served(pages)
+        process, url = _start(binary, folder, scrape_config(pages, web, interval), prefix)
         running.append((process, web))
         until(lambda: len(asked(url, "up == 1")) == len(pages), "every page scraped")
         return url
@@ -100,9 +100,14 @@ class Configured:
 
 
 class StartConfigured(Protocol):
-    """Starts a Prometheus with the configuration of a file; on the address of one that was, if asked."""
+    """Starts a Prometheus with the configuration of a file; on the address of one that was, if asked.
 
-    def __call__(self, config: Path, again: Configured | None = None) -> Configured: ...
+    options: more of its command line
+    """
+
+    def __call__(
+        self, config: Path, again: Configured | None = None, *, options: Sequence[str] = ()
+    ) -> Configured: ...
 
 
 @pytest.fixture
@@ -111,11 +116,11 @@ def start_configured(tmp_path: Path) -> Iterator[StartConfigured]:
     binary = _binary()
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(config: Path, again: Configured | None = None) -> Configured:
+    def start(config: Path, again: Configured | None = None, *, options: Sequence[str] = ()) -> Configured:
         folder = tmp_path / f"prometheus-{len(running)}"
         folder.mkdir()
         port = int(again.url.rsplit(":", 1)[1]) if again else None
-        process, url = _start(binary, folder, config.read_text(encoding="utf-8"), "", port)
+        process, url = _start(binary, folder, config.read_text(encoding="utf-8"), "", port, options)
         running.append(process)
         return Configured(process, url)
 
@@ -135,7 +140,9 @@ def _binary() -> str:
     pytest.skip(why)
 
 
-def _serve(pages: Sequence[Page]) -> ThreadingHTTPServer:
+def served(pages: Sequence[Page]) -> ThreadingHTTPServer:
+    """Serves the pages on a loopback port, until it is shut down."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             page = pages[int(self.path.split("/")[1])]
@@ -158,7 +165,8 @@ def _serve(pages: Sequence[Page]) -> ThreadingHTTPServer:
     return web
 
 
-def _config(pages: Sequence[Page], web: ThreadingHTTPServer, interval: str) -> str:
+def scrape_config(pages: Sequence[Page], web: ThreadingHTTPServer, interval: str) -> str:
+    """A Prometheus's configuration that scrapes the pages that `web` serves."""
     # Jobs may share a name in the labels but not in the file; JSON is YAML.
     jobs = [
         {
@@ -182,7 +190,12 @@ def _config(pages: Sequence[Page], web: ThreadingHTTPServer, interval: str) -> s
 
 
 def _start(
-    binary: str, folder: Path, config: str, prefix: str, given_port: int | None = None
+    binary: str,
+    folder: Path,
+    config: str,
+    prefix: str,
+    given_port: int | None = None,
+    options: Sequence[str] = (),
 ) -> tuple[subprocess.Popen[bytes], str]:
     (folder / "prometheus.yml").write_text(config, encoding="utf-8")
     for _ in range(5):
@@ -195,6 +208,7 @@ def _start(
                     f"--storage.tsdb.path={folder / 'data'}",
                     f"--web.listen-address=127.0.0.1:{port}",
                     f"--web.route-prefix=/{prefix}",
+                    *options,
                 ],
                 stdout=log,
                 stderr=log,

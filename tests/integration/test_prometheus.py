@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from collectors.config import PrometheusServer
 from collectors.fleet import Interval, SourceState
 from collectors.prometheus.answer import by_node, rows
 from collectors.prometheus.live import PrometheusPoller
@@ -131,14 +132,17 @@ def values(found: tuple[Row, ...], *labels: str) -> dict[tuple[str | None, ...],
 
 @pytest.mark.parametrize("one", DEFINITIONS, ids=lambda d: f"{d.stack}-{d.lane}-{d.signal}")
 def test_every_query_is_accepted(server: str, one: Definition) -> None:
-    """Whole, narrowed to what is there, filtered, by host: it is valid, and answers one row a group."""
+    """Whole, narrowed to what is there, filtered, of equal servers, by host: valid, with one row a group."""
     present = frozenset(
         e["metric"]["__name__"] for e in asked(server, 'count by (__name__) ({__name__!=""})')
     )
     awkward = [Matcher("job", "!=", 'a"\\b\n')]
     for kind in (one, by_node(one)):
-        for options in ({}, {"present": present}, {"selector": awkward}):
+        for options in ({}, {"present": present}, {"selector": awkward}, {"replicas": ("replica", "r")}):
             query = render(kind, window_s=20.5, **options)
+            if not query:
+                assert "present" in options
+                continue
             found = rows(kind, [Sample(e["metric"], tuple(e["value"])) for e in asked(server, query)])
             assert len({tuple(sorted(row.labels.items())) for row in found}) == len(found)
 
@@ -151,13 +155,15 @@ def test_accelerators_by_workload(server: str, job: str, workload: str) -> None:
     """4 and not 3: the MIG card has no temperature, and its slices are one card; `exported_` or not."""
     idle = "dcgm-exporter" if job == "dcgm-honest" else None
     fleet = {name: values(answered(server, definition("dcgm", name), job), workload) for name in DCGM}
+    busy = values(answered(server, definition("dcgm", "busy_ratio"), job), workload, "GPU_I_PROFILE")
+    assert busy == {
+        ("llama-3-70b", None): pytest.approx((0.962117 + 0.958803) / 2),
+        ("mistral-7b", "1g.10gb"): pytest.approx(0.512),
+        ("mistral-7b", "3g.40gb"): pytest.approx(0.871),
+        (idle, None): 0,
+    }
     assert fleet == {
         "accelerators": {("llama-3-70b",): 2, ("mistral-7b",): 1, (idle,): 1},
-        "busy_ratio": {
-            ("llama-3-70b",): pytest.approx((0.962117 + 0.958803) / 2),
-            ("mistral-7b",): pytest.approx((0.512 + 0.871) / 2),
-            (idle,): 0,
-        },
         "memory_ratio": {
             ("llama-3-70b",): pytest.approx(149486 / (149486 + 12516 + 1102)),
             ("mistral-7b",): pytest.approx(34961 / (34961 + 15055)),
@@ -168,7 +174,7 @@ def test_accelerators_by_workload(server: str, job: str, workload: str) -> None:
     }
 
 
-DCGM = ("accelerators", "busy_ratio", "memory_ratio", "power_w", "temperature_c")
+DCGM = ("accelerators", "memory_ratio", "power_w", "temperature_c")
 
 
 def test_the_exporters_own_labels_stay_beside(server: str) -> None:
@@ -197,7 +203,7 @@ def test_busy_time_says_how_it_was_measured(server: str) -> None:
 def test_two_ways_to_measure_are_never_averaged(server: str) -> None:
     """One of two cards lacks the better metric: the group is the other card, not the mean of two things."""
     found = answered(server, definition("dcgm", "busy_ratio"), "dcgm-half-profiling")
-    assert values(found, "workload")[("llama-3-70b",)] == pytest.approx(0.962117)
+    assert values(found, "workload", "GPU_I_PROFILE")["llama-3-70b", None] == pytest.approx(0.962117)
     assert {row.rung for row in found} == {""}
 
 
@@ -227,10 +233,11 @@ def test_the_map_has_a_row_for_each_accelerator(server: str) -> None:
 def test_the_map_by_host(server: str) -> None:
     """Of a big fleet: the mean of each workload's cards on the host, no label of a card."""
     found = answered(server, by_node(definition("dcgm", "busy_ratio", "heat")), "dcgm")
-    assert values(found, "Hostname", "exported_workload") == {
-        ("gpu-node-01", "llama-3-70b"): pytest.approx(0.96046),
-        ("gpu-node-01", "mistral-7b"): pytest.approx(0.6915),
-        ("gpu-node-01", None): 0,
+    assert values(found, "Hostname", "exported_workload", "GPU_I_PROFILE") == {
+        ("gpu-node-01", "llama-3-70b", None): pytest.approx(0.96046),
+        ("gpu-node-01", "mistral-7b", "1g.10gb"): pytest.approx(0.512),
+        ("gpu-node-01", "mistral-7b", "3g.40gb"): pytest.approx(0.871),
+        ("gpu-node-01", None, None): 0,
     }
     assert not {"gpu", "UUID", "GPU_I_ID"} & {label for row in found for label in row.labels}
 
@@ -325,12 +332,13 @@ async def polled(poller: PrometheusPoller, enough: Callable[[Poll], bool]) -> Po
 
 async def test_a_poll_brings_everything(server: str) -> None:
     """All stacks, all targets, no error; every reading's time is a scrape; rates once they can be had."""
-    poller = PrometheusPoller(server, presets=read_presets())
+    poller = PrometheusPoller(PrometheusServer(url=server), presets=read_presets())
     poll = await polled(poller, lambda p: not any(a.collecting for a in p.answers))
     await poller.aclose()
     assert poll.health.state is SourceState.OK
     assert poll.health.error == ""
-    assert poll.stacks == ("dcgm", "endpoint-picker", "vllm")
+    assert poll.stacks == ("dcgm", "endpoint-picker", "production-stack", "vllm")
+    assert tuple(one.stack for one in poll.detected) == poll.stacks
     assert poll.health.targets == (len(PAGES), len(PAGES))
     assert poll.interval_s == 1.0
     assert not [a.definition.signal for a in poll.answers if a.error]
@@ -352,7 +360,7 @@ async def test_a_new_server_collects_and_then_tells_true_rates(prometheus: Start
     """1 to 3 of 4 scrapes: no rate. Then at once the true rate, though the window is not full yet."""
     page = Page("new", growing("m", {"vllm:generation_tokens_total": 1000}))
     began = time.monotonic()
-    poller = PrometheusPoller(prometheus([page]), presets=read_presets())
+    poller = PrometheusPoller(PrometheusServer(url=prometheus([page])), presets=read_presets())
     first = await poller.poll()
     tokens = lambda p: next(a for a in p.answers if a.definition.signal == "tokens_out")  # noqa: E731  # one line, used twice
     if time.monotonic() - began < 3:
@@ -376,7 +384,7 @@ async def test_a_target_that_stops_answering_is_known(prometheus: StartPrometheu
 
     steady = 'vllm:num_requests_running{model_name="m"} 2\n'
     url = prometheus([Page("engines", steady), Page("engines", flaky)], prefix="metrics/prod")
-    poller = PrometheusPoller(url, presets=read_presets())
+    poller = PrometheusPoller(PrometheusServer(url=url), presets=read_presets())
     poll = await poller.poll()
     assert poll.health.targets == (2, 2)
     up = False
@@ -391,10 +399,13 @@ async def test_a_target_that_stops_answering_is_known(prometheus: StartPrometheu
 
 async def test_one_cluster_of_a_shared_store(server: str) -> None:
     """A selector keeps the rest out, of targets too."""
-    poller = PrometheusPoller(server, presets=read_presets(), selector=[Matcher("job", "=", "llm-d")])
+    settings = PrometheusServer(url=server, select=('job="llm-d"',), cluster="eu", cluster_label="namespace")
+    poller = PrometheusPoller(settings, presets=read_presets())
     poll = await poller.poll()
     await poller.aclose()
     assert poll.stacks == ("endpoint-picker",)
+    assert poll.cluster == "eu"
+    assert all("namespace" in a.definition.keep for a in poll.answers)
     assert [t.labels["job"] for t in poll.targets] == ["llm-d"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.config import Context
+from collectors.config import Context, PrometheusServer
 from collectors.control.native import NativePlane
 from collectors.fleet import Frame, Quality, SourceState
 from collectors.prometheus.live import PrometheusPoller
@@ -18,7 +18,7 @@ from collectors.scrape.poller import PageTarget, ScrapePoller
 from collectors.signals.presets import read_presets
 from collectors.watch.lane import Poller
 from collectors.watch.loop import Watch
-from tests.integration.conftest import Page, StartConfigured, _config, _serve, asked, sample, until
+from tests.integration.conftest import Page, StartConfigured, asked, sample, scrape_config, served, until
 
 WITHIN_S = 60.0
 MODEL = "llama-3.3-70b-instruct"
@@ -61,7 +61,7 @@ def scraped(tmp_path: Path) -> Path:
     """A prometheus.yml that scrapes one engine's page every second."""
     pages = [Page("vllm", sample("vllm"))]
     file = tmp_path / "prometheus.yml"
-    file.write_text(_config(pages, _serve(pages), "1s"), encoding="utf-8")
+    file.write_text(scrape_config(pages, served(pages), "1s"), encoding="utf-8")
     return file
 
 
@@ -69,7 +69,9 @@ async def test_a_paused_prometheus_and_back(scraped: Path, start_configured: Sta
     """SIGSTOP: connections hang, not fail. Values turn stale, then go; after SIGCONT they are back."""
     server = start_configured(scraped)
     until(lambda: bool(asked(server.url, "up == 1")), "scraped")
-    async with following(PrometheusPoller(server.url, presets=read_presets(), timeout_s=3.0)) as wait:
+    async with following(
+        PrometheusPoller(PrometheusServer(url=server.url, timeout_s=3.0), presets=read_presets())
+    ) as wait:
         await wait(lambda f: standing(f) == (SourceState.OK, Quality.GOOD))
         server.process.send_signal(signal.SIGSTOP)
         stale = await wait(lambda f: standing(f)[1] is Quality.STALE)
@@ -85,7 +87,9 @@ async def test_a_killed_prometheus_and_back(scraped: Path, start_configured: Sta
     """SIGKILL and a new server on the same address, with an empty store: found again without help."""
     server = start_configured(scraped)
     until(lambda: bool(asked(server.url, "up == 1")), "scraped")
-    async with following(PrometheusPoller(server.url, presets=read_presets(), timeout_s=3.0)) as wait:
+    async with following(
+        PrometheusPoller(PrometheusServer(url=server.url, timeout_s=3.0), presets=read_presets())
+    ) as wait:
         await wait(lambda f: standing(f) == (SourceState.OK, Quality.GOOD))
         server.process.kill()
         server.process.wait()
@@ -97,7 +101,7 @@ async def test_a_killed_prometheus_and_back(scraped: Path, start_configured: Sta
 
 async def test_a_killed_page_among_two(tmp_path: Path) -> None:
     """Direct scrape: one page dies, its values age and go; the other's stay good; coverage says 1 of 2."""
-    vllm, dcgm = _serve([Page("vllm", sample("vllm"))]), _serve([Page("dcgm", sample("dcgm-exporter"))])
+    vllm, dcgm = served([Page("vllm", sample("vllm"))]), served([Page("dcgm", sample("dcgm-exporter"))])
     targets = [PageTarget(f"http://127.0.0.1:{web.server_address[1]}/0/metrics") for web in (vllm, dcgm)]
     async with following(ScrapePoller(targets, presets=read_presets(), interval_s=1.0)) as wait:
         await wait(lambda f: standing(f) == (SourceState.OK, Quality.GOOD))
@@ -112,7 +116,7 @@ async def test_a_killed_page_among_two(tmp_path: Path) -> None:
 
 async def test_an_absent_plane_costs_the_stages_only(tmp_path: Path) -> None:
     """No control plane listens: metrics stay good, and its line says what is wrong."""
-    web = _serve([Page("vllm", sample("vllm"))])
+    web = served([Page("vllm", sample("vllm"))])
     poller = ScrapePoller(
         [PageTarget(f"http://127.0.0.1:{web.server_address[1]}/0/metrics")], presets=read_presets()
     )

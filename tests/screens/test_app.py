@@ -221,9 +221,11 @@ async def test_q_quits_and_closes_the_source() -> None:
     """Exit status 0, source closed, thread gone."""
     async with cockpit([demo_frame()]) as (app, pilot, source):
         await pilot.press("q")
-        await pilot.pause()
+        end = time.monotonic() + 10
+        while app.return_code is None and time.monotonic() < end:
+            await asyncio.sleep(0.01)
     assert app.return_code == 0
-    assert source.is_closed.is_set()
+    assert source.is_closed.wait(10)
     for thread in threading.enumerate():
         if thread.name == "tidegate-feed":
             thread.join(10)
