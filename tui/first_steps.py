@@ -18,6 +18,7 @@ from tui.output import USAGE_ERROR, fail, say
 if TYPE_CHECKING:
     from collectors.check.facts import Facts
     from collectors.config import Context
+    from collectors.signals.catalogue import Preset
     from collectors.signals.recording import Group
 
 QUIET_S = 1.0
@@ -199,23 +200,29 @@ def _groups_of(facts: "Facts") -> "tuple[Group, ...]":
     from collectors.signals.keys import Key
     from collectors.signals.recording import groups
 
-    poll, seen = facts.polls[0], facts.observed[0]
+    poll, seen, presets = facts.polls[0], facts.observed[0], _recorded_presets(facts.context)
     counted = seen.readings.get(Key("", "", "accelerators"))
     many = counted is not None and (counted.estimate or 0) > BY_NODE_ABOVE
-    heat = [by_node(d) for p in facts.presets for d in p.definitions if many and d.lane == "heat"]
-    return groups(
-        facts.presets, {stack: poll.intervals.get(stack, poll.interval_s) for stack in poll.stacks}, heat
-    )
+    heat = [by_node(d) for p in presets for d in p.definitions if many and d.lane == "heat"]
+    return groups(presets, {stack: poll.intervals.get(stack, poll.interval_s) for stack in poll.stacks}, heat)
 
 
 def _all_groups(context: "Context", interval_s: float) -> "tuple[Group, ...]":
-    from collectors.live import known_presets
     from collectors.prometheus.answer import by_node
     from collectors.signals.recording import groups
 
-    presets = known_presets(context)
+    presets = _recorded_presets(context)
     heat = [by_node(d) for p in presets for d in p.definitions if d.lane == "heat"]
     return groups(presets, {p.stack: interval_s for p in presets}, heat)
+
+
+def _recorded_presets(context: "Context") -> "tuple[Preset, ...]":
+    """The presets as the poller asks them, with the label that tells clusters apart: else no mark agrees."""
+    from collectors.live import known_presets
+    from collectors.signals.presets import with_labels
+
+    labels = {server.cluster_label for server in context.prometheus if server.cluster_label}
+    return with_labels(known_presets(context), sorted(labels), apart=True)
 
 
 def _print_rules(groups: "tuple[Group, ...]") -> int:

@@ -8,9 +8,13 @@ import pytest
 
 from collectors import live
 from collectors.check import run
-from collectors.config import ConfigError, Context
+from collectors.config import ConfigError, Context, read_settings
 from collectors.control.interface import PlaneError
 from collectors.fleet import Source
+from collectors.live import known_presets
+from collectors.prometheus.live import PrometheusPoller
+from collectors.signals.catalogue import window_s
+from collectors.signals.recording import mark
 from tui.cli import main
 from tui.commands import _glyphs
 from tui.headless import run_headless
@@ -244,3 +248,22 @@ def test_the_locale_decides_the_glyphs(
     assert _glyphs(None) == expected
     assert _glyphs("ascii") == "ascii"
     assert _glyphs("unicode") == "unicode"
+
+
+def test_rules_bear_the_marks_that_the_poller_looks_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labels of identity rules and of clusters are in the printed rules, or none of them would ever be used."""
+    file = tmp_path / "c.toml"
+    file.write_text(
+        '[contexts.a]\nprometheus = { url = "http://h:1", cluster_label = "cluster" }\n'
+        '[[contexts.a.identity.tiers]]\nlabel = "team"\nregex = ".*"\ntier = "x"\n'
+    )
+    assert main(["rules", "--all", "--config", str(file), "--interval", "15"]) == 0
+    printed = capsys.readouterr().out
+    context = read_settings(file).contexts["a"]
+    asked = PrometheusPoller(context.prometheus[0], presets=known_presets(context))
+    vllm = next(p for p in asked._presets if p.stack == "vllm")
+    waits = next(d for d in vllm.definitions if d.signal == "queue_wait")
+    assert {"team", "cluster"} <= set(waits.keep)
+    assert mark(waits, window_s(15)) in printed
