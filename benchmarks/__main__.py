@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("screen", "demo", "drawing", "simulator", "scrape", "prometheus")
+NAMES = ("screen", "demo", "drawing", "simulator", "scrape", "prometheus", "big_prometheus")
 RESULTS = Path(__file__).parent / "results"
 
 

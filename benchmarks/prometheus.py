@@ -24,6 +24,7 @@ from pathlib import Path
 
 import psutil
 
+from collectors.config import PrometheusServer
 from collectors.prometheus.live import PrometheusPoller
 from collectors.signals.presets import read_presets
 
@@ -101,7 +102,7 @@ def cpu_s(process: psutil.Process) -> float:
 
 async def polled(url: str, server: psutil.Process, polls: int, idle_cores: float) -> list[dict[str, float]]:
     """One row a poll; polls stand 5 s apart, as in the live loop."""
-    poller = PrometheusPoller(url, presets=read_presets(), timeout_s=30)
+    poller = PrometheusPoller(PrometheusServer(url=url, timeout_s=30), presets=read_presets(), past_s=0)
     rows = []
     for _ in range(polls):
         began, used, own = time.monotonic(), cpu_s(server), time.process_time()

@@ -255,6 +255,12 @@ class Identity(_Strict):
         rules: Iterable[ModelRule | TierRule | FeatureRule] = (*self.models, *self.tiers, *self.features)
         return tuple(dict.fromkeys(rule.label for rule in rules))
 
+    def part_labels(self) -> tuple[str, ...]:
+        """Those of `labels` that tell apart nothing but a model's features."""
+        rules: Iterable[ModelRule | TierRule] = (*self.models, *self.tiers)
+        others = {rule.label for rule in rules}
+        return tuple(dict.fromkeys(rule.label for rule in self.features if rule.label not in others))
+
     @field_validator("priority")
     @classmethod
     def _numbers(cls, given: dict[str, str]) -> dict[str, str]:

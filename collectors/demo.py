@@ -144,10 +144,12 @@ def _watch(announced: dict[str, Any], options: DemoOptions) -> "Watch":
     from collectors.config import Settings
     from collectors.control.native import NativePlane
     from collectors.scrape.poller import PageTarget, ScrapePoller
-    from collectors.signals.presets import read_presets
+    from collectors.signals.presets import read_presets, with_labels
     from collectors.watch.loop import Watch
 
     name, context = Settings.model_validate(tomllib.loads(announced["context"])).context(None)
+    identity = context.identity
+    presets = with_labels(read_presets(), identity.labels(), parts=identity.part_labels())
     targets = [PageTarget(t["url"], t["labels"]) for t in announced["targets"]]
     token = announced["token"]
     if options.speed != 1:
@@ -155,7 +157,7 @@ def _watch(announced: dict[str, Any], options: DemoOptions) -> "Watch":
     return Watch(
         name,
         context,
-        [ScrapePoller(targets, presets=read_presets(), name="sim", interval_s=POLL_S)],
+        [ScrapePoller(targets, presets=presets, name="sim", interval_s=POLL_S)],
         NativePlane(announced["plane"], lambda: token),
         mode="DEMO",
         speed=options.speed,

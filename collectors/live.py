@@ -37,7 +37,8 @@ def live_source(name: str, context: Context) -> Watch:
 
 def known_presets(context: Context) -> tuple[Preset, ...]:
     """The presets that the context's sources are asked by. raises: FileError for a file of no use"""
-    return with_labels(read_presets(context.presets), context.identity.labels())
+    identity = context.identity
+    return with_labels(read_presets(context.presets), identity.labels(), parts=identity.part_labels())
 
 
 def pollers(context: Context) -> list[Poller]:

@@ -219,22 +219,24 @@ class _Preset(_Table):
 
 
 def with_labels(
-    presets: Sequence[Preset], labels: Sequence[str], *, apart: bool = False
+    presets: Sequence[Preset], labels: Sequence[str], *, parts: Sequence[str] = (), apart: bool = False
 ) -> tuple[Preset, ...]:
     """The presets with labels kept that identity rules read, or that tell clusters apart.
 
+    parts: those of `labels` that no ratio keeps, for the ratios of parts tell nothing of the whole's
     apart: what differs in these labels has nothing to do with each other, so no alternative gives way
     A label that a stack does not have costs nothing: grouping by it changes no group.
     """
     if not labels:
         return tuple(presets)
+    of_ratios = [label for label in labels if label not in parts]
     return tuple(
         replace(
             preset,
             definitions=tuple(
                 replace(
                     one,
-                    keep=tuple(dict.fromkeys((*one.keep, *labels))),
+                    keep=tuple(dict.fromkeys((*one.keep, *(of_ratios if one.kind == "ratio" else labels)))),
                     either_by=tuple(dict.fromkeys((*one.either_by, *labels)))
                     if apart and one.either_by
                     else one.either_by,

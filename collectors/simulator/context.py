@@ -28,7 +28,16 @@ def context_toml(scenario: Scenario, base_url: str) -> str:
             lines += ["", f"[contexts.demo.objectives.models.{_text(name)}]"]
             lines += [f"{_text(tier)} = {seconds}" for tier, seconds in spec.objectives.items()]
     priorities = ", ".join(f"{_text(str(tier.priority))} = {_text(tier.name)}" for tier in fleet.tiers)
-    lines += ["", "[contexts.demo.identity]", f"priority = {{ {priorities} }}"]
+    lines += [
+        "",
+        "[contexts.demo.identity]",
+        f"priority = {{ {priorities} }}",
+        "",
+        "[[contexts.demo.identity.features]]",
+        'label = "fairness_id"',
+        'regex = "(.+)"',
+        'feature = "$1"',
+    ]
     for name, spec in served.items():
         for pool in spec.pools:
             kind = fleet.kinds[pool.kind].model_name

@@ -253,7 +253,7 @@ def test_the_locale_decides_the_glyphs(
 def test_rules_bear_the_marks_that_the_poller_looks_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Labels of identity rules and of clusters are in the printed rules, or none of them would ever be used."""
+    """Labels of identity rules and of clusters are in the printed rules: else none would ever be used."""
     file = tmp_path / "c.toml"
     file.write_text(
         '[contexts.a]\nprometheus = { url = "http://h:1", cluster_label = "cluster" }\n'
