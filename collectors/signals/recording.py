@@ -72,7 +72,10 @@ def query(
     selector: Sequence[Matcher] = (),
     replicas: Sequence[str] = (),
 ) -> str:
-    """What selects the definition's record; "" where the selector cannot be applied to what was recorded.
+    """What asks for the definition's record; "" where the selector cannot be applied to what was recorded.
+
+    Its elements have the labels that the definition's own query gives, and no longer: a record's name and
+    mark on each of a hundred thousand buckets are megabytes.
 
     selector: filters as of `render`; each must be of a label that stays as it was, or ask for a text, which
         a store of many clusters adds to records too
@@ -82,7 +85,7 @@ def query(
     if any(one.label not in raw and not _asks_for_text(one) for one in selector):
         return ""
     found = record_name(definition) + braces((Matcher(MARK, "=", mark(definition, window_s)), *selector))
-    return f"max without ({', '.join(replicas)}) ({found})" if replicas else found
+    return f"max without ({', '.join((MARK, *replicas))}) ({found})"
 
 
 def heartbeat(stack: str, selector: Sequence[Matcher] = ()) -> str:

@@ -82,10 +82,10 @@ def test_a_query_selects_one_version() -> None:
     """By name and mark, with the filters of the context; of a pair of Prometheus the larger answer."""
     one = definition("vllm", "tokens_out")
     found = query(one, 20.0, [Matcher("namespace", "=", 'a"b')])
-    assert found == f'tidegate:vllm:tokens_out{{{MARK}="{mark(one, 20.0)}",namespace="a\\"b"}}'
-    assert query(one, 20.0, replicas=["replica"]).startswith(
-        "max without (replica) (tidegate:vllm:tokens_out{"
-    )
+    selected = f'tidegate:vllm:tokens_out{{{MARK}="{mark(one, 20.0)}",namespace="a\\"b"}}'
+    assert found == f"max without (tidegate_rule) ({selected})"
+    both = query(one, 20.0, replicas=["replica"])
+    assert both.startswith("max without (tidegate_rule, replica) (tidegate:vllm:tokens_out{")
 
 
 @pytest.mark.parametrize(
