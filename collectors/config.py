@@ -256,10 +256,9 @@ class Identity(_Strict):
         return tuple(dict.fromkeys(rule.label for rule in rules))
 
     def part_labels(self) -> tuple[str, ...]:
-        """Those of `labels` that tell apart nothing but a model's features."""
-        rules: Iterable[ModelRule | TierRule] = (*self.models, *self.tiers)
-        others = {rule.label for rule in rules}
-        return tuple(dict.fromkeys(rule.label for rule in self.features if rule.label not in others))
+        """Those of `labels` that tell apart nothing but parts of a model: its tiers and features."""
+        whole = {rule.label for rule in self.models}
+        return tuple(label for label in self.labels() if label not in whole)
 
     @field_validator("priority")
     @classmethod

@@ -52,6 +52,8 @@ def weights(answers: Sequence[Answer], names: Names, exported: bool) -> dict[_La
     cut: dict[_Labels, float] = {}
     for answer in answers:
         signal, role = answer.definition.signal, answer.definition.role
+        if signal not in {"accelerators", "slices"}:
+            continue
         for row, value in _finite(answer.rows):
             key, value = _key(row.labels), value * stands_for(row, names, exported)
             if signal == "accelerators" and role != "heat":

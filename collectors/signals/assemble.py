@@ -285,10 +285,11 @@ def _past(answers: Iterable[PastAnswer], names: Names) -> tuple[Past, ...]:
 
 def _add_totals(found: dict[Key, Reading], poll: Poll) -> None:
     """Fleet-wide sums of what models have, and words for rates that are still being collected."""
-    for signal in _SUMMED:
-        parts = [
-            r for k, r in found.items() if k.model and not k.tier and not k.feature and k.signal == signal
-        ]
+    summed: dict[str, list[Reading]] = {signal: [] for signal in _SUMMED}
+    for key, one in found.items():
+        if key.signal in summed and key.model and not key.tier and not key.feature:
+            summed[key.signal].append(one)
+    for signal, parts in summed.items():
         values = [r.estimate for r in parts if r.estimate is not None]
         total = Key("", "", signal)
         if values and total not in found:
@@ -304,8 +305,8 @@ def _add_totals(found: dict[Key, Reading], poll: Poll) -> None:
         for model, tier in known:
             # Only a router tells tiers apart; a tier it never names of a model is not being collected.
             if not tier or answer.definition.role == "router":
-                for one in signals:
-                    found.setdefault(Key(model, tier, one), why)
+                for late in signals:
+                    found.setdefault(Key(model, tier, late), why)
 
 
 def _least(parts: Iterable[Reading]) -> tuple[int, int] | None:
@@ -335,6 +336,8 @@ def _covered(
     coverage: Mapping[tuple[str, str], tuple[int, int]], model: str, stacks: Iterable[str]
 ) -> tuple[int, int] | None:
     """Of the stacks that feed a reading, the one with the smallest share of its targets up."""
+    if not coverage:
+        return None
     of_stacks = (coverage.get((stack, model)) or coverage.get((stack, "")) for stack in stacks)
     return min((one for one in of_stacks if one is not None), key=lambda c: c[0] / c[1], default=None)
 

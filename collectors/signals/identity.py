@@ -8,7 +8,7 @@ themselves tell: an engine's page carries both its model and its pod, which join
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from collectors.config import Identity, Pool
@@ -60,6 +60,7 @@ def has_exported(rows: Iterable[Row]) -> bool:
     return any(r.labels.get("exported_workload") or r.labels.get("exported_pod") for r in rows)
 
 
+@lru_cache(maxsize=8192)
 def short_name(name: str) -> str:
     """What is left of a path-like model name: `acme/Aurora-5` is `aurora-5`."""
     return clean(name.rstrip("/").rsplit("/", 1)[-1].lower()) or clean(name)

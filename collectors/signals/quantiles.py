@@ -1,6 +1,7 @@
 """Quantiles from merged cumulative buckets, told as the bucket they fell in."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable
 
 from collectors.fleet import Interval
@@ -49,6 +50,15 @@ def merged(many: Iterable[Buckets]) -> Buckets:
     some = [one for one in many if one.bounds]
     if not some:
         return Buckets((), ())
+    first = some[0].bounds
+    if all(one.bounds == first for one in some):
+        # Nearly always: as many exporters of one release.
+        rates = (
+            some[0].rates
+            if len(some) == 1
+            else tuple(map(sum, zip(*(one.rates for one in some), strict=True)))
+        )
+        return Buckets(first, rates)
     shared = set(some[0].bounds).intersection(*(one.bounds for one in some[1:]))
     sums = dict.fromkeys(sorted(shared), 0.0)
     for one in some:
@@ -72,7 +82,7 @@ def interval(one: Buckets, q: float) -> Interval | None:
     if len(one.bounds) < 2 or one.bounds[-1] != math.inf or one.rates[-1] <= 0:
         return None
     rank = q * one.rates[-1]
-    at = next((i for i, rate in enumerate(one.rates) if rate >= rank), len(one.rates) - 1)
+    at = min(bisect_left(one.rates, rank), len(one.rates) - 1)
     if at == len(one.bounds) - 1:
         last = one.bounds[-2]
         return Interval(last, math.inf, last)

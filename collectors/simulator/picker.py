@@ -14,8 +14,8 @@ from collectors.simulator.exposition import Template, Writer, cumulative, whole
 from collectors.simulator.measures import PICKER_ANSWER, PICKER_WAIT, WAIT_BOUNDS
 from collectors.simulator.world import World
 
-REJECTED_BOUNDS: Final = (0.001,)
-"""A rejection takes less than a millisecond: more buckets would say no more."""
+REJECTED_BOUNDS: Final[tuple[float, ...]] = ()
+"""A rejection takes less than a millisecond: buckets would say no more than how many there were."""
 
 _REJECTED_S = 0.0004
 _FLOW = "llm_d_epp_flow_control"
@@ -121,7 +121,7 @@ class Picker:
             dispatched, refused = flow.waits
             page.add(dispatched, *waited[n], waited_s[n], waited[n][-1])
             if rejected[n]:
-                page.add(refused, rejected[n], rejected[n], rejected[n] * _REJECTED_S, rejected[n])
+                page.add(refused, rejected[n], rejected[n] * _REJECTED_S, rejected[n])
         page.family(f"{_FLOW}_requests_total", "counter")
         for n, flow in seen:
             for template, counted in zip(flow.outcomes, outcomes, strict=True):

@@ -78,7 +78,12 @@ class Lane:
         """The watched clock, None before the first answer."""
         return None if self.at is None else self.at + (monotonic - self.received) * self.speed
 
-    def take(self, poll: Poll, names: Names, received: float, least_s: float) -> Sequence[Event]:
+    def read(self, poll: Poll, names: Names) -> tuple[Names, Observed]:
+        """What a poll says, and the names with what it told of them. One call at a time, on any thread."""
+        learned = names.within(poll.cluster).learned(poll.answers).within("")
+        return learned, observed(poll, learned, self._recent)
+
+    def take(self, poll: Poll, seen: Observed, received: float, least_s: float) -> Sequence[Event]:
         """Keep what a poll brought. received: of `time.monotonic()`; least_s: seconds between two polls
 
         returns: faults that were not there before
@@ -86,7 +91,6 @@ class Lane:
         self.at, self.received, self.answered = poll.at, received, True
         self.simulated = SIMULATED_STACK in poll.stacks
         self.cluster, self.detected = poll.cluster, poll.detected
-        seen = observed(poll, names, self._recent)
         # Scraped every second but polled every five, a reading is not stale between two polls.
         least_s = max(poll.interval_s, least_s)
         for key, one in seen.readings.items():

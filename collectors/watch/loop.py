@@ -18,6 +18,7 @@ from collectors.alerts.told import AlertPoll, AlertSource, Told
 from collectors.changes import changed_alerts
 from collectors.config import Context
 from collectors.control.interface import ControlPlane, PlaneState, PlaneUpdate
+from collectors.daemon import in_daemon
 from collectors.fleet import (
     Alert,
     Event,
@@ -85,6 +86,7 @@ class Watch:
         self._tick = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._first_word = asyncio.Event()
+        self._reading = asyncio.Lock()
         if plane is not None:
             self._plane_health = SourceHealth("ctl", "plane", SourceState.CONNECTING)
 
@@ -131,24 +133,27 @@ class Watch:
                     # More often than it scrapes brings nothing; a page is scraped by the asking.
                     period = max(period, poll.interval_s)
                 skipped += max(0, math.ceil((time.monotonic() - began) / period) - 1)
-                self._take(lane, poll, time.monotonic(), skipped)
+                await self._take(lane, poll, time.monotonic(), skipped)
             except Exception as error:  # a fault of ours over one source must not take the others away
                 before = lane.health.state
                 lane.health = faulty(lane.health, _said(error))
                 self._note_source(lane.health, before, lane.now(time.monotonic()) or time.time())
             await asyncio.sleep(period - (time.monotonic() - began) % period)
 
-    def _take(self, lane: Lane, poll: Poll, received: float, skipped: int) -> None:
+    async def _take(self, lane: Lane, poll: Poll, received: float, skipped: int) -> None:
         before = lane.health.state
         lane.health = replace(poll.health, skipped=skipped)
         self._note_source(lane.health, before, poll.at)
         if poll.health.state not in {SourceState.OK, SourceState.PARTIAL}:
             return
+        # One after another: each learns names from the last. Of a thousand models it takes seconds, in which
+        # ticks go on.
+        async with self._reading:
+            names, seen = await in_daemon(lane.read, poll, self._names)
+            self._names = self._with_subjects(names)
         if not lane.answered:
             self._first_word.set()
-        # The plane's subjects were learned when it named them; a feature's is no model.
-        self._names = self._names.within(poll.cluster).learned(poll.answers).within("")
-        self._events.extend(lane.take(poll, self._names, received, self._poll_s * self._speed))
+        self._events.extend(lane.take(poll, seen, received, self._poll_s * self._speed))
         self._dirty = True
 
     async def _ask_alerts(self, source: AlertSource) -> None:
@@ -182,12 +187,17 @@ class Watch:
         if update.state is not None:
             if self._plane_state is None:
                 self._first_word.set()
-            subjects = [r.subject for r in update.state.releases if r.subject_kind == "model"]
-            self._names = self._names.learned((), subjects)
+            self._plane_state = update.state
+            self._names = self._with_subjects(self._names)
             releases = tuple(map(self._named, update.state.releases))
             self._plane_state = replace(update.state, releases=releases)
             self._dirty = True
         self._events.extend(update.events)
+
+    def _with_subjects(self, names: Names) -> Names:
+        """The names with those of the plane's models; a feature's subject is no model."""
+        releases = self._plane_state.releases if self._plane_state else ()
+        return names.learned((), [r.subject for r in releases if r.subject_kind == "model"])
 
     def _named(self, release: Release) -> Release:
         """The release under its model's name; what is written goes by its id, which stays."""

@@ -156,7 +156,7 @@ async def test_records_stand_for_queries_while_they_are_made(
     of_rule = next(a for a in poll.answers if a.recorded)
     assert of_rule.at is not None
     assert 0 <= poll.at - of_rule.at < 3
-    assert of_rule.query.startswith(of_rule.recorded)
+    assert of_rule.recorded in of_rule.query
     other = PrometheusPoller(
         PrometheusServer(url=url, cluster_label="cluster"), presets=read_presets(), past_s=0
     )

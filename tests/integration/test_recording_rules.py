@@ -104,6 +104,8 @@ async def test_what_is_recorded_is_what_would_be_asked(recorded: Recorded) -> No
         for at in moments:
             raw = element(asked(recorded.url, render(definition, window_s=window), at))
             kept = element(asked(recorded.url, query(definition, window), at))
+            labels = [{frozenset(one.metric.items()) for one in some} for some in (kept, raw)]
+            assert labels[0] == labels[1], "no label more than the definition's own query gives"
             mine, theirs = comparable(rows(definition, kept)), comparable(rows(definition, raw))
             name = f"{definition.stack} {definition.signal} {definition.lane} at {at}"
             assert mine.keys() == theirs.keys(), name

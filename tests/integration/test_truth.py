@@ -17,6 +17,7 @@ from tests.integration.conftest import StartConfigured, asked, until
 HOT = Path(__file__).parents[1] / "data" / "simulator" / "hot.toml"
 MODELS = {"aurora-5", "aurora-5-mini", "boreal-4", "cirrus-vision", "delta-code", "embed-2", "fable-voice"}
 WINDOW_S = 60.0
+RATE_S = 20.0
 STEP_S = 0.5
 
 pytestmark = pytest.mark.slow
@@ -101,6 +102,7 @@ def agrees(frame: dict[str, Any], truth: dict[float, dict[str, Any]], spread_s: 
             if wait and wait["value"]:
                 holds_the_true_wait(wait, truth, f"{name}/{tier}")
     assert models["aurora-5"]["tiers"]["free"]["queue_wait_p99"]["value"]["lo"] >= 5, "the scenario is hot"
+    features_share_as_in_truth(models["aurora-5"], truth, spread_s)
     assert {"aurora-5", "delta-code"} <= {r["subject"] for r in frame["releases"]}
     assert frame["simulated"]
 
@@ -113,6 +115,30 @@ def within(truth: dict[float, dict[str, Any]], first: float, last: float) -> lis
 
 def in_model(line: dict[str, Any], model: str, letter: str) -> float:
     return sum(c[letter] for key, c in line["classes"].items() if key.startswith(f"{model}/"))
+
+
+def features_share_as_in_truth(
+    model: dict[str, Any], truth: dict[float, dict[str, Any]], spread_s: float
+) -> None:
+    """Each feature's part of the arrivals within 2 points of the truth's over the same window."""
+    arrivals = {name: found["arrivals"] for name, found in model["by_feature"].items()}
+    at = min(one["at"] for one in arrivals.values())
+    true: dict[str, float] = {}
+    for line in within(truth, at - RATE_S, at + spread_s):
+        for key, one in line["classes"].items():
+            of, _, feature = key.split("/")
+            if of == model["name"]:
+                true[feature] = true.get(feature, 0.0) + one["lambda"]
+    assert set(arrivals) == set(true) == {"chat", "image-generation", "deep-research", "voice"}
+    total = sum(one["value"] for one in arrivals.values())
+    for feature, one in arrivals.items():
+        assert abs(one["value"] / total - true[feature] / sum(true.values())) <= 0.02, (
+            feature,
+            arrivals,
+            true,
+        )
+    assert total == pytest.approx(model["readings"]["arrivals"]["value"], rel=0.01)
+    assert arrivals["image-generation"]["value"] / total > 0.2, "images have gone viral"
 
 
 def holds_the_true_wait(wait: dict[str, Any], truth: dict[float, dict[str, Any]], pair: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.config import Identity, TierRule
+from collectors.config import FeatureRule, Identity, TierRule
 from collectors.fleet import Reading, SourceHealth, SourceState
 from collectors.scrape.evaluate import evaluate
 from collectors.scrape.found import detected
@@ -405,6 +405,24 @@ def test_litellm_by_team_through_a_rule() -> None:
     assert tiers("rejected") == {"gold": 0, "free": 0.004, None: 0}
     assert tiers("errors") == {"gold": 0, "free": 0.3, None: 0}
     assert tiers("arrivals") == {"gold": 0.07, "free": 0.02, None: 0.01}
+
+
+def test_errors_stay_whole_where_features_are_told_apart() -> None:
+    """Flows are features: requests are counted by flow, the error ratio is that of all flows together."""
+    page = history(
+        "# TYPE llm_d_epp_request_total counter\n"
+        'llm_d_epp_request_total{fairness_id="chat",model_name="m",priority="0"} 90\n'
+        'llm_d_epp_request_total{fairness_id="images",model_name="m",priority="0"} 10\n'
+        "# TYPE llm_d_epp_request_error_total counter\n"
+        'llm_d_epp_request_error_total{fairness_id="images",model_name="m",priority="0"} 5\n'
+    )
+    rules = Identity(features=(FeatureRule(label="fairness_id", regex="(.+)", feature="$1"),))
+    (preset,) = with_labels([PRESETS["endpoint-picker"]], rules.labels(), parts=rules.part_labels())
+    by = {d.signal: d for d in preset.definitions}
+    arrivals = evaluate(by["arrivals"], [page], 1_700_000_020.0, 20.0)
+    assert {row.labels["fairness_id"] for row in arrivals} == {"chat", "images"}
+    (errors,) = evaluate(by["errors"], [page], 1_700_000_020.0, 20.0)
+    assert errors.value == pytest.approx(0.05)
 
 
 def test_triton_tells_means_in_seconds() -> None:

@@ -95,7 +95,7 @@ def test_every_page_parses(molten: tuple[World, Exporter]) -> None:
 
 def test_few_enough_lines() -> None:
     """At most 4,000 lines, all pages together, and at most 256 accelerator rows: even with every tier open,
-    every cell throttled and the delivery in place."""
+    every outcome seen of every feature, and the delivery in place."""
     world = World(read_scenario("melting-gpus"), 1)
     exporter = Exporter(world)
     orders = Orders(*(np.full_like(value, share) for value, share in zip(
@@ -104,12 +104,14 @@ def test_few_enough_lines() -> None:
     for _ in range(PREWARM_STEPS):
         world.advance(orders)
     world.supply.advance(60 * 60)
+    for counted in vars(world.totals).values():
+        counted += 1
     pages = [exporter.text(page) for page in exporter.pages]
     lines = sum(text.count("\n") for text in pages)
     assert 3500 < lines <= 4000
     assert 128 < sum(text.count("\nDCGM_FI_DEV_FB_USED{") for text in pages) <= 256
     waits = "llm_d_epp_flow_control_request_queue_duration_seconds_count"
-    assert sum(text.count(waits) for text in pages) == 2 * 28
+    assert sum(text.count(waits) for text in pages) == 2 * len(world.classes) == 2 * 44
 
 
 def test_counters_never_fall(molten: tuple[World, Exporter]) -> None:
@@ -155,7 +157,8 @@ def test_histograms_are_cumulative(molten: tuple[World, Exporter], job: str) -> 
 
 
 def test_bounds_are_the_exporters_own(molten: tuple[World, Exporter]) -> None:
-    """vLLM's waits begin at 0.3 s and end at 7,680 s; the picker's go from 0.1 ms to 60 s."""
+    """vLLM's waits begin at 0.3 s and end at 7,680 s; the picker's go from 0.1 ms to 60 s, without those in
+    the first half second, in which no wait of this world can end."""
     _, exporter = molten
 
     def bounds(job: str, name: str) -> list[float]:
@@ -169,7 +172,7 @@ def test_bounds_are_the_exporters_own(molten: tuple[World, Exporter]) -> None:
     assert (waits[0], waits[-2], len(waits)) == (0.3, 7680.0, 22)
     assert bounds("vllm", "vllm:e2e_request_latency_seconds") == waits
     picker = bounds("llm-d-epp", "llm_d_epp_flow_control_request_queue_duration_seconds")
-    assert (picker[0], picker[-2], len(picker)) == (0.0001, 60.0, 17)
+    assert picker == [0.0001, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, math.inf]
 
 
 def test_engine_pages_add_up_exactly(molten: tuple[World, Exporter]) -> None:
@@ -198,10 +201,9 @@ def test_the_picker_knows_tiers(molten: tuple[World, Exporter]) -> None:
     """Waiting by priority is the world's, rejections are told apart, closed tiers are absent."""
     world, exporter = molten
     c, samples = world.classes, read(next(texts(exporter, "llm-d-epp"))[1])
-    queues = {
-        (dict(labels)["model_name"], dict(labels)["priority"]): value
-        for labels, value in samples["llm_d_epp_flow_control_queue_size"].items()
-    }
+    queues: dict[tuple[str, str], float] = defaultdict(float)
+    for labels, value in samples["llm_d_epp_flow_control_queue_size"].items():
+        queues[dict(labels)["model_name"], dict(labels)["priority"]] += value
     waiting = c.by_pair(world.waiting).reshape(len(c.models), -1)
     priorities = ["100", "50", "0", "-10"]
     for (model, priority), value in queues.items():
@@ -216,6 +218,43 @@ def test_the_picker_knows_tiers(molten: tuple[World, Exporter]) -> None:
     assert refused == {"aurora-5"}
     ready = samples["llm_d_epp_ready_endpoints"][(("name", "aurora-5-pool"),)]
     assert ready == pytest.approx(world.supply.replicas[0], abs=0.5)
+
+
+def test_the_picker_knows_features(molten: tuple[World, Exporter]) -> None:
+    """A flow is a feature: what it asked for, what was refused and what waits is the world's, less than one
+    request apart; a throttled feature alone is refused; answer times are told without flows."""
+    world, exporter = molten
+    c, samples = world.classes, read(next(texts(exporter, "llm-d-epp"))[1])
+    priorities = ["100", "50", "0", "-10"]
+
+    def known(name: str, **wanted: str) -> dict[int, float]:
+        """Values of a family by class."""
+        found = {}
+        for labels, value in samples[name].items():
+            one = dict(labels)
+            if all(one[key] == what for key, what in wanted.items()):
+                where = (one["model_name"], priorities.index(one["priority"]), one["fairness_id"])
+                found[at[where]] = value
+        return found
+
+    at = {
+        (c.models[m], int(t), c.features[f]): k
+        for k, (m, t, f) in enumerate(zip(c.model, c.tier, c.feature, strict=True))
+    }
+    totals, started = world.totals, "llm_d_epp_flow_control_request_queue_duration_seconds_count"
+    for found, exact in (
+        (known("llm_d_epp_request_total"), totals.attempts),
+        (known(started, outcome="Dispatched"), totals.started),
+        (known(started, outcome="RejectedCapacity"), totals.rejected),
+        (known("llm_d_epp_flow_control_requests_total", outcome="Dispatched"), totals.started),
+        (known("llm_d_epp_request_error_total", error_code="ModelServerError"), totals.errors),
+    ):
+        assert found == {k: math.floor(value) for k, value in enumerate(exact) if value >= 1}
+    for k, value in known("llm_d_epp_flow_control_queue_size").items():
+        assert abs(value - world.waiting[k]) < 1
+    refused = known(started, outcome="RejectedCapacity")
+    assert {(c.names()[k]) for k in refused} == {"aurora-5/free/image-generation"}
+    assert not any("fairness_id" in dict(k) for k in samples["llm_d_epp_request_duration_seconds_count"])
 
 
 def test_without_flow_control_engines_queue(gated_off: tuple[World, Exporter]) -> None:
