@@ -257,8 +257,7 @@ class Identity(_Strict):
 
     def part_labels(self) -> tuple[str, ...]:
         """Those of `labels` that tell apart nothing but parts of a model: its tiers and features."""
-        whole = {rule.label for rule in self.models}
-        return tuple(label for label in self.labels() if label not in whole)
+        return tuple(label for label in self.labels() if label not in {rule.label for rule in self.models})
 
     @field_validator("priority")
     @classmethod

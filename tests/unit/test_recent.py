@@ -75,7 +75,7 @@ def test_nothing_older_than_five_minutes_is_added() -> None:
     [(48.0, 0.04, Quality.GOOD), (40.0, 0.2, Quality.GOOD), (36.0, 0.28, Quality.SUSPECT)],
 )
 def test_little_holds_counts_against_times(by_law: float, error: float, quality: Quality) -> None:
-    """n = 50 against rate x mean time of 48 (grade A), 40 (B) and 36: the last is suspect, with the reason."""
+    """n = 50 against rate x mean time of 48 (grade A), 40 (B) and 36: the last is suspect, and says so."""
     recent = Recent()
     for at in (0.0, 15.0, 30.0, 45.0):
         recent.little("aurora-5", 50.0, by_law, 4.0, WINDOW_S, at)
