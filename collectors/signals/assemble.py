@@ -80,7 +80,7 @@ def observed(poll: Poll, names: Names, recent: Recent | None = None) -> Observed
         if group.model not in kept:
             continue
         some = chosen(entries, group.signal, split=bool(group.tier or group.feature))
-        if not some:
+        if not some or _is_of_another_queue(group, some, gathered):
             continue
         covered = _covered(coverage, group.model, {e.stack for e in some})
         slowest = max(poll.intervals.get(e.stack, poll.interval_s) for e in some)
@@ -141,6 +141,13 @@ def _gathered(answers: Sequence[Answer], names: Names, exported: bool) -> _Gathe
         elif role not in {"heat", "rollout"}:
             _gather_serving(answer, names, found)
     return found
+
+
+def _is_of_another_queue(group: Key, some: Sequence[Entry], gathered: "_Gathered") -> bool:
+    """True for an engine's mean wait where requests wait at a router: it would stand beside that one's."""
+    if group.signal != "queue_wait_mean" or some[0].role != "engine":
+        return False
+    return any(e.role == "router" for e in gathered.groups.get(group._replace(signal="queue_wait"), ()))
 
 
 def _entry(answer: Answer, row: Row, value: float | Buckets, weight: float = 1.0) -> Entry:

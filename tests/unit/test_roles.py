@@ -200,3 +200,11 @@ def test_the_past_is_the_worst_of_its_parts() -> None:
         ("0", 50.0, 8.0),
         ("100", 50.0, 3.0),
     ]
+
+
+def test_an_engines_mean_wait_does_not_stand_beside_the_routers() -> None:
+    """Requests wait at the router for a minute and in the engine not at all: 0 s is no word on the queue."""
+    mean = answer("engine", "queue_wait_mean", (MODEL, 0.0))
+    waits = answer("router", "queue_wait", (MODEL, Buckets((60.0, math.inf), (9.0, 10.0))), quantiles=(0.99,))
+    assert value(see(mean), "queue_wait_mean") == 0.0
+    assert Key("aurora-5", "", "queue_wait_mean") not in see(mean, waits).readings
