@@ -38,7 +38,7 @@ class Observed:
     tiers: every tier that some series names
     models: every model that some series names
     nodes: for the heat map, or None if the map was not asked this time
-    unmatched: workloads that hold accelerators and match no model
+    unmatched: workloads that hold accelerators and match no model; None if accelerators were not asked
     intervals: seconds until a reading's stack is asked again, where that is not the poll's own interval
     releases: staged releases that only metrics tell of
     past: what the source kept of before the watch began
@@ -50,7 +50,7 @@ class Observed:
     tiers: frozenset[str]
     models: frozenset[str]
     nodes: tuple[Node, ...] | None
-    unmatched: tuple[str, ...]
+    unmatched: tuple[str, ...] | None
     intervals: Mapping[Key, float]
     releases: tuple[Release, ...] = ()
     past: tuple[Past, ...] = ()
@@ -109,7 +109,7 @@ def observed(poll: Poll, names: Names, recent: Recent | None = None) -> Observed
         tiers=frozenset(gathered.tiers),
         models=frozenset(k.model for k in found if k.model),
         nodes=nodes,
-        unmatched=tuple(sorted(gathered.unmatched)),
+        unmatched=tuple(sorted(gathered.unmatched)) if _asked_of_accelerators(poll) else None,
         intervals=intervals,
         releases=releases(poll.answers, names),
         past=_past(poll.past, names),
@@ -141,6 +141,10 @@ def _gathered(answers: Sequence[Answer], names: Names, exported: bool) -> _Gathe
         elif role not in {"heat", "rollout"}:
             _gather_serving(answer, names, found)
     return found
+
+
+def _asked_of_accelerators(poll: Poll) -> bool:
+    return any(a.definition.role == "accelerator" and not a.error for a in poll.answers)
 
 
 def _is_of_another_queue(group: Key, some: Sequence[Entry], gathered: "_Gathered") -> bool:

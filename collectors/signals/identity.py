@@ -136,7 +136,7 @@ class Names:
     def model_of_pool(self, pool: str, labels: Mapping[str, str]) -> str | None:
         """Pool-wide series name no model: the pool's own name, less a `-pool` ending, may be one."""
         for name in (pool, pool.removesuffix("-pool")):
-            if alias := self.identity.aliases.get(name):
+            if alias := self._aliases.get(name):
                 return self.placed(alias, labels)
             if name in self.known:
                 return self.placed(name, labels)
@@ -232,7 +232,7 @@ class Names:
             return None, "", ""
         if (model := self.joined.get(where)) is not None:
             return model, "join", "/".join(filter(None, where[:2]))
-        if (alias := self.identity.aliases.get(where.name)) is not None:
+        if (alias := self._aliases.get(where.name)) is not None:
             return alias, "alias", where.name
         name = short_name(where.name)
         # Where an engine runs in a workload of this name, another namespace's is another one.
@@ -252,11 +252,23 @@ class Names:
         return None
 
     def _by_label(self, name: str, label: str) -> "_Found":
-        aliases, short = self.identity.aliases, short_name(name)
+        aliases, short = self._aliases, short_name(name)
         for known in (name, short):
             if known in aliases:
                 return aliases[known], "alias", known
         return short, "label", label
+
+    @cached_property
+    def _aliases(self) -> Mapping[str, str]:
+        """Name -> the model at the end of its chain: what an alias names may be one itself."""
+        given, ends = self.identity.aliases, {}
+        for name in given:
+            end, passed = given[name], {name}
+            while end in given and end not in passed:
+                passed.add(end)
+                end = given[end]
+            ends[name] = end
+        return ends
 
     def _aliased(self, name: str) -> str:
         return self._by_label(name, "")[0] or name

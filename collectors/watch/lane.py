@@ -104,7 +104,9 @@ class Lane:
             self._mentioned[model] = poll.at
         self._forget(poll.at)
         self.releases, self.past = seen.releases, (*self.past, *seen.past)
-        self.unmatched, self.models_there = seen.unmatched, seen.truncated_models
+        self.models_there = seen.truncated_models
+        if seen.unmatched is not None:
+            self.unmatched = seen.unmatched
         return () if seen.nodes is None else self._take_nodes(seen.nodes, seen.truncated, poll.at)
 
     def nodes(self, monotonic: float) -> tuple[Node, ...]:

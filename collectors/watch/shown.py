@@ -37,7 +37,11 @@ _NOT_OPEN = {
 _EXPECTED = (
     *_OF_ACCELERATORS, "waiting", "running", "kv_ratio", "queue_wait_p99", "answer_time_p99", "tokens_out",
 )  # fmt: skip
+_WAITS = frozenset({"queue_wait_p99", "queue_wait_mean"})
 _WEIGHTS = {"busy_ratio": "accelerators", "memory_ratio": "accelerators", "tensor_ratio": "accelerators"}
+
+_Parts = Mapping[tuple[str, str], Mapping[str, Reading]]
+"""What is known of a model: (tier, feature) -> signal -> reading; both are "" of the whole."""
 
 Absence = Callable[[str, Sequence[str]], str]
 """Why stacks that are there do not tell a signal, and what would bring it; "" where nothing is known."""
@@ -94,7 +98,7 @@ def shown(known: Known, monotonic: float, now: float, before: Shown) -> Shown:
     for subject in _subjects(known):
         if subject not in measured:
             by_model[subject] = {}
-    tiers = _tiers(known, bool(by_model))
+    tiers = _tiers(known, by_model)
     models = tuple(
         _model(known, name, clusters.get(name, ""), by_model[name], tiers)
         for name in sorted(by_model, key=lambda n: (n.lower(), n))
@@ -128,21 +132,29 @@ def _subjects(known: Known) -> Iterable[str]:
     return [known.names.subject(r.subject) for r in known.releases if r.subject_kind == "model"]
 
 
-def _tiers(known: Known, has_models: bool) -> tuple[Tier, ...]:
+def _tiers(known: Known, by_model: Mapping[str, _Parts]) -> tuple[Tier, ...]:
     seen = set().union(*(lane.tiers for lane in known.lanes)) if known.lanes else set()
     names = ordered_tiers(known.context.tiers, known.state.tiers if known.state else (), seen)
-    if not seen and has_models and any(lane.answered for lane in known.lanes):
+    untold = not seen and by_model and any(lane.answered for lane in known.lanes)
+    if untold or any(map(_waits_as_a_whole, by_model.values())):
         # Tiers that no metric tells apart still have stages; their waits stand in one column.
         names = (*names, ALL_TIERS)
     titles = known.context.tier_titles
     return tuple(Tier(n, titles.get(n) or _title(n)) for n in names)
 
 
+def _waits_as_a_whole(parts: _Parts) -> bool:
+    """True for a model whose wait is known, but of none of its tiers: SGLang and TGI beside a gateway of
+    others."""
+    waits = [where for where, some in parts.items() if not where[1] and _WAITS & some.keys()]
+    return waits == [("", "")]
+
+
 def _model(
     known: Known,
     name: str,
     cluster: str,
-    parts: Mapping[tuple[str, str], Mapping[str, Reading]],
+    parts: _Parts,
     tiers: Sequence[Tier],
 ) -> Model:
     subject = name.removesuffix(f"@{cluster}") if cluster else name
@@ -210,7 +222,7 @@ def _throttle(known: Known, subject: str) -> tuple[tuple[str, ...], float | None
 
 def _notes(known: Known, tiers: Sequence[Tier], models: int) -> tuple[Reason, ...]:
     notes = [Reason("unmatched", (w, known.name)) for lane in known.lanes for w in lane.unmatched[:3]]
-    if any(t.name == ALL_TIERS for t in tiers):
+    if any(t.name == ALL_TIERS for t in tiers) and not any(lane.tiers for lane in known.lanes):
         notes.append(Reason("no-tiers", (known.name,)))
     objectives = known.context.objectives
     if not objectives.models and not objectives.of(""):

@@ -131,3 +131,11 @@ def test_a_namesake_in_another_namespace_is_another_workload() -> None:
     assert names.model_of_accelerator(holder, exported=False) is None
     assert names.model_of_accelerator({"workload": "aurora-5"}, exported=False) == "aurora-5"
     assert names.model_of_accelerator(labels, exported=False) == "aurora-5"
+
+
+def test_an_alias_of_an_alias_is_followed() -> None:
+    """Rules pasted one after another may name a name that is aliased itself; a circle ends where it began."""
+    names = Names(Identity(aliases={"pool": "short", "short": "llama-70b", "a": "b", "b": "a"}))
+    assert names.model({"model_name": "pool"}) == "llama-70b"
+    assert names.model_of_pool("pool", {}) == "llama-70b"
+    assert names.model({"model_name": "a"}) in {"a", "b"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from collectors.config import Context
 from collectors.fleet import Frame, Past, Quality, Release, SourceState
-from collectors.signals.catalogue import Detected, Poll
+from collectors.signals.catalogue import Answer, Definition, Detected, Metric, Poll, Row
 from collectors.watch.loop import Watch
 from tests.unit.test_watch import TICK_S, Scripted, poll, until
 
@@ -93,3 +93,40 @@ async def test_a_release_that_only_metrics_tell_of_is_shown() -> None:
     frame = source._frame(time.monotonic())
     assert frame.releases == (rollout,)
     assert "boreal-4" in {m.name for m in frame.models}
+
+
+def waits(model: str, *priorities: str) -> Answer:
+    """The p99 of 3 s of a model, by an engine that tells these priorities, or none."""
+    definition = Definition("queue_wait_mean", "sglang", "engine", "gauge", (Metric("m"),), ())
+    each = [{"priority": one} for one in priorities] or [{}]
+    return Answer(
+        definition, tuple(Row({"model_name": model, **labels}, 3.0) for labels in each), time.time()
+    )
+
+
+async def test_a_wait_without_tiers_is_shown_beside_models_with_tiers() -> None:
+    """One model's gateway tells tiers, another's engine only the whole: its wait has a column as well."""
+    one = Scripted(lambda: replace(poll(time.time()), answers=(waits("a", "1", "0"), waits("b"))))
+    frame = (await until(watched(one), lambda f: len(f.models) == 2))[-1]
+    assert [t.name for t in frame.tiers] == ["1", "0", "all"]
+    assert frame.models[1].reading("queue_wait_mean", "all").value == 3.0
+    told = Scripted(lambda: replace(poll(time.time()), answers=(waits("a", "1", "0"), waits("b", "1"))))
+    frame = (await until(watched(told), lambda f: len(f.models) == 2))[-1]
+    assert [t.name for t in frame.tiers] == ["1", "0"]
+
+
+async def test_what_holds_accelerators_is_said_until_they_are_asked_again() -> None:
+    """Accelerators are asked seldom: between two answers the hint on an unmatched workload stays."""
+    definition = Definition("accelerators", "dcgm", "accelerator", "gauge", (Metric("m"),), ())
+    held = Answer(definition, (Row({"workload": "mistral-7b"}, 8.0),), time.time())
+    asked: list[Poll] = []
+
+    def say() -> Poll:
+        plain = poll(time.time())
+        asked.append(plain)
+        return plain if len(asked) % 4 else replace(plain, answers=(*plain.answers, held))
+
+    frames = await until(watched(Scripted(say)), lambda f: len(asked) > 12)
+    hints = [any(n.code == "unmatched" for n in f.notes) for f in frames]
+    assert True in hints
+    assert all(hints[hints.index(True) :])
