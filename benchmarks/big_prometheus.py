@@ -145,6 +145,7 @@ async def polled(
     names = Names(Identity())
     rows: list[dict[str, float]] = []
     errors: dict[str, None] = {}
+    warnings: dict[str, None] = {}
     last: Poll | None = None
     await poller.poll()
     while len(rows) < polls:
@@ -158,6 +159,7 @@ async def polled(
         errors.update(dict.fromkeys(one.error for one in poll.answers if one.error))
         if poll.health.error:
             errors[poll.health.error] = None
+        warnings.update(dict.fromkeys(poll.health.warnings))
         if any(one.definition.role == "heat" for one in poll.answers):
             last = poll
             rows.append(
@@ -181,7 +183,7 @@ async def polled(
     heat = await asyncio.to_thread(heat_bytes, running.url, last.answers)
     found["heat_bytes"] = heat
     found["fleet_bytes"] = statistics.fmean(row["received_bytes"] for row in rows) - heat
-    found["errors"] = list(errors)
+    found["errors"], found["warnings"] = list(errors), list(warnings)
     return found
 
 
@@ -219,7 +221,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name, row in report.items():
         shown = "  ".join(f"{k} {v:,.0f}" for k, v in row.items() if isinstance(v, float | int))
         print(f"{name:38} {shown}")
-        print("".join(f"  failed: {error}\n" for error in row["errors"]), end="")  # type: ignore[union-attr]  # the one list
+        for what in ("errors", "warnings"):
+            print("".join(f"  {what}: {text}\n" for text in row[what]), end="")  # type: ignore[union-attr]  # the lists
     for name, cores in rest.items():
         print(f"server at rest, {name:22} {100 * cores:.1f} % of a core")
     print(f"server memory {size_bytes / 2**20:,.0f} MiB, {running.series:,} series scraped")

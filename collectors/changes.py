@@ -12,7 +12,9 @@ def changed_alerts(before: Sequence[Alert], after: Sequence[Alert], at: float) -
     for key, alert in new.items():
         was = old.get(key)
         if was is None or was.severity is not alert.severity:
-            yield Event(at, EventKind.ALERT, alert.severity.value, _subject(alert), alert.summary)
+            yield Event(
+                at, EventKind.ALERT, alert.severity.value, _subject(alert), alert.event or alert.summary
+            )
     for key, alert in old.items():
         if key not in new:
             forgotten = alert.source != "tidegate" and alert.summary.startswith("last known: ")

@@ -7,12 +7,7 @@ it is the models below; a wrong key or value names file, line, key and what is a
 import difflib
 import os
 import re
-import shlex
-import signal
-import stat
-import subprocess
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -28,10 +23,8 @@ from pydantic import (
 )
 
 from collectors.fleet import SIGNALS, clean
+from collectors.regex import compiled
 from collectors.toml_file import FileError, read_toml
-
-COMMAND_S = 5.0
-"""Longest time a credential command may take: whoever asks waits for it."""
 
 
 class ConfigError(Exception):
@@ -75,10 +68,7 @@ def shown_url(url: str) -> str:
 
 
 def _regex(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"is no regular expression: {error}") from error
+    compiled(text)
     return text
 
 
@@ -143,7 +133,7 @@ class Endpoint(PlaneEndpoint):
     cert_file: Path | None = None
     key_file: Path | None = None
     headers: dict[str, str | Credential] = {}
-    timeout_s: float = Field(default=10.0, gt=0, le=300, allow_inf_nan=False)
+    timeout_s: float = Field(default=10.0, strict=True, gt=0, le=300, allow_inf_nan=False)
 
     @field_validator("headers")
     @classmethod
@@ -151,7 +141,7 @@ class Endpoint(PlaneEndpoint):
         for name, value in given.items():
             # The value may be a secret in the wrong place: it is never quoted.
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_|~-]+", name):
-                raise ValueError(f"{clean(name, 40)!r} is no header name")
+                raise ValueError("a name there is no header name; write headers = { NAME = VALUE }")
             if isinstance(value, str) and not (value.isascii() and value.isprintable()):
                 raise ValueError(f"the value of {name} holds characters no HTTP header may hold")
         return given
@@ -198,7 +188,7 @@ class Override(_Strict):
     """
 
     query: str = Field(min_length=1, max_length=10_000)
-    factor: float = Field(default=1.0, allow_inf_nan=False)
+    factor: float = Field(default=1.0, strict=True, allow_inf_nan=False)
 
 
 class Page(_Strict):
@@ -425,76 +415,3 @@ def read_settings(path: Path | None = None) -> Settings:
         for name, one in settings.contexts.items()
     }
     return settings.model_copy(update={"contexts": beside})
-
-
-def secret(credential: Credential) -> str:
-    """The secret itself, read when needed and never kept in settings.
-
-    raises: ConfigError, which names the reference and never the secret.
-    """
-    if credential.env is not None:
-        found = os.environ.get(credential.env, "")
-        whence = f"environment variable {credential.env}"
-    elif credential.file is not None:
-        found, whence = _secret_in_file(credential.file.expanduser()), f"file {credential.file}"
-    else:
-        found, whence = _secret_by_command(credential.command or ""), "the credential command"
-    found = found.strip()
-    if not found:
-        raise ConfigError(f"{whence} gave no credential")
-    if not found.isascii() or not found.isprintable():
-        raise ConfigError(f"{whence} gave a credential with characters no HTTP header may hold")
-    return found
-
-
-def _secret_in_file(path: Path) -> str:
-    try:
-        # Mode and content of one open file: a path could be swapped between two looks. A pipe would block.
-        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(opened, encoding="utf-8") as file:
-            mode = os.fstat(opened).st_mode
-            if not stat.S_ISREG(mode):
-                raise ConfigError(f"credential file {path} is no regular file: write the credential into one")
-            if mode & (stat.S_IRWXG | stat.S_IRWXO) and not _is_mounted_secret(path):
-                raise ConfigError(f"{path} can be read by others: run `chmod 600 {path}`")
-            return file.read(65_536)
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"credential file {path} cannot be read: {why}") from error
-
-
-def _is_mounted_secret(path: Path) -> bool:
-    """True for a secret that a container was given: Kubernetes writes a service account's token as 0644, and
-    who reads it cannot change that."""
-    return any(path.resolve().is_relative_to(mount) for mount in _SECRET_MOUNTS)
-
-
-_SECRET_MOUNTS = (Path("/var/run/secrets"), Path("/run/secrets"))
-
-
-def _secret_by_command(command: str) -> str:
-    try:
-        # A session of its own: what the command started ends with it, and none of them reads the keyboard.
-        running = subprocess.Popen(
-            shlex.split(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    except (OSError, ValueError, IndexError):
-        # Without its cause, which quotes the command: that may hold a secret.
-        raise ConfigError("the credential command cannot be run") from None
-    with running:
-        try:
-            printed, _ = running.communicate(timeout=COMMAND_S)
-            text = printed.decode()
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(running.pid, signal.SIGKILL)
-            raise ConfigError(f"the credential command took over {COMMAND_S:g} s") from None
-        except UnicodeDecodeError:
-            raise ConfigError("the credential command printed no UTF-8 text") from None
-    if running.returncode != 0:
-        raise ConfigError(f"the credential command ended with status {running.returncode}")
-    return text

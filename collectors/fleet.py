@@ -179,6 +179,8 @@ def quantised(signal: str, value: float) -> float:
     if not abs(value / quantum) <= _MOST_QUANTA:
         raise ValueError(f"{value!r} cannot be rounded to {quantum:g}")
     steps = round(value / quantum)
+    if not steps and SIGNALS[signal].unit == "1/s":
+        return float(f"{value:.1g}")  # a few a minute are not none
     # Dividing by the whole reciprocal keeps 0.07 printing as 0.07, not 0.07000000000000001.
     return float(steps * quantum) if quantum >= 1 else steps / round(1 / quantum)
 
@@ -283,6 +285,9 @@ def believable(at: float, ours: float) -> bool:
 GRADE_A, GRADE_B = 0.10, 0.25
 """Errors of Little's law up to which counts and times belong together well, and well enough."""
 
+_OF_ITS_TIME = frozenset({"idle", "stalled", "few", "drifting"})
+"""Reasons that were true at the time of the reading, and need not be any more."""
+
 STALE_INTERVALS = 2.0
 REMOVED_INTERVALS = 5.0
 
@@ -290,20 +295,28 @@ REMOVED_INTERVALS = 5.0
 def aged(one: Reading, now: float, interval_s: float) -> Reading:
     """The reading as it stands at `now`: stale past 2 scrape intervals, its value removed past 5.
 
-    A reading without a value or a time is returned as it is. Source: design rule D10.
+    What was said in place of a value (idle, stalled, too few) goes with it: nobody knows that any more. A
+    reading without a time, or that said why there is none, is returned as it is. Source: design rule D10.
     """
-    if one.at is None or one.value is None:
+    if one.at is None or not is_timed(one):
         return one
     age = now - one.at
     if not math.isfinite(age):
         return Reading(None, one.at, Quality.MISSING, Reason("not-a-number", ("its time",)), one.coverage)
     if age <= STALE_INTERVALS * interval_s:
         return one
+    if age <= REMOVED_INTERVALS * interval_s and one.value is None:
+        return one
     if age <= REMOVED_INTERVALS * interval_s:
         # What the value is stays said: a p95 that has grown old is no p99.
         why = one.reason if one.reason.code == "p95" else Reason("stale", (round(age), round(interval_s)))
         return Reading(one.value, one.at, Quality.STALE, why, one.coverage)
     return Reading(None, one.at, Quality.MISSING, Reason("removed", (round(age),)), one.coverage)
+
+
+def is_timed(one: Reading) -> bool:
+    """True for a reading that looks different as time goes by, if nothing new is said."""
+    return one.at is not None and (one.value is not None or one.reason.code in _OF_ITS_TIME)
 
 
 class Standing(StrEnum):
@@ -529,6 +542,10 @@ class Alert:
     source: "tidegate" for a derived one, else the name of the Prometheus or Alertmanager that told it
     silenced_until: end of the silence that covers it, None where there is none
     silenced_by: who silenced it and why, in one cleaned line
+    name, labels: of the rule's alert, as its server tells them; empty for a derived one
+    description: what the rule says besides the summary; runbook, link: what it says to read, and where it
+        can be seen as a graph; all are text from outside, cleaned
+    event: the summary without numbers that change, for the event that tells of it; "" where it has none
     """
 
     id: str
@@ -540,6 +557,12 @@ class Alert:
     source: str = "tidegate"
     silenced_until: float | None = None
     silenced_by: str = ""
+    name: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    description: str = ""
+    runbook: str = ""
+    link: str = ""
+    event: str = ""
 
 
 class EventKind(StrEnum):

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from collectors.alerts.sources import alert_sources
-from collectors.config import Context, PlaneEndpoint, secret
+from collectors.config import Context, PlaneEndpoint
 from collectors.control.native import NativePlane
 from collectors.control.server.access import token_for
+from collectors.credentials import secret
 from collectors.nvml import NvmlPoller
 from collectors.prometheus.live import PrometheusPoller
 from collectors.scrape.poller import PageTarget, ScrapePoller

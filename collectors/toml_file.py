@@ -42,12 +42,54 @@ def checked_toml(text: str, file: str, model: type[Checked]) -> Checked:
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise FileError(f"{file}: not valid TOML: {error}") from error
+        said = _given_twice(text, file, str(error)) or f"{file}: not valid TOML: {error}"
+        raise FileError(said) from error
     try:
         return model.model_validate(found)
     except ValidationError as error:
         places = dict(_places(text))
         raise FileError("\n".join(_sentence(file, places, one, model) for one in error.errors())) from error
+
+
+def place_in(path: Path, *key: str) -> str:
+    """`file:line: key`, as in the errors of `read_toml`; without the line where it cannot be told."""
+    try:
+        line = dict(_places(path.read_text(encoding="utf-8"))).get(key)
+    except (OSError, UnicodeDecodeError):
+        line = None
+    return f"{path}:{line}: {clean('.'.join(key))}" if line else f"{path}: {clean('.'.join(key))}"
+
+
+def _given_twice(text: str, file: str, error: str) -> str:
+    """The sentence for a key that is given twice, with both lines; "" for any other mistake."""
+    found = re.search(r"Cannot (?:mutate|overwrite|declare).*\(at line (\d+)", error)
+    written = [one for one in _written(text) if found and one[0] <= int(found[1])]
+    if not written:
+        return ""
+    number, key, header = written[-1]
+    before = [
+        (line, earlier)
+        for line, earlier, _ in written[:-1]
+        if earlier == key
+        or (earlier == key[: len(earlier)] and text.splitlines()[line - 1].lstrip()[0] != "[")
+    ]
+    if not before:
+        return ""
+    line, earlier = before[-1]
+    name = clean(".".join(earlier))
+    several = f"; for several of it write each as [[{name}]]" if header == "[[" else ""
+    return f"{file}:{number}: {name}: is given twice, here and in line {line}: keep one{several}"
+
+
+def _written(text: str) -> Iterator[tuple[int, tuple[str, ...], str]]:
+    """(1-based line, path as it is written, brackets before it) of every table and key."""
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _TABLE.match(line):
+            table = _parts(header[2])
+            yield number, table, header[1]
+        elif assigned := _KEY.match(line):
+            yield number, (*table, *_parts(assigned[1])), ""
 
 
 def _sentence(file: str, places: dict[tuple[str, ...], int], error: Any, model: type[BaseModel]) -> str:

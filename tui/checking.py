@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from collectors.check.findings import Findings, Named, PresentLine, SignalLine, SourceLine, StackLine
+from collectors.check.findings import Findings, PresentLine, SignalLine, SourceLine, StackLine
+from collectors.check.naming import Named
 from collectors.fleet import Interval, SourceState, clean
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def found_text(found: Findings, *, colour: bool = False, file: str = "") -> str:
     page = _Page(colour=colour)
     page.head(f"Sources of context {found.context}")
     for source in found.sources:
-        _source(page, source)
+        _source(page, source, found.context)
     for present in found.present:
         _present(page, present)
     page.head("Stacks")
@@ -119,12 +120,32 @@ def explanation_text(found: "Explanation", *, colour: bool = False) -> str:
     return "\n".join(page.lines)
 
 
-def _source(page: _Page, source: SourceLine) -> None:
+def _rules_command(source: SourceLine, context: str) -> str:
+    """What prints the rules that fit a source. Options without a configuration have no context of a name."""
+    if context == "direct":
+        return f"tidegate rules --prometheus {source.place}"
+    return f"tidegate rules --context {context}" + (f" --cluster {source.cluster}" if source.cluster else "")
+
+
+def _ruled(rules: tuple[int, int], misfits: Sequence[str], command: str) -> str:
+    used, could = rules
+    said = f"recording rules: {used} of {_plural(could, 'answer comes', 'answers come')} from them"
+    if not misfits:
+        return said
+    return (
+        f"{said}; those of {_listed(misfits, 4)} are there, and do not all fit what is asked: print them "
+        f"again with `{command}`"
+    )
+
+
+def _source(page: _Page, source: SourceLine, context: str) -> None:
     facts = [
         f"{source.latency_s * 1000:.0f} ms" if source.latency_s is not None else "",
         f"clock {source.clock_offset_s:+.0f} s" if source.clock_offset_s is not None else "",
         f"scraped every {source.interval_s:g} s" if source.interval_s else "",
-        f"{source.targets[0]}/{source.targets[1]} targets up" if source.targets else "",
+        f"{source.targets[0]}/{_plural(source.targets[1], 'target', 'targets')} of the known stacks up"
+        if source.targets
+        else "",
         _plural(source.firing, "alert", "alerts") if source.firing is not None else "",
         f"{_plural(source.queries, 'query', 'queries')}, {source.received_bytes / 1000:.1f} kB"
         if source.queries
@@ -135,6 +156,11 @@ def _source(page: _Page, source: SourceLine) -> None:
     page.marked(_MARKS[source.state], [(source.name, 12), (source.place, 30)], text)
     if source.error:
         page.said(source.error)
+    if source.down:
+        down = [f"{job} ({number})" for job, number in source.down.items()]
+        page.said(f"down, of other jobs: {_listed(down, 4)}")
+    if source.rules and (source.rules[0] or source.misfits):
+        page.said(_ruled(source.rules, source.misfits, _rules_command(source, context)))
     for warning in source.warnings:
         page.said(f"warning: {warning}")
 
@@ -145,9 +171,12 @@ def _present(page: _Page, present: PresentLine) -> None:
         page.said(f"it could not be found out: {present.error}", 2)
     else:
         up, known = present.targets
-        page.said(f"{known} targets, {up} of them up; jobs: {_listed(present.jobs, 12) or 'none'}", 2)
+        page.said(
+            f"{_plural(known, 'target', 'targets')}, {up} up; jobs: {_listed(present.jobs, 12) or 'none'}", 2
+        )
         prefixes = ", ".join(present.begins_with)
-        page.said(f"{present.names} metric names{f', which begin with {prefixes}' if prefixes else ''}", 2)
+        names = _plural(present.names, "metric name", "metric names")
+        page.said(f"{names}{f', beginning with {prefixes}' if prefixes else ''}", 2)
     if present.telling:
         page.said(
             f"these may be of accelerators or engines it does not know: {', '.join(present.telling)}",
@@ -216,7 +245,9 @@ def _readings(page: _Page, lines: Sequence["ReadingLine"]) -> None:
     title = lines[0].title if len(lines) == 1 else lines[0].title.rpartition(" ")[0]
     page.head(f"{title}{_where(lines[0])}")
     for line in lines:
-        covered = f"{line.coverage[0]} of {line.coverage[1]} targets" if line.coverage else ""
+        covered = (
+            f"{line.coverage[0]} of {_plural(line.coverage[1], 'target', 'targets')}" if line.coverage else ""
+        )
         told = [
             _value(line),
             "" if line.quality.value == "good" else line.quality.value,
@@ -274,8 +305,10 @@ def _feed(page: _Page, feed: "Feed") -> None:
         ]
         if rules:
             page.said("; ".join(rules), 6)
+    if not feed.rows:
+        page.said("no row of it names this model", 4)
     if feed.more:
-        page.said(f"and {feed.more} more rows", 4)
+        page.said(f"and {_plural(feed.more, 'more row', 'more rows')}", 4)
 
 
 def _listed(texts: Sequence[str], most: int) -> str:

@@ -4,10 +4,12 @@ Nothing heavy is imported here: the screen is painted first, sources are built o
 """
 
 import argparse
+import difflib
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from tui import commands, first_steps
 from tui.output import USAGE_ERROR, OutputError, silence
@@ -46,8 +48,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what was probably meant by a command or an option that there is not."""
+
+    def error(self, message: str) -> NoReturn:
+        """Usage, the mistake, what was probably meant. Never returns: exit status 2."""
+        choice = re.search(r"invalid choice: '?([^' ]+)'? \(choose from (.+)\)", message)
+        if choice:
+            wrong, known = choice[1], re.findall(r"[\w.-]+", choice[2])
+        else:
+            unknown = re.search(r"unrecognized arguments: .*?(--[^\s=]+)", message)
+            wrong, known = unknown[1] if unknown else "", sorted(self._known_options())
+        near = difflib.get_close_matches(wrong, known, n=1) if wrong else []
+        super().error(f"{message}; did you mean {near[0]}?" if near else message)
+
+    def parse_known_args(  # type: ignore[override]  # the overloads of the base say no more
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As the base does; a command refuses what it does not know itself: it has the nearest names."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown and " " in self.prog:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+    def _known_options(self) -> set[str]:
+        return {one for one in self._option_string_actions if one.startswith("--")}
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tidegate",
         description="The terminal cockpit for GPU serving capacity: utilisation, queue waits and release\n"
         "stages of every model on one screen.",
@@ -69,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_Group: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+_Group: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
 def _add(
@@ -116,7 +145,12 @@ def _add_watch(group: _Group) -> None:
         "watch",
         commands.watch,
         "watch a fleet: a Prometheus or /metrics pages, and a control plane",
-        "Without options the default context of the configuration is watched. Options win over it.",
+        "Without options the default context of the configuration is watched. Options win over it.\n\n"
+        "examples:\n"
+        "  tidegate watch                                        the default context\n"
+        "  tidegate watch --context prod\n"
+        "  tidegate watch --prometheus eu=http://eu:9090 --prometheus us=http://us:9090\n"
+        "  tidegate watch --scrape http://HOST:8000/metrics      an engine, without a Prometheus",
     )
     parser.add_argument("--seconds", type=_positive, metavar="N", help="quit after N seconds")
     _add_sources(parser)
@@ -130,7 +164,11 @@ def _add_snapshot(group: _Group) -> None:
         commands.snapshot,
         "print one frame, for scripts",
         "Waits until every source has answered and rates are known, at most --within seconds.\n"
-        "Exit status: 0; 1 when a source did not answer; 2 for a mistake in options or settings.",
+        "Exit status: 0; 1 when a source did not answer; 2 for a mistake in options or settings.\n\n"
+        "examples:\n"
+        "  tidegate snapshot --format table\n"
+        "  tidegate snapshot --prometheus http://localhost:9090 | jq '.models[].name'\n"
+        "  tidegate snapshot --context prod --within 20 > frame.json",
     )
     parser.add_argument("--format", choices=("json", "table"), default="json", help="json (default) or table")
     _add_within(parser)
@@ -205,9 +243,11 @@ def _add_rules(group: _Group) -> None:
         "examples:\n"
         "  tidegate rules --prometheus http://localhost:9090 > tidegate-rules.yml\n"
         "  promtool check rules tidegate-rules.yml\n"
+        "  tidegate rules --context prod --cluster us            of several, the one of a cluster\n"
         "  tidegate rules --all --interval 30 > tidegate-rules.yml",
     )
     parser.add_argument("--all", action="store_true", help="for every stack, without asking a server")
+    parser.add_argument("--cluster", metavar="NAME", help="of several Prometheus, the one of this cluster")
     parser.add_argument(
         "--interval",
         type=_interval,
@@ -259,7 +299,16 @@ def _add_plane(group: _Group) -> None:
 
 
 def _add_helpers(group: _Group) -> None:
-    _add(group, "keys", commands.keys, "list every key, and the action it is bound to")
+    _add(
+        group,
+        "keys",
+        commands.keys,
+        "list every key, and the action it is bound to",
+        "Bindings of your own go into a file: its place is told at the end of the list.\n\n"
+        "examples:\n"
+        "  tidegate keys\n"
+        "  tidegate keys | grep stage",
+    )
     completion = _add(
         group,
         "completion",

@@ -63,6 +63,7 @@ def context_of(args: argparse.Namespace, settings: "Settings") -> tuple[str, "Co
         name, base = settings.context(wanted)
     else:
         name, base = "direct", settings.contexts.get("direct", Context())
+    _see_to_presets(args, name, base)
     context = with_sources(base, sources)
     if not (context.prometheus or context.scrape or context.plane or context.nvml):
         raise ConfigError(
@@ -70,6 +71,23 @@ def context_of(args: argparse.Namespace, settings: "Settings") -> tuple[str, "Co
             "configuration; `tidegate demo` needs none of it"
         )
     return name, context
+
+
+def _see_to_presets(args: argparse.Namespace, name: str, context: "Context") -> None:
+    """See that the files of `presets` can be opened, while it is known which line names them.
+
+    raises: ConfigError
+    """
+    from collectors.config import ConfigError, config_file
+    from collectors.toml_file import place_in
+
+    for path in context.presets:
+        try:
+            with path.open("rb"):
+                pass
+        except OSError as error:
+            place = place_in(args.config or config_file(), "contexts", name, "presets")
+            raise ConfigError(f"{place}: {path} cannot be read: {error.strerror or error}") from error
 
 
 def with_sources(base: "Context", sources: Given, token: "Mapping[str, str] | None" = None) -> "Context":

@@ -17,7 +17,7 @@ from tui.output import USAGE_ERROR, fail, say
 
 if TYPE_CHECKING:
     from collectors.check.facts import Facts
-    from collectors.config import Context
+    from collectors.config import Context, Settings
     from collectors.signals.catalogue import Preset
     from collectors.signals.recording import Group
 
@@ -159,20 +159,29 @@ def rules(args: argparse.Namespace) -> int:
     Returns 0; 1 if it does not answer or has none of the stacks; 2 for a mistake. raises: OutputError
     """
     from collectors.config import ConfigError, Context
+    from collectors.fleet import clean
 
     try:
         settings = settings_of(args)
         named = args.context or args.config or settings.contexts or any(given(args))
-        _, context = context_of(args, settings) if named else ("direct", Context())
+        name, context = context_of(args, settings) if named else ("direct", Context())
     except ConfigError as error:
         return fail(error)
+    if args.cluster is not None:
+        of_cluster = tuple(one for one in context.prometheus if one.cluster == args.cluster)
+        if not of_cluster:
+            return fail(
+                f"no Prometheus of cluster {clean(args.cluster, 40)!r}; there are: {_clusters(context)}"
+            )
+        context = context.model_copy(update={"prometheus": of_cluster})
     if args.all:
         return _print_rules(_all_groups(context, args.interval))
     if len(context.prometheus) != 1:
-        what = (
-            "several: name one with --prometheus URL" if context.prometheus else "none: give --prometheus URL"
-        )
+        what = "none: give --prometheus URL"
+        if context.prometheus:
+            what = f"one for each of {_clusters(context)}: name one with --cluster NAME"
         return fail(f"rules are made for one Prometheus, and there is {what}; --all asks nobody")
+    _say_whose(name, context, settings)
     # Only a Prometheus evaluates rules: nobody else is asked.
     only = Context.model_validate(
         {
@@ -192,6 +201,20 @@ def rules(args: argparse.Namespace) -> int:
     if not groups:
         return fail("it scrapes none of the stacks: nothing to record. `tidegate check` says what it has", 1)
     return _print_rules(groups)
+
+
+def _clusters(context: "Context") -> str:
+    return ", ".join(one.cluster for one in context.prometheus if one.cluster) or "none with a name"
+
+
+def _say_whose(name: str, context: "Context", settings: "Settings") -> None:
+    """A word, beside the rules, where a URL alone was given that a context has with labels of its own."""
+    url = context.prometheus[0].url
+    for other, one in settings.contexts.items():
+        if other != name and any(server.url == url for server in one.prometheus):
+            cluster = next(server.cluster for server in one.prometheus if server.url == url)
+            told = f"tidegate rules --context {other}" + (f" --cluster {cluster}" if cluster else "")
+            fail(f"these rules fit options without a context; for context {other}: {told}")
 
 
 def _groups_of(facts: "Facts") -> "tuple[Group, ...]":
@@ -245,26 +268,31 @@ def _facts(name: str, context: "Context", within_s: float) -> "Facts | None":
             raise
         fail(sentence_of(error))
         return None
-    progress, done = _progress()
+    progress, done = _progress(within_s)
     try:
         return asyncio.run(gathered(name, context, sources, within_s, progress))
     finally:
         done()
 
 
-def _progress() -> tuple[Callable[[str], None], Callable[[], None]]:
-    """(what shows a word on waiting, what takes it away): one line on a terminal, nothing elsewhere."""
+def _progress(within_s: float) -> tuple[Callable[[str], None], Callable[[], None]]:
+    """(what shows a word on waiting, what takes it away): on a terminal a line that is taken away again,
+    elsewhere a plain one, once."""
     terminal = sys.stderr is not None and sys.stderr.isatty()
     began, shown = time.monotonic(), False
 
     def progress(text: str) -> None:
         nonlocal shown
-        if terminal and text and time.monotonic() - began > QUIET_S:
-            shown = True
+        if not text or sys.stderr is None or time.monotonic() - began <= QUIET_S:
+            return
+        if terminal:
             print(f"\r\x1b[K{text[:78]} ...", end="", file=sys.stderr, flush=True)
+        elif not shown:
+            print(f"waiting for {text}; at most {within_s:g} s", file=sys.stderr, flush=True)
+        shown = True
 
     def done() -> None:
-        if shown:
+        if terminal and shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     return progress, done

@@ -12,7 +12,7 @@ from math import isinf
 
 from rich.cells import cell_len, set_cell_size
 
-from collectors.fleet import NO_REASON, Interval, Quality, Reading, Tier
+from collectors.fleet import NO_REASON, Interval, Quality, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +268,9 @@ def wide_quantile(value: float | Interval, glyphs: Glyphs = UNICODE) -> str:
 
 
 def percent(ratio: float) -> str:
-    """A share: `91%`, `-3%`; at most four cells."""
-    return f"{min(max(round(ratio * 100), -99), 999)}%"
+    """A share: `91%`, `-3%`, and what is past two or three digits `>999%`, `<-99%`; at most five cells."""
+    whole = round(ratio * 100) if abs(ratio) < 100 else ratio * 100
+    return ">999%" if whole > 999 else "<-99%" if whole < -99 else f"{whole}%"
 
 
 def count(value: float) -> str:
@@ -287,8 +288,18 @@ def count(value: float) -> str:
 
 
 def rate(value: float) -> str:
-    """Things a second: `0.4`, `640`, `12.3k`."""
+    """Things a second: `0.4`, `640`, `12.3k`; few are not none: `<0.1`, and `0` for none at all."""
+    if 0 <= value < 0.05:
+        return "<0.1" if value else "0"
     return f"{value:.1f}" if abs(value) < 99.95 else count(value)
+
+
+def counted(text: str, word: str) -> str:
+    """A number, however it is marked, with what it counts: `1 replica`, `~2 replicas`."""
+    return f"{text} {word}" if text.strip(_SIGNS) == "1" else f"{text} {word}s"
+
+
+_SIGNS = "".join({UNICODE.some, ASCII.some, UNICODE.no_data, ASCII.no_data, "?"})
 
 
 def duration(seconds: float) -> str:
@@ -442,22 +453,6 @@ def signed(one: Reading, text: str, glyphs: Glyphs = UNICODE) -> tuple[str, str]
     if one.quality in (Quality.UNKNOWN, Quality.MISSING):
         return text + "?", "unknown"
     return text + glyphs.some if text and is_partial(one) else text, "text"
-
-
-@lru_cache(maxsize=64)
-def tier_codes(tiers: tuple[Tier, ...]) -> tuple[str, ...]:
-    """Two-cell codes of the tiers, all different: `Pr Pl Te Fr` (T5)."""
-    made: list[str] = []
-    for number, tier in enumerate(tiers):
-        title = tier.title or tier.name or "?"
-        tries = [
-            title[:2],
-            *(title[0] + letter for letter in title[2:]),
-            *(f"{title[0]}{n}" for n in range(10)),
-        ]
-        code = next((t for one in tries if (t := fit(set_cell_size(one, 2), 2)) not in made), "")
-        made.append(code or f"{number:02d}"[-2:])
-    return tuple(made)
 
 
 def joined(parts: Sequence[str], width: int, glyphs: Glyphs = UNICODE, between: str = "  ") -> str:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from collectors.daemon import DaemonExecutor
 from collectors.fleet import Frame, Interval, Reading, Source, SourceState, worded
 from tui.feed import is_own, sentence_of
+from tui.format import counted
 from tui.output import OutputError, say
+from tui.store import judged_tiers
 
 if TYPE_CHECKING:
     from collectors.config import Context
@@ -74,16 +76,18 @@ def headline(frame: Frame) -> str:
     waits = [
         (r.estimate, model.name, tier, r)
         for model in frame.models
-        for tier, readings in model.tiers.items()
-        if (r := readings.get("queue_wait_p99")) is not None and r.estimate is not None
+        for tier in judged_tiers(model)
+        if (r := model.reading("queue_wait_p99", tier)).estimate is not None
     ]
     worst = "worst p99 wait: none yet"
     if waits:
         _, name, tier, one = max(waits, key=lambda w: (w[0], w[1], w[2]))
         worst = f"worst p99 wait {shown(one)} s ({name} {tier})"
     accelerators = frame.totals.get("accelerators")
-    count = f"{accelerators.value:g} accelerators" if accelerators and accelerators.value is not None else ""
-    return "  ".join(filter(None, (clock, mark, sources, count, f"{len(frame.models)} models", worst)))
+    there = accelerators.estimate if accelerators else None
+    size = counted(f"{there:g}", "accelerator") if there is not None else ""
+    models = counted(str(len(frame.models)), "model")
+    return "  ".join(filter(None, (clock, mark, sources, size, models, worst)))
 
 
 def shown(one: Reading) -> str:

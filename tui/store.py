@@ -6,13 +6,14 @@ It is fed each frame before the screen is told, because a message that a newer o
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from threading import Lock, Thread
 
-from collectors.fleet import ALL_TIERS, Event, Frame, Model, Past, Quality
+from collectors.fleet import ALL_TIERS, Event, Frame, Model, Past, Quality, Reading
+from tui.format import NEVER_MEASURED
 
-SIGNAL = "queue_wait_p99"
-"""The one signal kept: at 500 models and 6 tiers every further one costs 1.7 MB."""
+SIGNAL, MEAN_SIGNAL = "queue_wait_p99", "queue_wait_mean"
+"""The one signal kept: at 500 models and 6 tiers every further one costs 1.7 MB; what may stand for it."""
 
 STEP_S = 5
 """Seconds in one step. Finer is wasted: no spark is wider than the steps, and sources are asked every 5 s."""
@@ -36,6 +37,24 @@ GAP = -1.0
 """Stands for "no value" among values that are never negative."""
 
 Key = tuple[str, str | None]
+
+
+def judged_tiers(model: Model) -> Collection[str]:
+    """Tiers by whose waits a model is judged; `all` holds the others' requests, so only without them."""
+    tiers = model.tiers
+    if ALL_TIERS not in tiers or len(tiers) == 1:
+        return tiers.keys()
+    others = [tier for tier in tiers if tier != ALL_TIERS]
+    return others if any(_tells_a_wait(tiers[tier]) for tier in others) else (ALL_TIERS,)
+
+
+def _tells_a_wait(readings: Mapping[str, Reading]) -> bool:
+    """Also true where there is no value now, of a queue that is idle or of a source that is lost."""
+    found = (readings.get(signal) for signal in (SIGNAL, MEAN_SIGNAL))
+    return any(one is not None and one.reason.code not in _UNTOLD for one in found)
+
+
+_UNTOLD = NEVER_MEASURED | {"not-open"}
 
 
 class History:
@@ -129,7 +148,7 @@ class History:
         return max(max(ring[first:]), max(ring[: last + 1]))
 
     def _take(self, model: Model, slot: int) -> None:
-        worst, scaled = GAP, bool(model.objectives)
+        worst, scaled, judged = GAP, bool(model.objectives), judged_tiers(model)
         for tier, readings in model.tiers.items():
             one = readings.get(SIGNAL)
             if one is None or (estimate := one.estimate) is None:
@@ -137,6 +156,8 @@ class History:
             if one.quality is not Quality.GOOD and one.quality is not Quality.SUSPECT:
                 continue
             self._put((model.name, tier), slot, estimate)
+            if tier not in judged:
+                continue
             promised = model.objectives.get(tier)
             if not scaled:
                 worst = max(worst, estimate)
@@ -149,8 +170,8 @@ class History:
     def _take_past(self, frame: Frame) -> None:
         """A little in place, for the first picture; more on a thread: who feeds this has more to do."""
         promised = {model.name: model.objectives for model in frame.models}
-        only_one = {model.name for model in frame.models if ALL_TIERS in model.tiers}
-        arguments = (frame.past, promised, only_one)
+        judged = {model.name: judged_tiers(model) for model in frame.models if ALL_TIERS in model.tiers}
+        arguments = (frame.past, promised, judged)
         if len(frame.past) <= PAST_IN_PLACE:
             self._take_all(*arguments, rest_s=0)
             return
@@ -162,16 +183,19 @@ class History:
         self,
         past: Sequence[Past],
         promised: Mapping[str, Mapping[str, float]],
-        only_one: set[str],
+        judged: Mapping[str, Collection[str]],
         rest_s: float = REST_S,
     ) -> None:
         for start in range(0, len(past), PAST_AT_ONCE):
-            self._take_some(past[start : start + PAST_AT_ONCE], promised, only_one)
+            self._take_some(past[start : start + PAST_AT_ONCE], promised, judged)
             if rest_s:
                 time.sleep(rest_s)
 
     def _take_some(
-        self, past: Iterable[Past], promised: Mapping[str, Mapping[str, float]], only_one: set[str]
+        self,
+        past: Iterable[Past],
+        promised: Mapping[str, Mapping[str, float]],
+        judged: Mapping[str, Collection[str]],
     ) -> None:
         """Put values where they were in time: what is out of the window is dropped, the worst stays (D5)."""
         with self._lock:
@@ -180,7 +204,7 @@ class History:
                 step = int(at) // STEP_S
                 if signal != SIGNAL or not now - STEPS < step <= now or not value >= 0:
                     continue
-                if not tier and model in only_one:
+                if not tier and model in judged:
                     tier = ALL_TIERS
                 slot = step % STEPS
                 key = (model, tier)
@@ -191,7 +215,7 @@ class History:
                     ring = rings[key] = array("f", [GAP]) * STEPS
                 if value > ring[slot]:
                     ring[slot] = value
-                if (objectives := promised.get(model)) is None:
+                if (objectives := promised.get(model)) is None or tier not in judged.get(model, (tier,)):
                     continue
                 if not objectives:
                     self._put((model, None), slot, value)

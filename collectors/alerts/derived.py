@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from collectors.alerts.told import OWN_ALERTS
 from collectors.fleet import (
     Alert,
     Interval,
@@ -19,6 +20,7 @@ from collectors.fleet import (
     SourceHealth,
     SourceState,
     Standing,
+    clean,
     standing,
 )
 
@@ -32,6 +34,9 @@ launch work most of the time, so a fifth leaves room for a few busy ones among m
 IDLE_S = 60.0
 """Seconds that requests must wait beside idle accelerators: busy time is a mean over a scrape or more, and
 lags behind a queue that has just begun."""
+
+SOURCE_NAME = 40
+"""Longest name of a source of metrics, in characters."""
 
 LAST_KNOWN = "last known: "
 
@@ -67,15 +72,15 @@ def derived(
     earlier: those of the tick before; memory: by `remembered`, of this tick
     """
     before: Mapping[str, Alert] = {alert.id: alert for alert in earlier}
-    lost = [s for s in sources if s.state is SourceState.LOST]
-    silent_ones = [s for s in lost if s.kind in {"prometheus", "scrape"}]
-    found = [*_lost(silent_ones, models), *_untold(s for s in lost if s.kind == "alerts")]
+    sources = tuple(sources)
+    silent = [s for s in sources if s.state is SourceState.LOST and s.kind in {"prometheus", "scrape"}]
+    found = [*_lost(sources, silent, models), *_lost_managers(sources)]
     for model in models:
         found += _waits(model, before)
         found += _stall(model, before)
         found += _idle(model, now, memory, before)
         found += _faults(model, before)
-        if not silent_ones and _has_lost_data(model):
+        if _has_lost_data(model) and not any(_feeds(one, model) for one in silent):
             text = "no samples: values removed, not zero"
             found.append(Alert(f"data/{model.name}", Severity.P3, model.name, "", now, text))
     dated = (a if a.id not in before else replace(a, since=before[a.id].since) for a in found)
@@ -107,20 +112,68 @@ def _last_known(key: str, before: Mapping[str, Alert]) -> Iterator[Alert]:
         yield replace(old, summary=f"{LAST_KNOWN}{old.summary.removeprefix(LAST_KNOWN)}")
 
 
-def _lost(lost: Sequence[SourceHealth], models: Sequence[Model]) -> Iterator[Alert]:
-    """One alert for a source that is gone, not one for each model it fed."""
-    silent = sum(_has_lost_data(model) for model in models)
-    for source in lost:
-        if silent:
-            text = f"{source.name} is lost: numbers of {silent} models removed, not zero"
-            yield Alert(f"source/{source.name}", Severity.P2, "", "", 0.0, text)
+def _lost(
+    sources: Sequence[SourceHealth], silent: Sequence[SourceHealth], models: Sequence[Model]
+) -> Iterator[Alert]:
+    """One alert for a server that is gone, not one for each model it fed, nor one more for its rules."""
+    untold = {_server(s): s.name for s in sources if s.state is SourceState.LOST and _is_own(s)}
+    is_told = any(_answers(s) and _is_manager(s) for s in sources)
+    for server in dict.fromkeys([*(one.name for one in silent), *untold]):
+        gone = [one for one in silent if one.name == server]
+        number = sum(_has_lost_data(m) for m in models if any(_feeds(one, m) for one in gone))
+        if not number and server not in untold:
+            continue
+        rules = "its own rule alerts are not read" if is_told else "what alerts now, nobody says"
+        rules = rules if server in untold else ""
+        of = f"numbers of {number} model{'s' if number > 1 else ''} removed, not zero" if number else ""
+        steady = "numbers removed, not zero" if number else ""
+        name = server if gone else untold[server]
+        summary, event = (
+            f"{name} is lost: {'; '.join(filter(None, (said, rules)))}" for said in (of, steady)
+        )
+        severity = Severity.P2 if number or not is_told else Severity.P3
+        yield Alert(f"source/{server}", severity, "", "", 0.0, summary, event=event)
 
 
-def _untold(lost: Iterable[SourceHealth]) -> Iterator[Alert]:
-    """A server of alerts that is gone: without a word of it, no alerts would look like calm."""
-    for source in lost:
-        text = f"{source.name} is lost: what alerts now, nobody says"
-        yield Alert(f"alerts/{source.name}", Severity.P2, "", "", 0.0, text)
+def _lost_managers(sources: Sequence[SourceHealth]) -> Iterator[Alert]:
+    """An Alertmanager that is gone: without a word of it, no alerts would look like calm."""
+    is_told = any(_answers(s) and _is_own(s) for s in sources)
+    has_other = any(_answers(s) and _is_manager(s) for s in sources)
+    said = (
+        "its silences are not read, and it may notify nobody" if is_told else "what alerts now, nobody says"
+    )
+    for one in sources:
+        if one.state is SourceState.LOST and _is_manager(one):
+            text = "what only it was sent is not read" if has_other else said
+            severity = Severity.P3 if has_other else Severity.P2
+            yield Alert(f"alerts/{one.name}", severity, "", "", 0.0, f"{one.name} is lost: {text}")
+
+
+def _is_own(source: SourceHealth) -> bool:
+    """True for a Prometheus that is asked for the alerts of its own rules."""
+    return source.kind == "alerts" and source.name.startswith(OWN_ALERTS)
+
+
+def _is_manager(source: SourceHealth) -> bool:
+    return source.kind == "alerts" and not source.name.startswith(OWN_ALERTS)
+
+
+def _answers(source: SourceHealth) -> bool:
+    """True if it tells alerts: a store without rules answers, and has none to tell."""
+    return source.state in {SourceState.OK, SourceState.PARTIAL} and source.at is not None
+
+
+def _server(own: SourceHealth) -> str:
+    """What the same Prometheus is called as a source of metrics."""
+    cluster = own.name.removeprefix(OWN_ALERTS).removeprefix("@")
+    return clean(f"prom {cluster}", SOURCE_NAME) if cluster else "prometheus"
+
+
+def _feeds(source: SourceHealth, model: Model) -> bool:
+    """False for a Prometheus that watches another cluster than the model's."""
+    if not model.cluster or not source.name.startswith("prom "):
+        return True
+    return source.name == clean(f"prom {model.cluster}", SOURCE_NAME)
 
 
 def _waits(model: Model, before: Mapping[str, Alert]) -> Iterator[Alert]:
@@ -147,7 +200,8 @@ def _stall(model: Model, before: Mapping[str, Alert]) -> Iterator[Alert]:
     wait, key = model.reading("queue_wait_p99"), f"stall/{model.name}"
     if wait.reason.code == "stalled" and wait.quality is Quality.SUSPECT:
         text = f"stalled: {wait.reason.parameters[0]} waiting and none leaves the queue"
-        yield Alert(key, Severity.P2, model.name, "", 0.0, text)
+        event = "stalled: requests wait and none leaves the queue"
+        yield Alert(key, Severity.P2, model.name, "", 0.0, text, event=event)
     elif not _is_good(wait):
         yield from _last_known(key, before)
 
@@ -165,7 +219,8 @@ def _idle(model: Model, now: float, memory: Memory, before: Mapping[str, Alert])
     waiting, busy = model.reading("waiting"), model.reading("busy_ratio")
     if since is not None and (now - since >= IDLE_S or key in before):
         text = f"accelerators {busy.estimate or 0:.0%} busy while {waiting.estimate or 0:.0f} wait"
-        yield Alert(key, Severity.P2, model.name, "", since, text)
+        event = "accelerators idle while requests wait"
+        yield Alert(key, Severity.P2, model.name, "", since, text, event=event)
     elif not (_is_good(waiting) and _is_good(busy)):
         yield from _last_known(key, before)
 
@@ -176,7 +231,7 @@ def _faults(model: Model, before: Mapping[str, Alert]) -> Iterator[Alert]:
         yield from _last_known(key, before)
     elif (number := round(faults.estimate or 0)) > 0:
         text = f"{number} faulty accelerator{'s' if number > 1 else ''}"
-        yield Alert(key, Severity.P2, model.name, "", 0.0, text)
+        yield Alert(key, Severity.P2, model.name, "", 0.0, text, event="faulty accelerators")
 
 
 def _bounds(wait: Reading) -> tuple[float, str]:

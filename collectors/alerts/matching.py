@@ -37,9 +37,9 @@ def _alert(
     told: Told, names: Names, tiers: Collection[str], models: Collection[str], clusters: Collection[str]
 ) -> Alert:
     cluster = told.cluster or told.labels.get("cluster", "")
-    summary = _summary(told)
-    if told.inhibits:
-        summary = clean(f"{summary}  +{told.inhibits} inhibited", SENTENCE)
+    sentences = _sentences(told)
+    words = sentences[0]
+    summary = clean(f"{words}  +{told.inhibits} inhibited", SENTENCE) if told.inhibits else words
     return Alert(
         id=f"told/{told.id}{'@' if told.cluster else ''}{told.cluster}",
         severity=severity_of(told.labels),
@@ -50,17 +50,24 @@ def _alert(
         source=told.source,
         silenced_until=told.silenced_until,
         silenced_by=told.silenced_by,
+        name=told.name,
+        labels=told.labels,
+        description=next((text for text in sentences[1:] if text != words), ""),
+        runbook=told.annotations.get("runbook_url", ""),
+        link=told.link,
+        event=words if told.inhibits else "",
     )
 
 
-def _summary(told: Told) -> str:
-    for name in ("summary", "description", "message"):
-        if text := told.annotations.get(name):
-            return text
+def _sentences(told: Told) -> Sequence[str]:
+    """What the rule says, the shortest first; where it says nothing, its name and labels."""
+    if said := [text for name in _SENTENCES if (text := told.annotations.get(name))]:
+        return said
     rest = " ".join(f"{k}={v}" for k, v in sorted(told.labels.items()) if k not in _SAID_ELSEWHERE)
-    return clean(f"{told.name or 'an alert without a name'} {rest}".strip(), SENTENCE)
+    return [clean(f"{told.name or 'an alert without a name'} {rest}".strip(), SENTENCE)]
 
 
+_SENTENCES = ("summary", "description", "message")
 _SAID_ELSEWHERE = frozenset({"alertname", "severity", *EXTERNAL})
 
 
@@ -119,9 +126,13 @@ def _once(told: Iterable[Told]) -> list[Told]:
     best: dict[tuple[str, str, str], Told] = {}
     for one in told:
         key = (one.kind, one.id, one.cluster)
-        best[key] = max(best.get(key, one), one, key=_weight)
+        was = best.get(key)
+        if was is None or _weight(one) > _weight(was):
+            best[key] = one
     kept = [one for one in best.values() if one.kind == "alertmanager"]
     own = [one for one in best.values() if one.kind == "prometheus"]
+    if not own or not kept:
+        return own or kept
     added = _added_labels(own, kept)
     places: dict[_Bare, list[int]] = {}
     for place, one in enumerate(kept):
@@ -133,7 +144,8 @@ def _once(told: Iterable[Told]) -> list[Told]:
             alone.append(one)
         for n in twins:
             # A Prometheus that answers says that it fires, whether or not its Alertmanager is there.
-            kept[n] = replace(kept[n], last_known=kept[n].last_known and one.last_known)
+            if kept[n].last_known and not one.last_known:
+                kept[n] = replace(kept[n], last_known=False)
     return kept + alone
 
 
@@ -159,7 +171,7 @@ _Bare = frozenset[tuple[str, str]]
 
 def _bare(one: Told, added: Mapping[str, frozenset[str]]) -> _Bare:
     left_out = EXTERNAL | added.get(one.name, frozenset())
-    return frozenset((k, v) for k, v in one.labels.items() if k not in left_out)
+    return frozenset([pair for pair in one.labels.items() if pair[0] not in left_out])
 
 
 def _may_share_cluster(one: Told, other: Told) -> bool:

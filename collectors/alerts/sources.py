@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from collectors.alerts.told import REPLICAS, AlertPoll, AlertSource, Told
+from collectors.alerts.told import ALERTMANAGER, OWN_ALERTS, REPLICAS, AlertPoll, AlertSource, Told
 from collectors.alerts.wire import (
     NotAlerts,
     Read,
@@ -23,6 +23,7 @@ from collectors.alerts.wire import (
 from collectors.config import Endpoint, PrometheusServer
 from collectors.daemon import in_daemon
 from collectors.endpoint import Access, AccessError
+from collectors.endpoint.words import ALERTMANAGER_PREFIXES
 from collectors.fleet import SourceHealth, SourceState, believable, clean
 
 if TYPE_CHECKING:
@@ -52,12 +53,12 @@ def alert_sources(
 ) -> tuple[AlertSource, ...]:
     """The sources of one context, each with a name of its own for the screen."""
     told: list[AlertSource] = [
-        PrometheusAlerts(one, f"prom-alerts@{one.cluster}" if one.cluster else "prom-alerts")
+        PrometheusAlerts(one, f"{OWN_ALERTS}@{one.cluster}" if one.cluster else OWN_ALERTS)
         for one in servers
         if one.alerts
     ]
     for number, manager in enumerate(alertmanagers, start=1):
-        told.append(Alertmanager(manager, f"alertmanager-{number}" if number > 1 else "alertmanager"))
+        told.append(Alertmanager(manager, f"{ALERTMANAGER}-{number}" if number > 1 else ALERTMANAGER))
     return tuple(told)
 
 
@@ -84,9 +85,9 @@ class _Answer:
 class _Server(ABC):
     """A server that tells alerts: one pool of connections, and what it said last."""
 
-    def __init__(self, endpoint: Endpoint, name: str) -> None:
+    def __init__(self, endpoint: Endpoint, name: str, access: Access) -> None:
         self.name = clean(name, 64)
-        self._access, self._timeout_s = Access(endpoint), endpoint.timeout_s
+        self._access, self._timeout_s = access, endpoint.timeout_s
         self._http: httpx.AsyncClient | None = None
         self._last = AlertPoll(0.0, (), SourceHealth(self.name, "alerts", SourceState.CONNECTING))
         self._answered = self._not_before = -math.inf
@@ -195,8 +196,8 @@ class _Server(ABC):
 class PrometheusAlerts(_Server):
     """The alerts that a Prometheus evaluates itself, from GET /api/v1/alerts. It knows no silences."""
 
-    def __init__(self, server: PrometheusServer, name: str = "prom-alerts") -> None:
-        super().__init__(server, name)
+    def __init__(self, server: PrometheusServer, name: str = OWN_ALERTS) -> None:
+        super().__init__(server, name, Access(server))
         self._reader = Reader(
             self.name,
             cluster=server.cluster,
@@ -223,8 +224,8 @@ class PrometheusAlerts(_Server):
 class Alertmanager(_Server):
     """The alerts that reached an Alertmanager and the silences that cover them, by its API v2."""
 
-    def __init__(self, endpoint: Endpoint, name: str = "alertmanager") -> None:
-        super().__init__(endpoint, name)
+    def __init__(self, endpoint: Endpoint, name: str = ALERTMANAGER) -> None:
+        super().__init__(endpoint, name, Access(endpoint, prefixes=ALERTMANAGER_PREFIXES))
         self._reader = Reader(self.name)
 
     async def _ask(self) -> _Answer:

@@ -7,6 +7,9 @@ from typing import Literal, Protocol
 
 from collectors.fleet import Severity, SourceHealth
 
+OWN_ALERTS, ALERTMANAGER = "prom-alerts", "alertmanager"
+"""How names of sources begin: a Prometheus asked for the alerts of its own rules, and an Alertmanager."""
+
 REPLICAS = frozenset({"replica", "prometheus_replica", "__replica__", "ruler_replica", "thanos_replica"})
 """External labels that only tell a pair of equal servers apart, by their usual names."""
 
@@ -31,7 +34,8 @@ class Told:
     """An alert as a server tells it. All text is cleaned.
 
     id: made of its labels less those of replicas: the same whoever tells it, and after any restart
-    annotations: summary, description and message, those there are
+    annotations: summary, description, message and runbook_url, those there are
+    link: where the server that evaluates its rule shows it, without credentials
     since: when it began to fire; of a Prometheus, when its condition began to hold
     silenced_until, silenced_by: of the silence that lasts longest, where any is active
     inhibited: another alert keeps it quiet, being its cause; inhibits: how many it keeps quiet itself
@@ -51,6 +55,7 @@ class Told:
     source: str = ""
     kind: Literal["prometheus", "alertmanager"] = "prometheus"
     cluster: str = ""
+    link: str = ""
     last_known: bool = False
 
     @property

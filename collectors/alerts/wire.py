@@ -25,6 +25,9 @@ MAX_LABELS = 64
 SENTENCE = 256
 """Longest annotation that is kept, in characters."""
 
+LINK = 1024
+"""Longest address that is kept, in characters: one that is cut leads nowhere."""
+
 _ANNOTATIONS = ("summary", "description", "message")
 Found = TypeVar("Found")
 
@@ -70,11 +73,12 @@ class Reader(NamedTuple):
         """An alert, cleaned. `at`: now, for one that says no usable time and was not there before."""
         id = _fingerprint(labels, self.replicas)
         since = began.timestamp() if began is not None else math.nan
-        sentences = {name: clean(annotations.get(name, ""), SENTENCE).strip() for name in _ANNOTATIONS}
+        kept = {name: clean(annotations.get(name, ""), SENTENCE).strip() for name in _ANNOTATIONS}
+        kept["runbook_url"] = _without_credentials(annotations.get("runbook_url", ""))
         return Told(
             id=id,
             labels={clean(name): clean(value) for name, value in list(labels.items())[:MAX_LABELS]},
-            annotations={name: text for name, text in sentences.items() if text},
+            annotations={name: text for name, text in kept.items() if text},
             since=since if believable(since, at) else self.since.get(id, at),
             source=self.source,
             cluster=self.cluster or clean(labels.get(self.cluster_label, ""), 40),
@@ -116,6 +120,7 @@ class _Alert(msgspec.Struct, gc=False):
     annotations: dict[str, str] = {}
     startsAt: datetime | None = None
     fingerprint: str = ""
+    generatorURL: str = ""
 
 
 class _Silence(msgspec.Struct, gc=False):
@@ -167,6 +172,7 @@ def read_alertmanager(body: bytes, silences: Mapping[str, Silence], reader: Read
                 silenced_by=by.by if by else "",
                 inhibited=bool(one.status.inhibitedBy),
                 inhibits=inhibits[one.fingerprint],
+                link=_without_credentials(one.generatorURL),
             )
         )
     return _read(told, left)
@@ -181,6 +187,13 @@ def read_silences(body: bytes) -> dict[str, Silence]:
 def _silence(one: _Silence) -> Silence:
     by = ": ".join(filter(None, (clean(one.createdBy, 40).strip(), clean(one.comment, SENTENCE).strip())))
     return Silence(one.endsAt.timestamp(), clean(by, SENTENCE))
+
+
+def _without_credentials(url: str) -> str:
+    """An address fit for the screen; its query is the rule's expression, and stays."""
+    scheme, there, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return clean(f"{scheme}{there}{host.rpartition('@')[2]}{slash}{path}", LINK).strip()
 
 
 def _read(told: Sequence[Told], left: Left) -> Read:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from collectors.check.facts import Facts
-from collectors.check.findings import absence, families, family, family_title
+from collectors.check.findings import WORKINGS, absence, families, family, family_title
 from collectors.fleet import SIGNALS, Interval, Quality, Reading, clean, worded
 from collectors.signals.assemble import has_totals
 from collectors.signals.catalogue import Answer, Buckets, Poll, Row
@@ -103,7 +103,7 @@ def explanation(facts: Facts, wanted: str) -> Explanation | None:
         _line(key, one, poll, facts.naming(poll))
         for poll, seen in zip(facts.polls, facts.observed, strict=True)
         for key, one in seen.readings.items()
-        if key.model == model
+        if key.model == model and key.signal not in WORKINGS
     ]
     signals, tiers = list(families(facts)), ordered_tiers(facts.context.tiers, (), facts.tiers)
     lines.sort(
@@ -175,19 +175,24 @@ def _feeds(key: Key, poll: Poll, names: Names) -> Iterator[Feed]:
     )
     found: list[tuple[Answer, list[tuple[FeedingRow, Entry]]]] = []
     for answer in poll.answers:
-        if answer.definition.signal == family(key.signal) and answer.definition.role != "heat":
+        # Faults are counted on the map of accelerators; nothing else of a model is.
+        if answer.definition.signal == family(key.signal) and (
+            answer.definition.role != "heat" or key.signal == "faults"
+        ):
             rows = list(_rows(key, answer, names, exported))
-            if rows or answer.collecting or answer.error:
+            # No fault is an answer too.
+            if rows or answer.collecting or answer.error or key.signal == "faults":
                 found.append((answer, rows))
     entries = [entry for _, rows in found for _, entry in rows]
-    kept = {id(one) for one in chosen(entries, family(key.signal), split=bool(key.tier or key.feature))}
+    used = chosen(entries, family(key.signal), split=bool(key.tier or key.feature))
+    kept = {id(one) for one in (entries if key.signal == "faults" else used)}
     for answer, rows in sorted(found, key=lambda one: not any(id(entry) in kept for _, entry in one[1])):
         definition = answer.definition
         metrics = tuple(dict.fromkeys(one.name for one in (*definition.metrics, *definition.over)))
         yield Feed(
             source=poll.source,
             stack=definition.stack,
-            used=any(id(entry) in kept for _, entry in rows),
+            used=any(id(entry) in kept for _, entry in rows) or (key.signal == "faults" and not answer.error),
             metrics=metrics,
             query=answer.query,
             recorded=answer.recorded,
@@ -226,7 +231,7 @@ def _rows(key: Key, answer: Answer, names: Names, exported: bool) -> Iterable[tu
 
 def _model(row: Row, role: str, names: Names, exported: bool) -> Explained:
     """The model of a row, and the rule that says so."""
-    if role == "accelerator":
+    if role in {"accelerator", "heat"}:
         return names.explained_accelerator(row.labels, exported=exported)
     if role == "cluster":
         return names.explained_accelerator(row.labels, exported=has_exported((row,)))
@@ -242,5 +247,6 @@ def _model(row: Row, role: str, names: Names, exported: bool) -> Explained:
 def _value(row: Row) -> str:
     if isinstance(row.value, Buckets):
         rate = row.value.rates[-1] if row.value.rates else 0.0
-        return f"{rate:.4g}/s in {len(row.value.bounds)} buckets"
+        number = len(row.value.bounds)
+        return f"{rate:.4g}/s in {number} bucket{'' if number == 1 else 's'}"
     return f"{row.value:g}" + (f", measured as {row.rung}" if row.rung else "")

@@ -11,6 +11,14 @@ from collectors.fleet import Release, SourceHealth, SourceState
 from collectors.signals.assemble import Observed, observed
 from collectors.signals.catalogue import Answer, Detected, Poll, Preset
 from collectors.signals.identity import Names
+from collectors.signals.recent import Recent
+
+TIER_LABELS = ("team_alias", "service_tier")
+FEATURE_LABELS = ("route", "fairness_id")
+"""Labels of gateways and routers that no preset keeps, and that may tell tiers, or features."""
+
+MOST_VALUES = 12
+"""Values of such a label that are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +34,27 @@ class Present:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What else a Prometheus has that is worth a word; all is empty where that could not be asked.
+
+    down: of its targets that do not answer, how many by job
+    ruled: stacks whose recording rules of ours it evaluates, of this or another version
+    labels: (title of a stack, label that no preset keeps) -> its values
+    """
+
+    down: Mapping[str, int] = field(default_factory=dict)
+    ruled: frozenset[str] = frozenset()
+    labels: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """One source, and what it said.
 
     place: its address, without credentials and query; "" where it has none
     clock_offset_s: its clock less ours; None where it tells no time
     poll: of a metrics source, the newest answer to each definition in one poll; None if none came
-    present: of a Prometheus without any known stack
+    present: of a Prometheus without any known stack; beside: of one that has some
     firing: of a source of alerts, how many it has
     """
 
@@ -41,6 +63,7 @@ class Asked:
     clock_offset_s: float | None = None
     poll: Poll | None = None
     present: Present | None = None
+    beside: Beside = Beside()
     firing: int | None = None
 
     @property
@@ -83,7 +106,8 @@ class Facts:
     @cached_property
     def observed(self) -> tuple[Observed, ...]:
         """What each poll says of models and tiers, in the order of `polls`."""
-        return tuple(observed(poll, self.naming(poll)) for poll in self.polls)
+        # One window is all that is known: with few observations in it the screen judges no better.
+        return tuple(observed(poll, self.naming(poll), Recent()) for poll in self.polls)
 
     @cached_property
     def detected(self) -> tuple[tuple[str, Detected], ...]:

@@ -14,10 +14,11 @@ from typing import Literal
 
 from collectors.check import advice, proposals
 from collectors.check.facts import Asked, Facts, Present
-from collectors.check.proposals import Proposal, Unmatched
+from collectors.check.naming import Named, features_of, tier_rules, tiers_of
+from collectors.check.proposals import Unmatched
+from collectors.check.rules import ruled
 from collectors.fleet import SIGNALS, Reading, SourceState, clean, worded
-from collectors.signals.catalogue import Answer, Definition, Detected, Poll, Preset
-from collectors.signals.identity import ordered_tiers
+from collectors.signals.catalogue import Answer, Definition, Detected, Preset
 
 FORMAT = 1
 
@@ -27,26 +28,30 @@ WORKINGS = frozenset({"little_population", "little_error", "engine_population"})
 FAR_S = 2.0
 """A clock further from ours than this is worth a word: readings go by the server's own."""
 
-_MOST_TIERS = 12
-_TIER_LABELS = ("namespace", "exported_namespace", "inference_pool", "service_tier", "team_alias", "team")
-
 
 @dataclass(frozen=True, slots=True)
 class SourceLine:
     """One source: does it answer, and how.
 
-    state: as in a frame; error: what failed and what to do; times in seconds; targets: (up, known)
+    state: as in a frame; error: what failed and what to do; times in seconds
+    targets: (up, known) of the stacks that are known; down: of other jobs, how many targets are down, by job
+    rules: (answers that came from recording rules, answers that could); None where nothing could be recorded
+    misfits: stacks whose rules are evaluated while some of their answers fit none of them
     """
 
     name: str
     kind: str
     place: str
+    cluster: str
     state: SourceState
     error: str
     latency_s: float | None
     clock_offset_s: float | None
     interval_s: float | None
     targets: tuple[int, int] | None
+    down: Mapping[str, int]
+    rules: tuple[int, int] | None
+    misfits: tuple[str, ...]
     queries: int
     received_bytes: int
     firing: int | None
@@ -105,15 +110,6 @@ class SignalLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """Tiers, or features: which there are, where their names come from, what to do where there are none."""
-
-    names: tuple[str, ...]
-    origins: tuple[str, ...]
-    why: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ReleaseLine:
     """A staged release. read_only: why nothing can be done to it from here; "" where something can"""
 
@@ -153,7 +149,7 @@ def findings(facts: Facts) -> Findings:
     """Everything there is to say about what was asked."""
     missing = proposals.unmatched(facts)
     promises = proposals.objectives(facts)
-    tiers = _tiers(facts)
+    tiers = tiers_of(facts)
     wanted = [one for line in missing for one in line.proposals]
     if not tiers.names:
         wanted += tier_rules(facts)
@@ -164,7 +160,7 @@ def findings(facts: Facts) -> Findings:
     return Findings(
         format=FORMAT,
         context=facts.name,
-        sources=tuple(map(_source, facts.sources)),
+        sources=tuple(_source(facts, asked) for asked in facts.sources),
         stacks=tuple(_stack(source, one) for source, one in facts.detected),
         present=tuple(
             _present(facts, asked, asked.present) for asked in facts.sources if asked.present is not None
@@ -172,7 +168,7 @@ def findings(facts: Facts) -> Findings:
         models=facts.models,
         signals=signals,
         tiers=tiers,
-        features=_features(facts),
+        features=features_of(facts),
         releases=tuple(ReleaseLine(r.id, r.subject, r.phase, r.read_only) for r in facts.releases),
         without_objective=tuple(one.key.strip('"') for one in promises),
         unmatched=missing,
@@ -216,29 +212,7 @@ def family_title(name: str) -> str:
     return next(re.sub(r" p\d+$", "", s.title) for s in SIGNALS.values() if family(s.id) == name)
 
 
-def tier_rules(facts: Facts) -> list[Proposal]:
-    """Labels that may tell tiers apart, as rules: those with a few values on one model's series."""
-    values: dict[str, dict[str, set[str]]] = {label: {} for label in _TIER_LABELS}
-    for poll in facts.polls:
-        names = facts.naming(poll)
-        for answer in poll.answers:
-            if answer.definition.role not in {"engine", "router", "gateway"}:
-                continue
-            for row in answer.rows:
-                model = names.model_of_row(row, answer.definition.role) or ""
-                for label in _TIER_LABELS:
-                    if value := row.labels.get(label):
-                        values[label].setdefault(model, set()).add(clean(value, 40))
-    found = []
-    for label, of_models in values.items():
-        if any(2 <= len(seen) <= _MOST_TIERS for seen in of_models.values()):
-            rule = f'[{{ label = "{label}", regex = "(.+)", tier = "$1" }}]'
-            examples = ", ".join(sorted(set().union(*of_models.values()))[:4])
-            found.append(Proposal("identity", "tiers", rule, sure=False, note=examples))
-    return found
-
-
-def _source(asked: Asked) -> SourceLine:
+def _source(facts: Facts, asked: Asked) -> SourceLine:
     health = asked.health
     offset = asked.clock_offset_s
     warnings = health.warnings
@@ -246,16 +220,24 @@ def _source(asked: Asked) -> SourceLine:
         way = "ahead of" if offset > 0 else "behind"
         warnings = (f"its clock is {abs(offset):.0f} s {way} ours: ages go by its own", *warnings)
     error = health.error or ("no answer yet" if not asked.answers else "")
+    rules = ruled(asked, facts.context.prometheus)
+    # Until its targets are known nobody knows how often they are scraped.
+    unknown = health.kind == "prometheus" and asked.poll is not None and not asked.poll.stacks
+    known = {t.labels.get("job", "") for t in asked.poll.targets} if asked.poll is not None else set()
     return SourceLine(
         name=health.name,
         kind=health.kind,
         place=asked.place,
+        cluster=asked.poll.cluster if asked.poll is not None else "",
         state=health.state,
         error=error,
         latency_s=health.latency_s,
         clock_offset_s=offset,
-        interval_s=health.interval_s,
+        interval_s=None if unknown else health.interval_s,
         targets=health.targets,
+        down={clean(job, 60): n for job, n in asked.beside.down.items() if job not in known},
+        rules=(rules.used, rules.could) if rules else None,
+        misfits=rules.misfits if rules else (),
         queries=health.queries,
         received_bytes=health.received_bytes,
         firing=asked.firing,
@@ -312,6 +294,8 @@ def _signal(facts: Facts, name: str) -> SignalLine:
     why = errors
     if valued:
         state = "data"
+        # A median that is known must not hide that the rest is not.
+        why = (*errors, *_reasons(one for one in readings.values() if one.reason.code == "few"))
     elif any(a.collecting for a in answers):
         state = "collecting"
         seen, need = min(a.collecting for a in answers if a.collecting)
@@ -384,73 +368,6 @@ def _not_there(one: Definition, asked: bool) -> str:
     return f"no series of {names[0]}{others}{' that its filters let pass' if filtered else ''}"
 
 
-def _tiers(facts: Facts) -> Named:
-    origins: dict[str, None] = {}
-    for poll, answer, labels in _serving(facts):
-        tier, rule = facts.naming(poll).explained_tier(labels)
-        if tier:
-            origins[f"{rule} ({_title(facts, answer)})"] = None
-    if facts.tiers:
-        plane = facts.plane.tiers if facts.plane else ()
-        seen = [t for t in ordered_tiers(facts.context.tiers, plane, facts.tiers) if t in facts.tiers]
-        unseen = [t for t in facts.context.tiers if t not in facts.tiers]
-        why = tuple(f"tier {t} is configured, and no series names it" for t in unseen)
-        return Named(tuple(seen), tuple(origins), why)
-    return Named((), (), tuple(_no_tiers(facts)) if facts.models else ())
-
-
-def _no_tiers(facts: Facts) -> Iterable[str]:
-    detected = {one.stack for _, one in facts.detected}
-    telling = [p for p in facts.presets if any("priority" in d.keep for d in p.definitions)]
-    there = [p.title for p in telling if p.stack in detected]
-    if there:
-        yield f"{', '.join(there)}: can tell priorities apart, and no series of it names one"
-        for _, one in facts.detected:
-            yield from (f"{one.title}: {probed.sentence}" for probed in one.probes if probed.sentence)
-    else:
-        titles = ", ".join(p.title for p in telling)
-        yield f"no stack that is there tells tiers apart; with priorities these do: {titles}"
-    yield (
-        f"any label can: write a rule to [[contexts.{proposals.key_text(facts.name)}.identity.tiers]] with "
-        "label, regex, tier; until then there is one column, all"
-    )
-
-
-def _features(facts: Facts) -> Named:
-    origins: dict[str, None] = {}
-    names: set[str] = set()
-    for poll, answer, labels in _serving(facts):
-        feature, rule = facts.naming(poll).explained_feature(labels)
-        if feature:
-            names.add(feature)
-            origins[f"{rule} ({_title(facts, answer)})"] = None
-    from_plane = [feature.id for feature in facts.plane.features] if facts.plane else []
-    if from_plane:
-        origins["the control plane"] = None
-    why: tuple[str, ...] = ()
-    if facts.models and not names:
-        rules = bool(facts.context.identity.features)
-        said = "no label matches a rule" if rules else "there is no rule"
-        why = (
-            f"readings are not told apart by feature: {said} in "
-            f"[[contexts.{proposals.key_text(facts.name)}.identity.features]]",
-        )
-    return Named((*sorted(names), *(f for f in from_plane if f not in names)), tuple(origins), why)
-
-
-def _serving(facts: Facts) -> Iterable[tuple[Poll, Answer, Mapping[str, str]]]:
-    for poll in facts.polls:
-        for answer in poll.answers:
-            if answer.definition.role in {"engine", "router", "gateway", "override"}:
-                for row in answer.rows:
-                    yield poll, answer, row.labels
-
-
-def _title(facts: Facts, answer: Answer) -> str:
-    stack = answer.definition.stack
-    return next((preset.title for preset in facts.presets if preset.stack == stack), stack)
-
-
 def _verdict(facts: Facts, signals: Sequence[SignalLine]) -> tuple[str, int]:
     silent = [one for one in facts.sources if not one.answers]
     valued = sum(line.state == "data" for line in signals)
@@ -458,7 +375,7 @@ def _verdict(facts: Facts, signals: Sequence[SignalLine]) -> tuple[str, int]:
     if silent:
         names = ", ".join(one.health.name for one in silent)
         rest = f"; {valued} of {len(signals)} signals have data" if valued else ""
-        return f"{len(silent)} of {len(facts.sources)} sources not answering: {names}{rest}", 1
+        return f"{len(silent)} of {_count(len(facts.sources), 'source')} not answering: {names}{rest}", 1
     if not to_show:
         return "every source answers, and none has anything to show", 1
     models, tiers = len(facts.models), len(facts.tiers)

@@ -1,11 +1,11 @@
 """A first configuration, made from what was seen: `tidegate init`. Pure."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from collectors.check import proposals
-from collectors.check.facts import Facts
-from collectors.check.findings import tier_rules
+from collectors.check.facts import FEATURE_LABELS, MOST_VALUES, TIER_LABELS, Facts
+from collectors.check.naming import tier_rules, told_labels
 from collectors.check.proposals import Proposal, key_text, value_text
 from collectors.config import Credential, PlaneEndpoint, PrometheusServer
 from collectors.fleet import clean
@@ -108,6 +108,7 @@ def _identity(facts: Facts) -> Iterator[str]:
         yield "# Any label can tell tiers apart: these have a few values each."
         yield from proposals.tables(facts.name, rules)
         yield ""
+    yield from _rules_of_labels(facts, {label for one in rules for label in one.value.split('"')})
     if priorities:
         yield "# Names for priorities. To use them write the same names into `tiers` above."
         yield f"[contexts.{name}.identity.priority]"
@@ -124,6 +125,23 @@ def _identity(facts: Facts) -> Iterator[str]:
         yield f"[contexts.{name}.identity.aliases]"
         yield '# "meta-llama/Llama-3.3-70B-Instruct" = "llama-70b"'
     yield ""
+
+
+def _rules_of_labels(facts: Facts, told: Container[str]) -> Iterator[str]:
+    """Rules for labels that gateways and routers have, as comments. told: labels that were named before"""
+    name = key_text(facts.name)
+    for one, labels in (("tier", TIER_LABELS), ("feature", FEATURE_LABELS)):
+        for title, label, values in told_labels(facts, labels):
+            if label in told:
+                continue
+            more = ", ..." if len(values) >= MOST_VALUES else ""
+            said = f"{title} has the label {label}: {', '.join(values)}{more}. To make a {one} of each value:"
+            yield from textwrap.wrap(said, 96, initial_indent="# ", subsequent_indent="# ")
+            yield f"# [[contexts.{name}.identity.{one}s]]"
+            yield f"# label = {value_text(label)}"
+            yield '# regex = "(.+)"'
+            yield f'# {one} = "$1"'
+            yield ""
 
 
 def _told(facts: Facts, listed: Sequence[Proposal]) -> Iterator[str]:

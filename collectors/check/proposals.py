@@ -75,26 +75,45 @@ def unmatched(facts: Facts) -> tuple[Unmatched, ...]:
     held = _models_with(facts, "accelerator")
     engines, routers = _models_with(facts, "engine"), _models_with(facts, "router", "gateway")
     strange = sorted(routers - engines)[:MOST_JOINED] if engines else []
-    joined = {name: alike(name, sorted(engines - routers)) for name in strange}
+    joined = {name: _engine_like(name, sorted(engines - routers)) for name in strange}
     # What holds the accelerators of a name that is joined to an engine's holds those of the engine.
     held |= {model for name, model in joined.items() if model and name in held}
     found = (
-        *_bounded(_workloads(facts, engines - held)),
+        *_bounded(_workloads(facts, engines - held, joined)),
         *_bounded(_engines(facts, engines, held)),
         *_bounded(_routers(joined)),
-        *_bounded(_pools(facts)),
-        *_bounded(_subjects(facts)),
+        *_bounded(_pools(facts, joined)),
+        *_bounded(_subjects(facts, joined)),
         *_bounded(_priorities(facts)),
     )
-    # All lines hold together: an alias must not lead to a name that another one does away with.
-    settled = {value_text(name): value_text(model) for name, model in joined.items() if model}
-    return tuple(
-        replace(
-            one,
-            proposals=tuple(replace(p, value=settled.get(p.value, p.value)) for p in one.proposals),
-        )
-        for one in found
-    )
+    return tuple(_settled(found))
+
+
+def _settled(found: Sequence[Unmatched]) -> Iterator[Unmatched]:
+    """All lines hold together: none leads to a name that another one does away with.
+
+    Aliases hold in every cluster, so what is one name in all of them may be an engine's in one alone.
+    """
+    ends: dict[str, str] = {}
+    for one in (p for line in found for p in line.proposals if p.sure and p.table == "identity.aliases"):
+        # What comes first is what is set. A circle would end where it began.
+        if one.key not in ends and _end(one.value, ends) != one.key:
+            ends[one.key] = one.value
+    for line in found:
+        kept = [replace(p, value=_end(p.value, ends)) for p in line.proposals]
+        yield replace(line, proposals=tuple(p for p in kept if p.key != p.value))
+
+
+def _end(name: str, ends: Mapping[str, str]) -> str:
+    while name in ends:
+        name = ends[name]
+    return name
+
+
+def _engine_like(name: str, engines: Sequence[str]) -> str | None:
+    """The engine's name that is most like a router's; one of the same cluster goes first."""
+    cluster = name.partition("@")[2]
+    return alike(name, [one for one in engines if one.partition("@")[2] == cluster]) or alike(name, engines)
 
 
 def objectives(facts: Facts) -> tuple[Proposal, ...]:
@@ -113,8 +132,10 @@ def objectives(facts: Facts) -> tuple[Proposal, ...]:
             for key, one in seen.readings.items()
             if key.tier == tier and key.signal == "queue_wait_p99" and isinstance(one.value, Interval)
         ]
-        now = f"p99 wait now: up to {max(w.hi for w in waits):g} s" if waits else ""
-        found.append(Proposal("objectives", key_text(tier), "2.0", sure=False, note=now))
+        notes = [f"p99 wait now: up to {max(w.hi for w in waits):g} s"] if waits else []
+        if _NUMBER.fullmatch(tier):
+            notes.append("rename it when you name the priority")
+        found.append(Proposal("objectives", key_text(tier), "2.0", sure=False, note="; ".join(notes)))
     return tuple(found)
 
 
@@ -154,11 +175,11 @@ def alias(name: str, model: str | None) -> Proposal:
     return Proposal("identity.aliases", value_text(name), value_text(plain))
 
 
-def _workloads(facts: Facts, lonely: set[str]) -> Iterator[Unmatched]:
+def _workloads(facts: Facts, lonely: set[str], joined: Mapping[str, str | None]) -> Iterator[Unmatched]:
     """Accelerators in pods that match no model. Models without accelerators are the likeliest."""
     everywhere = facts.models
-    for name in sorted({held for seen in facts.observed for held in seen.unmatched}):
-        near = alike(name, sorted(lonely)) or alike(name, everywhere)
+    for name in sorted({held for seen in facts.observed for held in seen.unmatched or ()}):
+        near = alike(name, sorted(lonely)) or _joined(alike(name, everywhere), joined)
         guess = f"; by its name it may run {near}" if near else ""
         sentence = f"workload {name} holds accelerators and matches no model{guess}: say which with an alias"
         yield Unmatched("accelerators", name, sentence, (alias(name, near),))
@@ -187,7 +208,12 @@ def _routers(joined: Mapping[str, str | None]) -> Iterator[Unmatched]:
         yield Unmatched("router", name, sentence, (alias(name.partition("@")[0], near),))
 
 
-def _pools(facts: Facts) -> Iterator[Unmatched]:
+def _joined(name: str | None, joined: Mapping[str, str] | Mapping[str, str | None]) -> str | None:
+    """The engine's name that a router's is joined to, else the name itself."""
+    return (joined.get(name) or name) if name is not None else None
+
+
+def _pools(facts: Facts, joined: Mapping[str, str | None]) -> Iterator[Unmatched]:
     """Pools of a router that no model is called like: what is measured of the whole pool belongs nowhere."""
     found: set[str] = set()
     for poll in facts.polls:
@@ -199,24 +225,26 @@ def _pools(facts: Facts) -> Iterator[Unmatched]:
                 if pool and not named:
                     found.add(clean(pool))
     for pool in sorted(found):
-        near = alike(pool, facts.models)
+        near = _joined(alike(pool, facts.models), joined)
         guess = f"; by its name it may serve {near}" if near else ""
         sentence = f"pool {pool} is called like no model{guess}: say which it serves with an alias"
         yield Unmatched("pool", pool, sentence, (alias(pool, near),))
 
 
-def _subjects(facts: Facts) -> Iterator[Unmatched]:
+def _subjects(facts: Facts, joined: Mapping[str, str | None]) -> Iterator[Unmatched]:
     """What a release or a feature calls a model, and no series does."""
     if not facts.models:
         return
     known = {model.partition("@")[0] for model in facts.models}
+    plain = {name.partition("@")[0]: model.partition("@")[0] for name, model in joined.items() if model}
     # One that only metrics tell of has its own name as title: its subject went through the rules already.
     subjects = {r.title if r.read_only else r.subject for r in facts.releases if r.subject_kind == "model"}
     served = {model for feature in (facts.plane.features if facts.plane else ()) for model in feature.models}
     for name in sorted(subjects | served):
         if facts.names.subject(name) in known:
             continue
-        near = alike(name, sorted(known - {facts.names.subject(s) for s in subjects}) or sorted(known))
+        others = sorted(known - {facts.names.subject(s) for s in subjects}) or sorted(known)
+        near = _joined(alike(name, others), plain)
         guess = f"; by its name it may be {near}" if near else ""
         value = value_text(near) if near else '"MODEL"'
         proposal = Proposal("identity.releases", value_text(name), value, sure=near is not None)

@@ -3,31 +3,27 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from collectors import live
 from collectors.alerts.sources import alert_sources
 from collectors.alerts.told import AlertSource
-from collectors.check.facts import Asked, Facts, Present, latest
+from collectors.check.beside import beside, present, taken_for
+from collectors.check.facts import Asked, Facts, latest
 from collectors.config import Context, Endpoint, PlaneEndpoint, PrometheusServer, shown_url
 from collectors.control.interface import ControlPlane, PlaneError, PlaneState
-from collectors.daemon import DaemonExecutor, in_daemon
-from collectors.endpoint import Access, AccessError
+from collectors.daemon import DaemonExecutor
 from collectors.fleet import SourceHealth, SourceState
 from collectors.nvml import NvmlPoller
 from collectors.prometheus.live import PrometheusPoller
-from collectors.prometheus.wire import Refused, read_vector
 from collectors.signals.catalogue import Poll
 from collectors.watch.lane import Poller
 from collectors.watch.loop import POLL_S
 
 TELL_S = 0.5
 """Between two words about what is waited for."""
-
-MAX_BODY_BYTES = 2 * 1024 * 1024
-"""Longest answer read about a server's targets."""
 
 
 @dataclass(slots=True)
@@ -40,7 +36,7 @@ class Opened:
     asked: Asked
     ask: Callable[["Opened"], Coroutine[Any, Any, None]]
     aclose: Callable[[], Awaitable[None]]
-    waiting: str = "waiting for an answer"
+    waiting: str = "no answer yet"
     plane: PlaneState | None = None
 
 
@@ -127,10 +123,12 @@ def _metrics(poller: Poller, server: PrometheusServer | None, context: Context) 
     else:
         kind, place = "scrape", pages[0] if len(pages) == 1 else f"{len(pages)} pages"
     health = SourceHealth(poller.name, kind, SourceState.CONNECTING)
-    return Opened(Asked(health, place), lambda one: _ask_metrics(one, poller, server), poller.aclose)
+    return Opened(Asked(health, place), lambda one: _ask_metrics(one, poller, server, context), poller.aclose)
 
 
-async def _ask_metrics(one: Opened, poller: Poller, server: PrometheusServer | None) -> None:
+async def _ask_metrics(
+    one: Opened, poller: Poller, server: PrometheusServer | None, context: Context
+) -> None:
     """Poll until no rate is still being collected, or the source does not answer."""
     known: Poll | None = None
     while True:
@@ -150,52 +148,40 @@ async def _ask_metrics(one: Opened, poller: Poller, server: PrometheusServer | N
         one.waiting = f"collecting {seen}/{need} scrapes"
         period = max(poll.interval_s, 1.0) if server is not None else POLL_S
         await asyncio.sleep(max(0.0, period - (time.monotonic() - began)))
-    if server is not None and one.asked.answers and not (known and known.stacks):
+    if server is None:
+        return
+    if not one.asked.answers:
+        await _ask_what_it_is(one, server, "prometheus")
+    elif known and known.stacks:
+        one.waiting = "asking what else there is"
+        taken = context.identity.labels()
+        found = await beside(server, known.detected, live.known_presets(context), taken)
+        one.asked = replace(one.asked, beside=found)
+    else:
         one.waiting = "asking what there is instead"
-        one.asked = replace(one.asked, present=await _present(server))
+        one.asked = replace(one.asked, present=await present(server))
 
 
-async def _present(server: PrometheusServer) -> Present:
-    """What a Prometheus has that has none of the stacks."""
-    from collectors.prometheus.history import discover
-
-    try:
-        names = await in_daemon(discover, server)
-        return Present(names, await _targets(server))
-    except (Refused, AccessError) as error:
-        return Present(error=f"{error}. {error.mend}.")
-
-
-async def _targets(server: PrometheusServer) -> Mapping[str, tuple[int, int]]:
-    """Targets (up, known) by job. raises: Refused, AccessError"""
-    access = Access(server)
-    http = await in_daemon(access.opened, connections=1)
-    try:
-        counts: list[dict[str, int]] = []
-        for operator in ("sum", "count"):
-            query = f"{operator} by (job) (up{{{','.join(server.select)}}})"
-            request = http.build_request("GET", "api/v1/query", params={"query": query})
-            response = await access.send(http, request)
-            body = await access.body(response, at_most=MAX_BODY_BYTES)
-            if response.status_code != 200:
-                raise access.refusal(response.status_code, response.headers, body)
-            samples = read_vector(body).samples
-            counts.append({s.metric.get("job", ""): int(s.number) for s in samples if s.value is not None})
-        up, known = counts
-        return {job: (up.get(job, 0), number) for job, number in known.items()}
-    finally:
-        await http.aclose()
+async def _ask_what_it_is(one: Opened, endpoint: Endpoint, wanted: str) -> None:
+    """Where a server answers, but not as what it was given as: what it is, in place of what was wrong."""
+    if "HTTP 404" in one.asked.health.error or "HTTP 410" in one.asked.health.error:
+        one.waiting = "asking what it is"
+        if looks := await taken_for(endpoint, wanted):
+            said = f"{one.asked.place} {looks}"
+            one.asked = replace(one.asked, health=replace(one.asked.health, error=said))
 
 
 def _alerts(source: AlertSource, endpoint: Endpoint) -> Opened:
     health = SourceHealth(source.name, "alerts", SourceState.CONNECTING)
     asked = Asked(health, shown_url(endpoint.url))
-    return Opened(asked, lambda one: _ask_alerts(one, source), source.aclose)
+    return Opened(asked, lambda one: _ask_alerts(one, source, endpoint), source.aclose)
 
 
-async def _ask_alerts(one: Opened, source: AlertSource) -> None:
+async def _ask_alerts(one: Opened, source: AlertSource, endpoint: Endpoint) -> None:
     poll = await source.poll()
     one.asked = replace(one.asked, health=poll.health, firing=len(poll.told))
+    if not one.asked.answers and not isinstance(endpoint, PrometheusServer):
+        await _ask_what_it_is(one, endpoint, "alertmanager")
 
 
 def _of_plane(plane: ControlPlane, endpoint: PlaneEndpoint) -> Opened:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from collectors.config import ConfigError, Credential, Endpoint, secret
+from collectors.config import ConfigError, Credential, Endpoint
+from collectors.credentials import secret
 from collectors.daemon import in_daemon
 from collectors.endpoint import words
 from collectors.endpoint.words import AccessError
@@ -46,10 +47,11 @@ class Access:
     """How one server is reached. Threads may share it.
 
     place: host, port and path prefix, fit for the screen
+    prefixes: under which paths servers of its kind answer, told where this one finds nothing
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, *, prefixes: str = words.METRICS_PREFIXES) -> None:
+        self._endpoint, self._prefixes = endpoint, prefixes
         self.place = words.place_of(endpoint)
         self._proxy = ""
         self._answered = False
@@ -134,7 +136,7 @@ class Access:
                 found += chunk
                 if len(found) > at_most:
                     said = f"sent more than {at_most / 1024 / 1024:g} MB"
-                    raise AccessError(said, "Keep fewer labels, or add a recording rule")
+                    raise AccessError(said, "Keep fewer labels, or add a recording rule", too_large=True)
         except httpx.DecodingError:
             raise AccessError("sent half an answer", "Something cut it; the next poll asks again") from None
         except (httpx.HTTPError, OSError) as error:
@@ -195,7 +197,7 @@ class Access:
         said: the server's own words, where it told them in the form of its API
         """
         theirs = self.without_secrets(said or words.words_of(body))
-        return words.refusal(status, headers, clean(theirs, 200).rstrip("."), self._endpoint)
+        return words.refusal(status, headers, clean(theirs, 200).rstrip("."), self._endpoint, self._prefixes)
 
     def page(self, body: bytes) -> AccessError | None:
         """What to say of an answer 200 that is a web page and not the API's; None where it is none."""

@@ -19,12 +19,19 @@ class AccessError(Exception):
     """A server that cannot be got to. str() is what happened, without a full stop; `mend` is what to do.
 
     unreachable: nothing that could be asked at that address would be answered now
+    too_large: it answers, with more than is read
     """
 
-    def __init__(self, said: str, mend: str, *, unreachable: bool = False) -> None:
-        self.mend, self.unreachable = mend, unreachable
+    def __init__(self, said: str, mend: str, *, unreachable: bool = False, too_large: bool = False) -> None:
+        self.mend, self.unreachable, self.too_large = mend, unreachable, too_large
         super().__init__(clean(said, 300))
 
+
+METRICS_PREFIXES = (
+    "Mimir and Cortex answer under /prometheus, a VictoriaMetrics cluster under /select/0/prometheus"
+)
+ALERTMANAGER_PREFIXES = "Mimir and Cortex answer under /alertmanager"
+"""Under which path stores of several tenants serve the API that is asked."""
 
 _MEND_TIME = "Ask for fewer series, or give the server more time"
 _MEND_PROXY = "Mend HTTP_PROXY or HTTPS_PROXY of the environment, or name the host in NO_PROXY"
@@ -79,10 +86,17 @@ def failed(error: Exception, endpoint: Endpoint, *, proxy: str, answered: bool) 
     return AccessError(f"cut the connection, at {place}", again)
 
 
-def refusal(status: int, headers: Mapping[str, str], words: str, endpoint: Endpoint) -> AccessError:
+def refusal(
+    status: int,
+    headers: Mapping[str, str],
+    words: str,
+    endpoint: Endpoint,
+    prefixes: str = METRICS_PREFIXES,
+) -> AccessError:
     """What an answer other than 200 means for whoever wants in.
 
     words: the server's own, or those of what stands before it, without secrets
+    prefixes: under which paths such servers answer, for one that finds nothing
     """
     said = f"refused with HTTP {status}" + (f", {words}" if words else "")
     if 300 <= status < 400:
@@ -97,7 +111,7 @@ def refusal(status: int, headers: Mapping[str, str], words: str, endpoint: Endpo
         return AccessError(said, _certificate(endpoint), unreachable=True)
     if status == 401:
         return AccessError(said, _credential(endpoint, headers.get("WWW-Authenticate", "")), unreachable=True)
-    return AccessError(said, _mend(status, words, endpoint))
+    return AccessError(said, _mend(status, words, endpoint, prefixes))
 
 
 def page(body: bytes) -> str:
@@ -184,7 +198,7 @@ def _reach(endpoint: Endpoint) -> str:
     return f"Check that it runs and can be reached from here: curl {scheme}://{place_of(endpoint)}/"
 
 
-def _mend(status: int, words: str, endpoint: Endpoint) -> str:
+def _mend(status: int, words: str, endpoint: Endpoint, prefixes: str) -> str:
     if status == 400 and re.search("namespace.{0,40}(parameter|must be provided)", words):
         return "This port answers for one namespace only: on OpenShift ask thanos-querier on port 9091"
     if status == 403 and "Forbidden (user=" in words:
@@ -195,10 +209,7 @@ def _mend(status: int, words: str, endpoint: Endpoint) -> str:
         ending = re.search(r"/(api/v\d.*|graph|query)$", urlsplit(endpoint.url).path)
         if ending:
             return f"Leave {clean(ending[0], 40)} out of its url: what is asked is added to it"
-        return (
-            "Check the URL, with its path prefix: Mimir and Cortex answer under /prometheus, "
-            "a VictoriaMetrics cluster under /select/0/prometheus"
-        )
+        return f"Check the URL, with its path prefix: {prefixes}"
     if status == 407:
         return _MEND_PROXY
     if status in {502, 503}:

@@ -16,6 +16,7 @@ from collectors.config import Endpoint
 from collectors.daemon import in_daemon
 from collectors.endpoint import Access, AccessError
 from collectors.fleet import believable
+from collectors.prometheus.victoria import FRESH, is_victoria_metrics
 from collectors.prometheus.wire import Refused, read_failure
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Client:
 
     place: host, port and path prefix, fit for the screen
     clock_is_strange: its last Date is over ten years from our clock, and was not taken
+    is_victoria_metrics: it has answered as one: later queries are asked as it needs them
     queries, received_bytes: since the client was made; bytes as they travelled, headers left out
     """
 
@@ -50,6 +52,7 @@ class Client:
         self._turns = asyncio.Semaphore(CONCURRENT)
         self._offset = (-math.inf, math.inf)
         self.clock_is_strange = False
+        self.is_victoria_metrics = False
         self.queries = 0
         self.received_bytes = 0
 
@@ -102,6 +105,8 @@ class Client:
     async def _ask(self, path: str, parameters: Mapping[str, str]) -> bytes:
         assert self._http is not None
         form = {"timeout": f"{max(1, round(self._timeout_s * 800))}ms", **parameters}
+        if self.is_victoria_metrics:
+            form |= FRESH
         in_body = len(form.get("query", "")) > MAX_QUERY_IN_URL
         request = self._http.build_request(
             "POST" if in_body else "GET",
@@ -114,6 +119,7 @@ class Client:
         try:
             response = await self._access.send(self._http, request)
             self._learn_clock(response.headers.get("Date", ""), sent)
+            self.is_victoria_metrics = self.is_victoria_metrics or is_victoria_metrics(response.headers)
             body = await self._access.body(response, at_most=MAX_BODY_BYTES)
         except AccessError as error:
             raise _refused(error) from None
@@ -168,7 +174,9 @@ class Client:
 
 
 def _refused(error: AccessError, status: int = 0) -> Refused:
-    return Refused(str(error), error.mend, unreachable=error.unreachable, status=status)
+    return Refused(
+        str(error), error.mend, unreachable=error.unreachable, status=status, too_large=error.too_large
+    )
 
 
 def _wait_s(text: str) -> float | None:

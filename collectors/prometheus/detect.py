@@ -64,6 +64,15 @@ def jobs_by_name(samples: Iterable[Sample]) -> Jobs:
     return {name: frozenset(its) for name, its in jobs.items()}
 
 
+def series_by_name(samples: Iterable[Sample]) -> dict[str, float]:
+    """The answer to `question`, read: how many series of each name, of a histogram how many histograms."""
+    found: dict[str, float] = defaultdict(float)
+    for sample in samples:
+        if sample.value is not None:
+            found[sample.metric.get("__name__", "")] += sample.number
+    return found
+
+
 async def explained(
     ask: Ask, presets: Sequence[Preset], names: Jobs, selector: Sequence[Matcher], at: float
 ) -> Found:

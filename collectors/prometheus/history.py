@@ -54,6 +54,7 @@ def past(
     selector: Sequence[Matcher] = (),
     replicas: Sequence[str] = (),
     present: frozenset[str] | None = None,
+    guarded: bool = False,
     identity: Sequence[str] = (),
     window_s: float,
     at: float,
@@ -64,7 +65,7 @@ def past(
 
     definitions: those of queue wait that are histograms are asked, others are not; where an operator's own
         query measures it, nothing is, for the past must be of what is watched
-    selector, present, replicas, window_s: as of `promql.render`
+    selector, present, replicas, window_s, guarded: as of `promql.render`
     identity: labels that identity rules read; of the others, those of places are left out
     at: by the server's clock
     access: the server's, with the credentials that were read already
@@ -77,7 +78,9 @@ def past(
     asked = {}
     for one in wanted:
         cut = _by_model(one, identity)
-        if one.kind == "histogram" and (query := _quantile(cut, window_s, selector, present, replicas)):
+        if one.kind == "histogram" and (
+            query := _quantile(cut, window_s, selector, present, replicas, guarded)
+        ):
             asked[query] = cut
     if not asked:
         return ()
@@ -121,8 +124,16 @@ def _quantile(
     selector: Sequence[Matcher],
     present: frozenset[str] | None,
     replicas: Sequence[str],
+    guarded: bool = False,
 ) -> str:
-    expression = render(definition, window_s=window_s, selector=selector, present=present, replicas=replicas)
+    expression = render(
+        definition,
+        window_s=window_s,
+        selector=selector,
+        present=present,
+        replicas=replicas,
+        guarded=guarded,
+    )
     return f"histogram_quantile({QUANTILE}, {expression})" if expression else ""
 
 

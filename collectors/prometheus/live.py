@@ -1,10 +1,11 @@
 """Asks a Prometheus, again and again, for what the presets define.
 
 A poll costs: `up` and `timestamp(up)` of the jobs that matter, one count of scrapes for each rate window and
-one query a definition, all at one evaluation time; every 5 minutes the detection queries. Where recording
-rules of ours are evaluated their records are asked instead, after one query for the time of that. Where
-accelerators are asked, their series are counted first: if there are as many as before, their queries are
-shortened by what was learned then (`needless`), and otherwise it is learned anew. Polls never overlap.
+one query a definition, all at one evaluation time; every 5 minutes the detection queries. Histograms with
+more buckets than one answer holds are asked for fewer of them (`thinned`). Where recording rules of ours are
+evaluated their records are asked instead, after one query for the time of that. Where accelerators are asked,
+their series are counted first: if there are as many as before, their queries are shortened by what was
+learned then (`needless`), and otherwise it is learned anew. Polls never overlap.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from functools import partial
 
 from collectors.config import ConfigError, Override, PrometheusServer
 from collectors.fleet import SourceHealth, SourceState, clean
-from collectors.prometheus import detect, needless, override
+from collectors.prometheus import detect, needless, override, thinned, victoria
 from collectors.prometheus.answer import by_node, rows
 from collectors.prometheus.asking import Asking, sentence
 from collectors.prometheus.client import Client
@@ -23,7 +24,8 @@ from collectors.prometheus.past import PastAsked
 from collectors.prometheus.records import Records
 from collectors.prometheus.schedule import ACCELERATORS_S, Schedule
 from collectors.prometheus.targets import Scrapes, Targets
-from collectors.prometheus.wire import MAX_WARNINGS, Refused
+from collectors.prometheus.thinned import Scope, Thinned
+from collectors.prometheus.wire import MAX_WARNINGS, Refused, Vector
 from collectors.signals.catalogue import (
     RATE_SCRAPES,
     Answer,
@@ -31,6 +33,7 @@ from collectors.signals.catalogue import (
     Matcher,
     Poll,
     Preset,
+    Row,
     window_s,
 )
 from collectors.signals.presets import read_matcher, with_labels
@@ -77,6 +80,8 @@ class PrometheusPoller:
         self._needless: dict[str, tuple[float, frozenset[needless.Doubt]]] = {}
         self._targets = Targets(self._client, self._selector, server.replica_labels)
         self._records = Records(self._selector, server.cluster_label)
+        self._thinned = Thinned()
+        self._makes_labels_up = False
         self._past = PastAsked(server, identity, past_s)
         self._schedule = Schedule()
         self._health = SourceHealth(self.name, "prometheus", SourceState.CONNECTING)
@@ -147,6 +152,8 @@ class PrometheusPoller:
             at = await self._detect(asking, started)
             scrapes = await self._scrapes(asking, at)
             await self._records.listen(asking.vector, at)
+            there = [d for p in self._presets if p.stack in self._found.jobs for d in p.definitions]
+            await self._thinned.foresee(asking.vector, there, self._scope(at, scrapes))
         except Refused as refused:
             asking.note(refused)
             return self._nothing(SourceState.LOST, sentence("", refused), started, before)
@@ -164,6 +171,9 @@ class PrometheusPoller:
             # The first answer of all tells the server's clock.
             at = self._client.now()
             names = detect.jobs_by_name(vector.samples)
+            if self._client.is_victoria_metrics:
+                made = await asking.vector(victoria.LABEL_QUESTION, at)
+                self._makes_labels_up = victoria.makes_labels_up(made.samples)
             self._found = await detect.explained(asking.vector, self._presets, names, self._selector, at)
             if self._found.jobs:
                 there = [d for p in self._presets if p.stack in self._found.jobs for d in p.definitions]
@@ -176,6 +186,7 @@ class PrometheusPoller:
             return self._client.now() if at is None else at
         self._needless.clear()
         self._targets.forget()
+        self._thinned.detected(detect.series_by_name(vector.samples))
         self._schedule.detected(started)
         return at
 
@@ -190,6 +201,7 @@ class PrometheusPoller:
             selector=(*self._selector, *scrapes.behind),
             replicas=scrapes.replicas,
             present=self._found.present,
+            guarded=self._makes_labels_up,
             window_s=max((window_s(self._interval_of(d.stack)) for d in waits), default=window_s(0)),
             at=at,
         )
@@ -271,12 +283,14 @@ class PrometheusPoller:
         seen = scrapes.seen.get(stack, 0)
         _, spare = self._needless.get(stack, (0.0, frozenset()))
         window = self._window_s(stack, seen)
+        scope = self._scope(at, scrapes)
         query = render(
             needless.shortened(definition, spare, self._found.present),
             window_s=window,
-            selector=(*self._selector, *scrapes.behind),
-            present=self._found.present,
-            replicas=scrapes.replicas,
+            selector=(*scope.selector, *self._thinned.filters(definition, scope.present)),
+            present=scope.present,
+            replicas=scope.replicas,
+            guarded=self._makes_labels_up,
         )
         if not query:
             return None
@@ -286,19 +300,35 @@ class PrometheusPoller:
         if definition.needs_rate and stack in scrapes.collecting:
             return replace(about, collecting=(seen, RATE_SCRAPES))
         try:
-            if record := self._recorded(definition, at, scrapes):
-                _, found = await asking.rows(record, at, partial(rows, definition))
-                # A rule that is gone leaves nothing behind, and so does one that found nothing.
-                if found:
-                    beat = self._records.heartbeat(stack, self._interval_of(stack), at)
-                    old = [one for one in (when, beat) if one is not None]
-                    return replace(
-                        about, rows=found, at=min(old), query=record, recorded=record_name(definition)
-                    )
-            _, found = await asking.rows(query, at, partial(rows, definition, replicas=scrapes.replicas))
+            return await self._asked(asking, about, at, scrapes)
         except Refused as refused:
-            return replace(about, error=sentence(definition.signal, refused))
-        return replace(about, rows=found)
+            if not refused.too_large or not await self._thinned.thin(asking.vector, definition, scope):
+                mend = thinned.MEND if refused.too_large and definition.kind == "histogram" else ""
+                return replace(about, error=sentence(definition.signal, refused, mend))
+        return await self._answer(asking, definition, at, scrapes)
+
+    async def _asked(self, asking: Asking, about: Answer, at: float, scrapes: Scrapes) -> Answer:
+        """The answer of its record, where that can be believed, or of its query. raises: Refused"""
+        definition, stack = about.definition, about.definition.stack
+        vector = Vector([])
+        found: tuple[Row, ...] = ()
+        if record := self._recorded(definition, at, scrapes):
+            vector, found = await asking.rows(record, at, partial(rows, definition))
+        # A rule that is gone leaves nothing behind, and so does one that found nothing.
+        if found and about.at is not None:
+            beat = self._records.heartbeat(stack, self._interval_of(stack), at)
+            oldest = about.at if beat is None else min(about.at, beat)
+            about = replace(about, at=oldest, query=record, recorded=record_name(definition))
+        else:
+            read = partial(rows, definition, replicas=scrapes.replicas)
+            vector, found = await asking.rows(about.query, at, read)
+        if len(vector.samples) > thinned.MAX_SAMPLES:
+            # What is here is whole: fewer are asked for from the next poll on.
+            await self._thinned.thin(asking.vector, definition, self._scope(at, scrapes))
+        return replace(about, rows=thinned.honest(found))
+
+    def _scope(self, at: float, scrapes: Scrapes) -> Scope:
+        return Scope((*self._selector, *scrapes.behind), self._found.present, scrapes.replicas, at)
 
     async def _overridden(
         self, asking: Asking, definition: Definition, at: float, scrapes: Scrapes
@@ -307,7 +337,8 @@ class PrometheusPoller:
         signal = definition.signal
         known = (scrapes.oldest.get(stack, self._scraped.get(stack)) for stack in self._found.jobs)
         when = min((one for one in known if one is not None), default=at)
-        about = Answer(definition, (), when, query=definition.promql)
+        over_s = override.window_s(definition.promql) if definition.kind == "histogram" else 0.0
+        about = Answer(definition, (), when, query=definition.promql, window_s=over_s)
         try:
             read = partial(rows, definition, factor=self._overrides[signal].factor)
             _, found = await asking.rows(definition.promql, at, read)
@@ -326,10 +357,17 @@ class PrometheusPoller:
             return ""
         if definition.needs_rate and self._window_s(stack, scrapes.seen.get(stack, 0)) < window_s(interval_s):
             return ""
+        if self._makes_labels_up and definition.derive:
+            # Its rules are evaluated by a server that makes labels up.
+            return ""
         return self._records.query(
             definition,
             interval_s,
-            selector=(*self._selector, *scrapes.behind),
+            selector=(
+                *self._selector,
+                *scrapes.behind,
+                *self._thinned.filters(definition, self._found.present),
+            ),
             present=self._found.present,
             replicas=scrapes.replicas,
         )
@@ -374,7 +412,7 @@ class PrometheusPoller:
             latency_s=time.monotonic() - started,
             interval_s=self.interval_s,
             error=f"{errors[0]}{more}" if errors else "",
-            warnings=(*self._clock_warning(), *asking.warnings)[:MAX_WARNINGS],
+            warnings=(*self._clock_warning(), *self._thinned.warnings, *asking.warnings)[:MAX_WARNINGS],
             targets=scrapes.counts,
             queries=self._client.queries - before[0],
             received_bytes=self._client.received_bytes - before[1],

@@ -31,6 +31,7 @@ class PastAsked:
         selector: Sequence[Matcher],
         replicas: Sequence[str],
         present: frozenset[str],
+        guarded: bool = False,
         window_s: float,
         at: float,
     ) -> None:
@@ -49,6 +50,7 @@ class PastAsked:
                 selector=selector,
                 replicas=replicas,
                 present=present,
+                guarded=guarded,
                 identity=self._identity,
                 window_s=window_s,
                 at=at,

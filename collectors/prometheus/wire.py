@@ -17,12 +17,21 @@ class Refused(Exception):
     unreachable: nobody answered at that address, so asking other things is of no use now
     wait_s: the server asked not to be asked for so long
     status: of the HTTP answer, 0 where there was none
+    too_large: there was more of it than is read
     """
 
     def __init__(
-        self, said: str, mend: str, *, unreachable: bool = False, wait_s: float | None = None, status: int = 0
+        self,
+        said: str,
+        mend: str,
+        *,
+        unreachable: bool = False,
+        wait_s: float | None = None,
+        status: int = 0,
+        too_large: bool = False,
     ) -> None:
         self.mend, self.unreachable, self.wait_s, self.status = mend, unreachable, wait_s, status
+        self.too_large = too_large
         super().__init__(clean(said, 300))
 
 

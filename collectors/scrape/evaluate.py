@@ -11,9 +11,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from collectors.fleet import clean
+from collectors.regex import compiled
 from collectors.scrape.history import Series, TargetHistory
 from collectors.signals.catalogue import Buckets, Definition, Matcher, Metric, Row
-from collectors.signals.derive import compiled, derived
+from collectors.signals.derive import derived
 from collectors.signals.promql import series_name
 from collectors.signals.quantiles import buckets
 

@@ -25,6 +25,9 @@ MAX_MODELS = 2000
 MAX_FEATURES = 32
 """Features kept of one model: rules make them, and a rule may name one for each customer."""
 
+_LONGEST_S = 1e9
+"""No wait is longer than thirty years."""
+
 _COUNTED = frozenset({"accelerators", "power_w", "slices"})
 _OF_NODES = frozenset({"accelerators_allocatable", "accelerators_requested"})
 _SUMMED = ("waiting", "running", "arrivals", "served", "rejected", "tokens_in", "tokens_out")
@@ -283,7 +286,7 @@ def _past(answers: Iterable[PastAnswer], names: Names) -> tuple[Past, ...]:
         for at, rows in answer.moments:
             for row in rows:
                 model = names.model_of_row(row, answer.definition.role)
-                if model is None or not isinstance(row.value, float) or not 0 <= row.value < math.inf:
+                if model is None or not isinstance(row.value, float) or not 0 <= row.value < _LONGEST_S:
                     continue
                 for tier in {"", names.tier(row.labels) or ""}:
                     key = (at, model, tier, signal)

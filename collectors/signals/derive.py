@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from collectors.fleet import clean
+from collectors.regex import Match, compiled
 from collectors.signals.catalogue import Derive
 
 _REFERENCE = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))", re.ASCII)
@@ -29,16 +29,7 @@ def derived(derive: Derive) -> Callable[[dict[str, str]], None]:
     return change
 
 
-def compiled(pattern: str) -> re.Pattern[str]:
-    """The regular expression. raises: ValueError, with a sentence"""
-    try:
-        # RE2's \d, \w and \s are those of ASCII.
-        return re.compile(pattern, re.ASCII)
-    except re.error as error:
-        raise ValueError(f"{clean(pattern, 60)!r} is no regular expression: {error}") from error
-
-
-def _expanded(reference: re.Match[str], found: re.Match[str]) -> str:
+def _expanded(reference: re.Match[str], found: Match) -> str:
     """What `$1`, `${1}`, `$name` or `$$` stand for, as in Go's Regexp.Expand: no such group, no text."""
     name = reference[1] or reference[2]
     if name is None:

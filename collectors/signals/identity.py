@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from collectors.config import Identity, Pool
 from collectors.fleet import clean
+from collectors.regex import compiled
 from collectors.signals.catalogue import Answer, Row
 
 WORKLOAD = re.compile(r"^(.+?)(-[bcdfghjklmnpqrstvwxz2456789]{8,10})?-([a-z0-9]{5}|[0-9]+)$")
@@ -292,9 +293,10 @@ def _worded(how: Sequence[str]) -> str:
     return clean(_RULES[kind].format(read), 200) if kind else ""
 
 
+@lru_cache(maxsize=16_384)
 def _expanded(regex: str, value: str, template: str) -> str | None:
     """`template` with $1 ... filled, where `regex` matches the whole value; None elsewhere."""
-    if value in _NOTHING or (found := re.fullmatch(regex, value)) is None:
+    if value in _NOTHING or (found := compiled(regex).fullmatch(value)) is None:
         return None
     groups = ("", *(g or "" for g in found.groups()))
     filled = re.sub(r"\$(\d)", lambda m: groups[int(m[1])] if int(m[1]) < len(groups) else "", template)

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from collectors.fleet import SIGNALS
+from collectors.regex import compiled
 from collectors.signals.catalogue import (
     Definition,
     Derive,
@@ -73,10 +74,7 @@ def read_matcher(text: str) -> Matcher:
 
 
 def _regex(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"is no regular expression: {error}") from error
+    compiled(text)
     return text
 
 
@@ -105,7 +103,7 @@ class _Table(BaseModel):
 class _Metric(_Table):
     name: str
     where: list[Where] = []
-    factor: float = 1.0
+    factor: float = Field(1.0, allow_inf_nan=False)
     rung: str = Field("", max_length=40)
 
     @field_validator("name")

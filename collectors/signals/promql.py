@@ -24,6 +24,7 @@ Labels of accelerators are derived from groups and not from series: on 10,000 se
 server more than all the rest.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ ALTERNATIVE = "tidegate_alternative"
 """Label with the index of the metric that answered, on elements where it matters."""
 
 _PART = "tidegate_part"
+_PLACE = "tidegate_place"
 _PARTS = ("_count", "_sum")
 
 
@@ -59,6 +61,7 @@ def render(
     selector: Sequence[Matcher] = (),
     present: frozenset[str] | None = None,
     replicas: Sequence[str] = (),
+    guarded: bool = False,
 ) -> str:
     """The expression; "" when `present` shows that nothing could answer.
 
@@ -67,10 +70,12 @@ def render(
     present: names of series that exist; alternatives without one are left out. None: all are asked. Of a
         histogram the name without `_bucket` says that it is there as a native one
     replicas: labels that tell equal Prometheus apart: of series equal but for them the largest counts
+    guarded: for a server whose `label_replace` may give a label that it should not touch a text which other
+        series left behind, as VictoriaMetrics up to 1.79: that text is taken away first
     """
     if definition.promql:
         return definition.promql
-    asked = _Asked(definition, window_s, selector, present, tuple(replicas))
+    asked = _Asked(definition, window_s, selector, present, tuple(replicas), guarded)
     expression = _ratio(asked) if definition.kind == "ratio" else _alternatives(asked)
     return f"({expression}) > 0" if expression and definition.signal == "faults" else expression
 
@@ -106,6 +111,7 @@ class _Asked:
     selector: Sequence[Matcher]
     present: frozenset[str] | None
     replicas: tuple[str, ...]
+    guarded: bool
 
     def has(self, metric: Metric) -> bool:
         """Whether its series are there, or a native histogram that tells the same."""
@@ -159,7 +165,7 @@ def _alternatives(asked: _Asked) -> str:
         if definition.signal == "faults" and definition.aggregate == "max":
             # The healthy ones, nearly all, need not be grouped.
             one = f"{one} > 0"
-        one = _aggregated(definition, definition.aggregate, shown, one)
+        one = _aggregated(asked, definition.aggregate, shown, one)
         if metric.factor != 1 and not histogram and definition.aggregate != "count":
             one = f"{one} * {metric.factor!r}"
         if marks and index:
@@ -216,39 +222,45 @@ def _added(asked: _Asked, metrics: Sequence[Metric]) -> str:
         # `or` does not look at names: without a mark it would take series of one thing for the same series.
         marked = [_marked(one, _PART, index) for index, one in enumerate(parts)]
         inner, part = (" or ".join(marked), (_PART,)) if len(parts) > 1 else (parts[0], ())
-    return _aggregated(definition, "sum", definition.keep, inner, part)
+    return _aggregated(asked, "sum", definition.keep, inner, part)
 
 
 def _aggregated(
-    definition: Definition, aggregate: str, shown: Sequence[str], vector: str, part: Sequence[str] = ()
+    asked: _Asked, aggregate: str, shown: Sequence[str], vector: str, part: Sequence[str] = ()
 ) -> str:
     """The vector by `shown`, its labels derived and shared things counted once.
 
     part: labels that tell series of one thing apart
     """
+    definition = asked.definition
     # The largest of the largest is the largest.
     if not definition.distinct or aggregate == "max":
-        return _by(definition, aggregate, shown, vector)
+        return _by(asked, aggregate, shown, vector)
     one_each = tuple(dict.fromkeys((*definition.distinct, *shown, *part)))
-    return f"{aggregate} by ({', '.join(shown)}) ({_by(definition, 'max', one_each, vector)})"
+    return f"{aggregate} by ({', '.join(shown)}) ({_by(asked, 'max', one_each, vector)})"
 
 
-def _by(definition: Definition, aggregate: str, labels: Sequence[str], vector: str) -> str:
+def _by(asked: _Asked, aggregate: str, labels: Sequence[str], vector: str) -> str:
     """Aggregated by labels, some of them derived.
 
     Of accelerators first by what labels are derived from, then by themselves: there are fewer pods than
     accelerators. A pod is one engine: to group twice would cost more than it saves.
     """
+    definition = asked.definition
     made = _needed(labels, definition.derive)
     if made and definition.role in {"accelerator", "heat"}:
         if aggregate == "avg":
             # Pods differ in size: the mean of their means would be another.
-            return " / ".join(_by(definition, one, labels, vector) for one in ("sum", "count"))
+            return " / ".join(_by(asked, one, labels, vector) for one in ("sum", "count"))
         raw = dict.fromkeys((*labels, *(derive.source for derive in made)))
         vector = f"{aggregate} by ({', '.join(raw)}) ({vector})"
         aggregate = "sum" if aggregate == "count" else aggregate
-    for derive in made:
-        vector = _derived(vector, derive)
+    for _, of_one in itertools.groupby(made, key=lambda derive: derive.target):
+        if asked.guarded:
+            # A label made last and removed leaves its place behind, empty, to the next that is made.
+            vector = _derived(vector, Derive(_PLACE, "", "", ""))
+        for derive in of_one:
+            vector = _derived(vector, derive)
     return f"{aggregate} by ({', '.join(labels)}) ({vector})"
 
 

@@ -128,6 +128,8 @@ def judged(signal: str, q: float, seen: Seen, window_s: float) -> tuple[float | 
 
     returns: (q, ""), or (0.95, "p95") in place of a p99, or (None, "few"); `window_s`: what is usual
     """
+    if not math.isfinite(seen.number):
+        return None, Reason("not-a-number", ("the number of observations",))
     base = (int(seen.number), round(seen.seconds))
     if q >= 0.9 and seen.number < FEW:
         return None, Reason("few", (*base, FEW))

@@ -82,6 +82,8 @@ def query(
     replicas: labels that tell equal Prometheus apart; of what they recorded the largest is taken
     """
     raw = set(definition.keep) - {derive.target for derive in definition.derive}
+    if definition.kind == "histogram":
+        raw.add("le")
     if any(one.label not in raw and not _asks_for_text(one) for one in selector):
         return ""
     found = record_name(definition) + braces((Matcher(MARK, "=", mark(definition, window_s)), *selector))

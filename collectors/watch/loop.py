@@ -165,7 +165,8 @@ class Watch:
                 health = poll.health
             except Exception as error:  # as for a metrics source: the numbers stay on the screen
                 health = faulty(before, _said(error))
-                self._told[source.name] = replace(self._told[source.name], health=health)
+                known = tuple(replace(one, last_known=True) for one in self._told[source.name].told)
+                self._told[source.name] = replace(self._told[source.name], told=known, health=health)
             self._note_source(health, before.state, health.at or time.time())
             await asyncio.sleep(max(ALERTS_S, self._poll_s))
 

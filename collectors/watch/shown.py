@@ -18,6 +18,7 @@ from collectors.fleet import (
     Release,
     Tier,
     aged,
+    is_timed,
     reading,
 )
 from collectors.signals.combine import combined
@@ -246,7 +247,7 @@ def _title(tier: str) -> str:
 
 def _next_change(held: Held, lane_now: float, now: float) -> float:
     """When the reading will next look different, by the frame's clock, if nothing new is said."""
-    if held.reading.at is None or held.reading.value is None:
+    if held.reading.at is None or not is_timed(held.reading):
         return math.inf
     age = lane_now - held.reading.at
     stale_after = STALE_INTERVALS * held.interval_s

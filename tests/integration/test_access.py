@@ -456,7 +456,7 @@ async def test_a_credential_that_cannot_be_read_is_said(
     serve: Serve, token: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One sentence that names the reference; nothing is sent without the credential."""
-    monkeypatch.setattr("collectors.config.COMMAND_S", 0.2)
+    monkeypatch.setattr("collectors.credentials.COMMAND_S", 0.2)
     server = serve()
     found = await refused(server.server(token=token))
     assert said in str(found)

@@ -11,7 +11,8 @@ from textual.geometry import Region
 from collectors.fleet import Alert, Frame, Severity, SourceHealth, SourceState, clean
 from tests.frames import AT, demo_frame, healthy_frame, worst_frame
 from tests.screens.test_app import cockpit, plain_environment, press, screen_text, still_clock, until
-from tui.screens.alerts import AlertsScreen, counted, first_out
+from tui.format import UNICODE
+from tui.screens.alerts import AlertsScreen, counted, detail_lines, first_out
 from tui.screens.fleet import FleetScreen
 from tui.screens.lists import worst_first
 from tui.screens.model import ModelScreen
@@ -32,7 +33,20 @@ SHELVED = Alert(
     AT + 1069,
     "bob: fan swap booked",
 )
-TOLD = Alert("told/2", Severity.P3, "", "", AT - 700, "disk of node e1a-r3/n01 is 91 % full", "prom-alerts")
+TOLD = Alert(
+    "told/2",
+    Severity.P3,
+    "",
+    "",
+    AT - 700,
+    "disk of node e1a-r3/n01 is 91 % full",
+    "prom-alerts",
+    name="NodeDiskFillsUp",
+    labels={"alertname": "NodeDiskFillsUp", "severity": "info", "cluster": "eu-1", "device": "nvme0n1"},
+    description="It holds models that engines load: a new replica will not start.",
+    runbook="https://runbooks.example/NodeDiskFillsUp",
+    link="http://prometheus.eu-1:9090/graph?g0.expr=node_filesystem_avail_bytes&g0.tab=1",
+)
 
 
 def told_frame() -> Frame:
@@ -93,6 +107,11 @@ async def test_hostile_text_is_only_text(glyphs: str) -> None:
             clean(name, 40),
             AT + 9e9 if n % 2 else None,
             clean(name, 256),
+            name=clean(name),
+            labels={clean(name): clean(name)} if n % 3 else {},
+            description=clean(name * 9, 256),
+            runbook=clean(name, 1024),
+            link=clean(name, 1024),
         )
         for n, name in enumerate(raw)
     )
@@ -108,6 +127,48 @@ async def test_hostile_text_is_only_text(glyphs: str) -> None:
                 assert len(lines) == size[1]
                 assert max(map(cell_len, lines)) <= size[0]
                 assert not any(c in line for line in lines for c in "\x1b\u202e")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_the_selected_alert_says_what_to_look_up(size: tuple[int, int]) -> None:
+    """The rule's name, the runbook and the labels stand below the list; wide rows begin with the name."""
+    async with cockpit([told_frame()], size) as (app, pilot, _):
+        press(app, "A")
+        await until(pilot, lambda: isinstance(app.screen, AlertsScreen))
+        lines = screen_text(app)
+        below = lines[2 + next(n for n, line in enumerate(lines[2:]) if line.startswith("────")) :]
+        assert below[1] == "   NodeDiskFillsUp (severity info)"
+        assert "   runbook  https://runbooks.example/NodeDiskFillsUp" in below
+        assert "   labels   cluster=eu-1, device=nvme0n1" in below
+        assert ("NodeDiskFillsUp: disk of node" in lines[2]) is (size[0] >= 120)
+        strips = app.screen._compositor.render_strips()
+        assert not [s for strip in strips for s in strip if s.style and s.style.link]
+        await pilot.press("G")
+        await until(pilot, lambda: "bob: fan swap" in "\n".join(screen_text(app)[-len(below) :]))
+
+
+def test_what_does_not_fit_below_the_list_ends_in_an_ellipsis() -> None:
+    """D13: the first lines are whole, and the last one says that there is more."""
+    for rows in range(2, 9):
+        lines = [line.text.rstrip() for line in detail_lines(TOLD, told_frame(), 60, rows, UNICODE)]
+        assert len(lines) == rows
+        assert lines[-1].endswith("…"), lines
+        assert lines[1].startswith("   NodeDiskFillsUp")
+    whole = [line.text.rstrip() for line in detail_lines(TOLD, told_frame(), 60, 40, UNICODE)]
+    assert not any("…" in line for line in whole)
+    assert all(value in "".join(whole) for name, value in TOLD.labels.items())
+
+
+async def test_an_alert_is_found_by_its_rules_name_and_labels() -> None:
+    """The filter reads what the row has no room for."""
+    async with cockpit([told_frame()], (80, 24)) as (app, pilot, _):
+        await pilot.press("A")
+        await until(pilot, lambda: isinstance(app.screen, AlertsScreen))
+        for text in ("nodedisk", "device=nvme"):
+            await pilot.press("/", *text, "enter")
+            await pilot.pause()
+            assert [line.id for line in listed(app).lines if line.id] == ["told/2"]
+            await pilot.press("escape")
 
 
 async def test_enter_opens_the_model_and_tier_and_esc_returns_to_the_row() -> None:

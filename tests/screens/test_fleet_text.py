@@ -9,6 +9,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from collectors.fleet import Frame, Interval, Quality, Reading, Reason
 from tests.cluster_frames import clusters_frame
 from tests.frames import bare_frame, demo_frame, healthy_frame
+from tests.newcomer_frames import mixed_frame, newcomer_frame
 from tui.format import GLYPHS, width_of
 from tui.store import History
 from tui.widgets.fleet_table import FleetView, fleet_lines
@@ -16,7 +17,14 @@ from tui.widgets.freshness import header_lines, note_lines, status_line
 from tui.widgets.heat_map import heat_lines
 from tui.widgets.timeline import alert_lines, event_lines
 
-FRAMES = {"demo": demo_frame, "healthy": healthy_frame, "bare": bare_frame, "clusters": clusters_frame}
+FRAMES = {
+    "demo": demo_frame,
+    "healthy": healthy_frame,
+    "bare": bare_frame,
+    "clusters": clusters_frame,
+    "newcomer": newcomer_frame,
+    "mixed": mixed_frame,
+}
 
 
 class Text(SingleFileSnapshotExtension):

@@ -16,6 +16,7 @@ from collectors.alerts.matching import matched
 from collectors.alerts.sources import Alertmanager, PrometheusAlerts, alert_sources
 from collectors.alerts.told import AlertPoll, Told
 from collectors.alerts.wire import (
+    LINK,
     MAX_KEPT,
     NotAlerts,
     Reader,
@@ -23,6 +24,7 @@ from collectors.alerts.wire import (
     read_prometheus,
     read_silences,
 )
+from collectors.changes import changed_alerts
 from collectors.config import Context, Endpoint, Identity, PrometheusServer
 from collectors.fleet import Alert, Severity, SourceState
 from collectors.signals.identity import Names, Workload
@@ -534,3 +536,51 @@ def test_every_source_of_a_context_has_a_name() -> None:
     )
     found = alert_sources(context.prometheus, context.alertmanager)
     assert [source.name for source in found] == ["prom-alerts@eu", "alertmanager", "alertmanager-2"]
+
+
+def test_what_an_alert_is_called_and_where_to_read_stays() -> None:
+    """The runbook is found by the rule's name: name, labels, description and links reach the screen."""
+    alert = sent_alert("KVCacheNearlyFull", severity="warning", cluster="eu", pod="a") | {
+        "annotations": {
+            "summary": "KV cache 97 % full",
+            "description": "of aurora-5 on a",
+            "runbook_url": "https://ops:hunter2@runbooks.example/KVCacheNearlyFull",
+        },
+        "generatorURL": "http://eu:pw@prometheus.eu:9090/graph?g0.expr=kv+%3E+0.9",
+    }
+    (one,) = shown(*of_manager(alert))
+    assert one.name == "KVCacheNearlyFull"
+    assert (one.labels["severity"], one.labels["cluster"]) == ("warning", "eu")
+    assert (one.summary, one.description) == ("KV cache 97 % full", "of aurora-5 on a")
+    assert one.runbook == "https://runbooks.example/KVCacheNearlyFull"
+    assert one.link == "http://prometheus.eu:9090/graph?g0.expr=kv+%3E+0.9"
+    own = rule_alert("KVCacheNearlyFull") | {"annotations": {"runbook_url": "wiki/KV"}}
+    (bare,) = shown(*of_prometheus(own))
+    assert (bare.name, bare.runbook, bare.link, bare.description) == ("KVCacheNearlyFull", "wiki/KV", "", "")
+    hash(one)
+
+
+def test_links_are_text_from_outside() -> None:
+    """Escapes are dropped, and 10 kB of address are cut."""
+    alert = rule_alert() | {"annotations": {"runbook_url": "\x1b]8;;https://evil\x07x\u202e" + "y" * 10_000}}
+    (one,) = shown(*of_prometheus(alert))
+    assert not set(one.runbook) & {"\x1b", "\x07", "\u202e"}
+    assert len(one.runbook) <= LINK
+
+
+def test_the_event_of_an_alert_quotes_no_count_of_inhibited_ones() -> None:
+    """How many it keeps quiet changes; the line in the events does not."""
+    cause, quiet = sent_alert("NodeDown"), sent_alert("PodDown", inhibited=("f0",), fingerprint="f1")
+    (one,) = shown(*of_manager(cause, quiet))
+    (event,) = changed_alerts((), [one], AT)
+    assert (one.summary, event.text) == ("NodeDown  +1 inhibited", "NodeDown")
+
+
+async def test_an_alertmanager_that_finds_nothing_is_sought_under_its_own_prefix() -> None:
+    """Mimir serves an Alertmanager under /alertmanager: the prefix of its metrics leads to no alert."""
+    with serving(lambda path: (404, {}, b"not here")) as (url, _):
+        source = Alertmanager(Endpoint(url=url))
+        poll = await source.poll()
+        await source.aclose()
+    assert "Mimir and Cortex answer under /alertmanager" in poll.health.error
+    assert "/prometheus" not in poll.health.error

@@ -1,5 +1,8 @@
 """Alerts that follow from readings: when they begin, what they say when nobody knows, when they end."""
 
+from dataclasses import replace
+from typing import Literal
+
 import pytest
 
 from collectors.alerts.derived import LAST_KNOWN, NOTHING, derived, remembered, together
@@ -165,6 +168,83 @@ def test_a_lost_server_of_alerts_is_an_alert() -> None:
     (alert,) = derived([model(Reading(0.5, 1.0))], [OK, lost], 10.0)
     assert (alert.id, alert.severity) == ("alerts/alertmanager", Severity.P2)
     assert "nobody says" in alert.summary
+
+
+def placed(cluster: str, name: str, running: Reading = REMOVED) -> Model:
+    return replace(model(running, running, name=f"{name}@{cluster}"), cluster=cluster)
+
+
+def at(state: SourceState, name: str, kind: Literal["prometheus", "alerts"] = "alerts") -> SourceHealth:
+    return SourceHealth(name, kind, state, 9.0)
+
+
+def lost_server(
+    *managers: SourceHealth, models: tuple[Model, ...] = (), eu: SourceState = SourceState.LOST
+) -> tuple[Alert, ...]:
+    """The alerts when the Prometheus of the cluster eu is gone, or only what it says of its rules."""
+    metrics = at(eu, "prom eu", "prometheus")
+    other = (at(SourceState.OK, "prom us", "prometheus"), at(SourceState.OK, "prom-alerts@us"))
+    return derived(models, [metrics, at(SourceState.LOST, "prom-alerts@eu"), *other, *managers], 10.0)
+
+
+def test_one_dead_prometheus_is_one_alert() -> None:
+    """Its metrics and its rules are one server; an Alertmanager that answers tells what alerts."""
+    manager = at(SourceState.OK, "alertmanager")
+    gone = placed("eu", "a")
+    (alert,) = lost_server(manager, models=(gone, placed("us", "a", Reading(1.0, 1.0))))
+    assert (alert.id, alert.severity) == ("source/prom eu", Severity.P2)
+    assert alert.summary == (
+        "prom eu is lost: numbers of 1 model removed, not zero; its own rule alerts are not read"
+    )
+    (alert,) = lost_server(manager)
+    assert (alert.id, alert.severity) == ("source/prom eu", Severity.P3)
+    assert alert.summary == "prom eu is lost: its own rule alerts are not read"
+    (alert,) = lost_server(at(SourceState.LOST, "alertmanager"), models=(gone,))[-1:]
+    assert "what alerts now, nobody says" in alert.summary
+
+
+def test_without_an_alertmanager_nobody_says() -> None:
+    """Then what a lost Prometheus would say of its rules is said by nobody: as bad as lost numbers."""
+    for managers in ((), (at(SourceState.CONNECTING, "alertmanager"),)):
+        (alert,) = lost_server(*managers)
+        assert alert.severity is Severity.P2
+        assert alert.summary == "prom eu is lost: what alerts now, nobody says"
+    (alert,) = lost_server(eu=SourceState.OK)
+    assert (alert.id, alert.summary) == (
+        "source/prom eu",
+        "prom-alerts@eu is lost: what alerts now, nobody says",
+    )
+    names = [at(SourceState.LOST, "prometheus", "prometheus"), at(SourceState.LOST, "prom-alerts")]
+    assert [a.id for a in derived([model(REMOVED, REMOVED)], names, 10.0)] == ["source/prometheus"]
+
+
+def test_a_lost_cluster_is_blamed_for_its_own_models_alone() -> None:
+    """Models of a cluster whose Prometheus answers lost their data for another reason."""
+    models = (placed("eu", "a"), placed("eu", "b"), placed("us", "c"))
+    found = {a.id: a for a in lost_server(at(SourceState.OK, "alertmanager"), models=models)}
+    assert found.keys() == {"source/prom eu", "data/c@us"}
+    assert "numbers of 2 models removed" in found["source/prom eu"].summary
+
+
+def test_a_lost_alertmanager_is_told_for_what_it_is() -> None:
+    """What a Prometheus or another Alertmanager says of alerts is read: only what it knew alone is not."""
+    lost = at(SourceState.LOST, "alertmanager-2")
+    (alert,) = derived([], [lost, at(SourceState.OK, "prom-alerts")], 10.0)
+    assert (alert.severity, "silences are not read" in alert.summary) == (Severity.P2, True)
+    (alert,) = derived([], [lost, at(SourceState.OK, "alertmanager")], 10.0)
+    assert (alert.severity, "nobody says" in alert.summary) == (Severity.P3, False)
+
+
+def test_an_event_quotes_no_count_that_changes() -> None:
+    """The models go one by one: the event says what is lost, the alert how much of it."""
+    (first,) = lost_server(at(SourceState.OK, "alertmanager"), models=(placed("eu", "a"),))
+    (event,) = changed_alerts((), [first], 10.0)
+    assert event.text == "prom eu is lost: numbers removed, not zero; its own rule alerts are not read"
+    stalled = Reading(None, 1.0, Quality.SUSPECT, Reason("stalled", (7,)))
+    faulty = idle(Reading(0.0, 1.0), Reading(0.9, 1.0), Reading(3.0, 1.0))
+    for one in (model(stalled), faulty):
+        (event,) = changed_alerts((), derived([one], [OK], 10.0), 10.0)
+        assert not any(character.isdigit() for character in event.text)
 
 
 def test_together_they_stand_in_first_out_order() -> None:

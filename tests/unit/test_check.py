@@ -276,7 +276,7 @@ def test_a_source_that_does_not_answer_fails_the_check() -> None:
     lost = Asked(health(SourceState.LOST, "prometheus cannot be reached. Check it."), "http://p:9090")
     found = findings(facts(lost))
     assert found.status == 1
-    assert found.verdict == "1 of 1 sources not answering: prometheus"
+    assert found.verdict == "1 of 1 source not answering: prometheus"
     assert found.sources[0].error == "prometheus cannot be reached. Check it."
 
 

@@ -95,6 +95,36 @@ def test_a_wrong_value_shows_the_usage(arguments: list[str], capsys: pytest.Capt
     assert "usage:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["wach"], "did you mean watch?"),
+        (["watch", "--promtheus", "http://h"], "did you mean --prometheus?"),
+        (["watch", "--promtheus=http://h"], "did you mean --prometheus?"),
+        (["check", "--explan", "m"], "did you mean --explain?"),
+        (["plane", "serv"], "did you mean serve?"),
+        (["check", "--format", "jsn"], "did you mean json?"),
+        (["--vresion"], "did you mean --version?"),
+    ],
+)
+def test_what_was_meant_is_said(arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A command, option or choice that there is not: the nearest one that there is."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.rstrip().endswith(meant)
+
+
+@pytest.mark.parametrize("arguments", [["zzz"], ["watch", "--zzz"], ["keys", "zzz"], ["demo", "--seed", "x"]])
+def test_nothing_is_guessed_where_nothing_is_near(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A word that is like no other gets no suggestion."""
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "did you mean" not in capsys.readouterr().err
+
+
 def test_keys_lists_every_action(capsys: pytest.CaptureFixture[str]) -> None:
     """What is bound, to what, and what is not in this version."""
     assert main(["keys"]) == 0
@@ -122,7 +152,7 @@ def test_completion_knows_the_commands(capsys: pytest.CaptureFixture[str]) -> No
         assert word in script
 
 
-@pytest.mark.parametrize("command", ["check", "init", "rules"])
+@pytest.mark.parametrize("command", ["watch", "snapshot", "check", "init", "rules", "keys"])
 def test_help_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What it does, and lines that can be typed as they stand."""
     with pytest.raises(SystemExit) as caught:
@@ -267,3 +297,65 @@ def test_rules_bear_the_marks_that_the_poller_looks_for(
     waits = next(d for d in vllm.definitions if d.signal == "queue_wait")
     assert {"team", "cluster"} <= set(waits.keep)
     assert mark(waits, window_s(15)) in printed
+
+
+CLUSTERS = """
+[contexts.a]
+prometheus = [
+  { cluster = "eu", url = "http://eu:1" },
+  { cluster = "us", url = "http://us:1", cluster_label = "place" },
+]
+[[contexts.a.identity.tiers]]
+label = "team_alias"
+regex = "(.+)"
+tier = "$1"
+"""
+
+
+def test_rules_of_one_cluster_have_the_labels_of_the_context(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its name: what its poller keeps is in the rules, and nothing that only another one's keeps."""
+    file = tmp_path / "c.toml"
+    file.write_text(CLUSTERS, encoding="utf-8")
+    context = read_settings(file).contexts["a"]
+    for server in context.prometheus:
+        assert main(["rules", "--all", "--config", str(file), "--cluster", server.cluster]) == 0
+        printed = capsys.readouterr().out
+        asked = PrometheusPoller(server, presets=known_presets(context))
+        vllm = next(p for p in asked._presets if p.stack == "vllm")
+        waits = next(d for d in vllm.definitions if d.signal == "queue_wait")
+        assert "team_alias" in waits.keep
+        assert mark(waits, window_s(15)) in printed
+
+
+def test_rules_of_several_clusters_need_a_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error names the way that works: a URL alone would lose the labels of the context."""
+    file = tmp_path / "c.toml"
+    file.write_text(CLUSTERS, encoding="utf-8")
+    assert main(["rules", "--config", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert "one for each of eu, us: name one with --cluster NAME" in said
+    assert main(["rules", "--config", str(file), "--cluster", "ap"]) == 2
+    assert "no Prometheus of cluster 'ap'; there are: eu, us" in capsys.readouterr().err
+
+
+def test_rules_for_a_url_that_a_context_has_say_whose_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A URL alone has no labels: that these rules do not fit the context is said beside them."""
+    (tmp_path / "tidegate").mkdir()
+    text = CLUSTERS.replace("http://us:1", "http://127.0.0.1:9")
+    (tmp_path / "tidegate" / "config.toml").write_text(text, encoding="utf-8")
+    assert main(["rules", "--prometheus", "http://127.0.0.1:9", "--within", "2"]) == 1
+    assert "for context a: tidegate rules --context a --cluster us" in capsys.readouterr().err
+
+
+def test_a_preset_that_cannot_be_read_is_placed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """File, line and key that name it, as for any other mistake, and why."""
+    file = tmp_path / "c.toml"
+    file.write_text('[contexts.a]\nprometheus = "http://h:1"\npresets = ["none.toml"]\n', encoding="utf-8")
+    for command in (["check"], ["rules", "--all"], ["watch"]):
+        assert main([*command, "--config", str(file)]) == 2
+        said = capsys.readouterr().err
+        assert f"{file}:3: contexts.a.presets: {tmp_path / 'none.toml'} cannot be read: No such file" in said

@@ -1,10 +1,14 @@
 """Credentials come by reference, and never leave in an error."""
 
+import shlex
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from collectors.config import ConfigError, Credential, secret
+from collectors.config import ConfigError, Credential
+from collectors.credentials import secret
 
 
 def test_each_reference_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,5 +61,24 @@ def test_a_containers_own_secret_may_be_readable(tmp_path: Path, monkeypatch: py
     token.chmod(0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
         secret(Credential(file=token))
-    monkeypatch.setattr("collectors.config._SECRET_MOUNTS", (tmp_path,))
+    monkeypatch.setattr("collectors.credentials._SECRET_MOUNTS", (tmp_path,))
     assert secret(Credential(file=token)) == "s3cret"
+
+
+def test_a_command_that_prints_without_end_is_stopped(tmp_path: Path) -> None:
+    """Sixty-four kilobytes are no credential: it ends there, and so does what it started."""
+    started = time.monotonic()
+    with pytest.raises(ConfigError, match="over 65536 bytes"):
+        secret(Credential(command="yes secret"))
+    assert time.monotonic() - started < 3
+
+
+def test_what_a_command_leaves_behind_ends_with_it(tmp_path: Path) -> None:
+    """A child in the background would live as long as it likes, once for every time the token is read."""
+    left = tmp_path / "left"
+    script = f"sleep 60 >/dev/null 2>&1 & echo $! > {left}; echo token"
+    assert secret(Credential(command=shlex.join(["sh", "-c", script]))) == "token"
+    child = psutil.Process(int(left.read_text())) if psutil.pid_exists(int(left.read_text())) else None
+    if child is not None:
+        psutil.wait_procs([child], timeout=5)
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from collectors.fleet import Interval, Quality, Reading, Reason, Tier
+from collectors.fleet import Interval, Quality, Reading, Reason
 from tui.format import (
     ASCII,
     MEAN,
@@ -16,6 +16,7 @@ from tui.format import (
     bounds,
     clock,
     count,
+    counted,
     duration,
     fit,
     is_partial,
@@ -25,11 +26,11 @@ from tui.format import (
     objective,
     percent,
     quantile,
+    rate,
     said,
     shown,
     stamp,
     stands_in,
-    tier_codes,
     wait,
     wide_quantile,
     width_of,
@@ -89,7 +90,7 @@ def test_counts_group_then_scale(value: float, text: str) -> None:
 
 def test_shares_and_levels() -> None:
     """T-names where they exist, exact shares where they do not, and never a made-up number."""
-    assert [percent(r) for r in (0.914, -0.03, 25.0)] == ["91%", "-3%", "999%"]
+    assert [percent(r) for r in (0.914, -0.03, 25.0, -2)] == ["91%", "-3%", ">999%", "<-99%"]
     assert [level(s) for s in (1.0, 0.7, 0.5, 0.3, 0.1, 0.0, 0.37, None)] == [
         "–", "T1", "T2", "T3", "T4", "T5", "37%", "?",
     ]  # fmt: skip
@@ -205,16 +206,28 @@ def test_fitted_text_is_exactly_as_wide_as_asked(text: str, width: int, fitted: 
     assert width_of(fit(text, width)) == width
 
 
-def test_tier_codes_all_differ() -> None:
-    """T5: two cells a tier, whatever the titles are."""
-    tiers = tuple(Tier(t, t) for t in ("Pro", "Plus", "Team", "Free"))
-    assert tier_codes(tiers) == ("Pr", "Pl", "Te", "Fr")
-    hostile = tuple(
-        Tier(str(n), t) for n, t in enumerate(("Pro", "Prod", "Prop", "", "", "北京", "北海", "Pr"))
-    )
-    codes = tier_codes(hostile)
-    assert len(set(codes)) == len(codes)
-    assert {width_of(code) for code in codes} == {2}
+def test_few_a_second_are_not_none() -> None:
+    """A request a minute is no zero, and a zero is one."""
+    assert [rate(value) for value in (0.0, 0.001, 0.013, 0.05, 0.4, 640)] == [
+        "0",
+        "<0.1",
+        "<0.1",
+        "0.1",
+        "0.4",
+        "640",
+    ]
+
+
+def test_one_thing_is_not_several() -> None:
+    """However its number is marked."""
+    assert [counted(text, "replica") for text in ("1", "~1", "1*", "0", "2", "1/3")] == [
+        "1 replica",
+        "~1 replica",
+        "1* replica",
+        "0 replicas",
+        "2 replicas",
+        "1/3 replicas",
+    ]
 
 
 def test_joined_counts_what_it_leaves_out() -> None:

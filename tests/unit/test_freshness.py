@@ -134,6 +134,40 @@ def test_many_sources_come_worst_first_and_the_rest_are_counted() -> None:
     assert "alertmanager eu 1s (20ms)  nvml 0s (1ms)  plane 0s (8ms)" in wide
 
 
+def test_a_lost_prometheus_is_one_source_not_two() -> None:
+    """Its alerts come from the same address; those of another cluster, or lost alone, are told."""
+
+    def status(*named: tuple[str, str, SourceState]) -> str:
+        found = tuple(SourceHealth(name, kind, state, AT) for name, kind, state in named)  # type: ignore[arg-type]  # kinds of a source
+        return status_line(replace(healthy_frame(), sources=found), 200).text
+
+    lost, well = SourceState.LOST, SourceState.OK
+    us, eu = ("prom us", "prometheus", lost), ("prom eu", "prometheus", well)
+    text = status(us, ("prom-alerts@us", "alerts", lost), eu, ("prom-alerts@eu", "alerts", well))
+    assert text.rstrip() == "LIVE  prom us LOST 0s  prom eu 0s  prom-alerts@eu 0s"
+    assert "prom-alerts@eu LOST" in status(us, eu, ("prom-alerts@eu", "alerts", lost))
+    alone = ("prom-alerts", "alerts", lost)
+    assert status(("prometheus", "prometheus", lost), alone).rstrip() == "LIVE  prometheus LOST 0s"
+    assert "prom-alerts LOST" in status(("prometheus", "prometheus", well), alone)
+    refused = "connection refused by http://prom.us:9090"
+    both = (
+        SourceHealth("prom us", "prometheus", lost, AT, error=refused),
+        SourceHealth("prom-alerts@us", "alerts", lost, AT, error=refused),
+    )
+    assert len(note_lines(replace(healthy_frame(), sources=both), 200)) == 1
+    assert "alertmanager LOST" in status(us, ("alertmanager", "alerts", lost))
+
+
+def test_one_of_a_kind_is_told_as_one() -> None:
+    """Grammar: `1 GPU`, `1 of 1 model`."""
+    only = replace(demo_frame(), models=demo_frame().models[-1:])
+    assert "1 of 1 model stale" in status_line(only, 200).text
+    assert (
+        " 1 GPU "
+        in header_lines(replace(only, totals={"accelerators": reading("accelerators", 1, AT)}), 120)[0].text
+    )
+
+
 def test_what_is_counted_away_says_when_it_is_not_well() -> None:
     """A second lost source that has no room is no quiet number."""
     frame = clusters_frame()

@@ -6,6 +6,7 @@ import pytest
 
 from collectors.fleet import MISSING_CELL, STALE_CELL, Node
 from tests.frames import demo_frame, nodes
+from tests.newcomer_frames import hosts
 from tui.format import ASCII, UNICODE, width_of
 from tui.widgets import heat_map
 from tui.widgets.heat_map import HeatCache, heat_height, heat_lines
@@ -21,8 +22,8 @@ def node(
 def test_five_shades_by_fixed_thresholds() -> None:
     """Each fifth of busy time has a shade; stale and drained cells have shapes of their own."""
     host = node("r1/n01", [0, 19, 20, 59, 80, 100, STALE_CELL, MISSING_CELL])
-    assert heat_lines((host,), 120, 4)[1].text == "r1   ░▒██~·"
-    assert heat_lines((host,), 120, 4, ASCII)[1].text == "r1 ..:-##~_"
+    assert heat_lines((host,), 120, 4)[1].text == "r1/n01│  ░▒██~·│"
+    assert heat_lines((host,), 120, 4, ASCII)[1].text == "r1/n01|..:-##~_|"
 
 
 def test_busy_has_no_colour_and_faults_do() -> None:
@@ -30,20 +31,21 @@ def test_busy_has_no_colour_and_faults_do() -> None:
     host = node("r1/n01", [100, 100, 100, 100, STALE_CELL], " Xte")
     cells = heat_lines((host,), 120, 4)[1].cells
     assert [(c.text, c.role) for c in cells] == [
-        ("r1 ", "muted"),
+        ("r1/n01│", "muted"),
         ("█", "heat"),
         ("X", "fault"),
         ("t", "thermal"),
         ("e", "fault"),
         ("~", "missing"),
+        ("│", "muted"),
     ]
 
 
 def test_an_idle_accelerator_is_marked_only_while_its_model_queues() -> None:
     """D3: nothing to do is not abnormal; nothing done while requests wait is."""
     hosts = (node("r1/n01", [5, 90]), node("r1/n02", [5, 90], models=("other",)))
-    assert heat_lines(hosts, 120, 4)[1].text == "r1  █ █"
-    assert heat_lines(hosts, 120, 4, queued=frozenset({"m"}))[1].text == "r1 i█ █"
+    assert heat_lines(hosts, 120, 4)[1].text == "r1/n01│ █│  r1/n02│ █│"
+    assert heat_lines(hosts, 120, 4, queued=frozenset({"m"}))[1].text == "r1/n01│i█│  r1/n02│ █│"
 
 
 def test_the_worst_mark_of_a_node_wins() -> None:
@@ -53,7 +55,7 @@ def test_the_worst_mark_of_a_node_wins() -> None:
         node("r1/n02", [90, 50, STALE_CELL]),
         node("r1/n03", [90, 50]),
     )
-    assert heat_lines(hosts, 60, 4)[1].text == "r1 X~▓"
+    assert heat_lines(hosts, 34, 2)[1].text == "r1 X~▓"
 
 
 def test_jitter_around_a_threshold_draws_nothing() -> None:
@@ -63,7 +65,7 @@ def test_jitter_around_a_threshold_draws_nothing() -> None:
     for busy in (79, 80, 81, 80, 79, 78, 82, 79):
         seen.add(heat_lines((node("r1/n01", [busy] * 8),), 120, 4, cache=cache)[1].text)
     assert len(seen) == 1
-    assert heat_lines((node("r1/n01", [90] * 8),), 120, 4, cache=cache)[1].text == "r1 " + "█" * 8
+    assert heat_lines((node("r1/n01", [90] * 8),), 120, 4, cache=cache)[1].text == f"r1/n01│{'█' * 8}│"
 
 
 def test_a_node_that_is_the_same_object_is_not_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,18 +119,73 @@ def test_marks_in_use_are_explained() -> None:
 def test_racks_are_told_by_name_and_pool() -> None:
     """Names without their last number make a rack; pools never share a row; addresses lose their port."""
     hosts = (
-        node("gpu-node-01", [90], pool="a"),
-        node("gpu-node-02", [90], pool="a"),
+        *(node(f"gpu-node-{n}", [90], pool="a") for n in range(9)),
         node("10.0.3.17:9400", [90], pool="a"),
         node("ip-10-0-3-17.ec2.internal", [90], pool="b"),
     )
-    assert [line.text for line in heat_lines(hosts, 120, 9)[1:]] == ["gpu-node  ██ █", "ip-10-0-3 █"]
+    rows = [line.text for line in heat_lines(hosts, 60, 3)[1:]]
+    assert rows == ["gpu-node  █████████ █", "ip-10-0-3 █"]
+    rows = [line.text for line in heat_lines(hosts, 100, 3)[1:]]
+    assert rows == ["gpu-node  █ █ █ █ █ █ █ █ █  █", "ip-10-0-3 █"]
+    assert heat_lines(hosts, 100, 9)[2].text.split() == [
+        "gpu-node-6",
+        "│█│",
+        "gpu-node-7",
+        "│█│",
+        "gpu-node-8",
+        "│█│",
+        "10.0.3.17",
+        "│█│",
+    ]
 
 
 def test_names_that_form_no_racks_are_shown_by_pool() -> None:
     """Random names would be one rack each."""
     hosts = tuple(node(f"gke-{letter * 4}x", [90] * 2) for letter in "abcdefghijklmnop")
-    assert heat_lines(hosts, 120, 9)[1].text == "gpu " + "█" * 32
+    assert heat_lines(hosts, 120, 2)[1].text == "gpu" + " ██" * 16
+
+
+def test_few_hosts_have_places_of_their_own() -> None:
+    """Which of eight hosts has the fault is read, not counted in cells; a name keeps its number."""
+    eight = heat_lines(hosts(8), 120, 8)
+    assert [line.text for line in eight[1:]] == [
+        "gpu-node-01│████████│  gpu-node-02│████████│  gpu-node-03│██X█████│  gpu-node-04│████████│  "
+        "gpu-node-05│██████e█│",
+        "gpu-node-06│████████│  gpu-node-07│████████│  gpu-node-08│████████│",
+    ]
+    assert heat_height(hosts(8), 120) == 3
+    assert heat_lines(hosts(1), 120, 8)[1].text == "gpu-node-01│████████│"
+    assert "gpu-node-03│██X█████│" in heat_lines(hosts(8), 80, 4)[1].text
+
+
+def test_hosts_without_a_place_of_their_own_stand_apart_where_that_fits() -> None:
+    """A gap between two hosts, a wider one between racks; without the room for it, all of them close by."""
+    one_row = heat_lines(hosts(8), 120, 2)[1].text
+    assert one_row == "gpu-node ████████ ████████ ██X█████ ████████ ██████e█ ████████ ████████ ████████"
+    assert heat_lines(hosts(14), 124, 2)[1].text == "gpu-node " + 18 * "█" + "X" + 19 * "█" + "e" + 73 * "█"
+
+
+def test_who_has_a_fault_is_named() -> None:
+    """The host, and which of its accelerators, as many as there is room for; among slices the host alone."""
+    heading = heat_lines(hosts(60), 120, 9)[0].text
+    assert "X fault gpu-node-03/2  e ECC gpu-node-05/6" in heading
+    many = tuple(replace(one, marks="X X     ") for one in hosts(8))
+    named = "X fault gpu-node-01/0,2 gpu-node-02/0,2"
+    assert f"{named} gpu-node-03/0,2 gpu-node-04/0,2 +4 " in heat_lines(many, 120, 9)[0].text
+    assert f"{named} +6 " in heat_lines(many, 80, 9)[0].text
+    assert "X fault gpu-node-03  e ECC" in heat_lines(hosts(60), 120, 9, slices=2)[0].text
+
+
+def test_cells_that_are_not_accelerators_are_told_apart_from_them() -> None:
+    """Three cards and two slices of a fourth: five cells, four accelerators."""
+    five = hosts(1, 5)
+    assert (
+        "one a cell, slices too: 5 cells, 4 GPUs "
+        in heat_lines(five, 120, 4, accelerators=4, slices=2)[0].text
+    )
+    assert "one a cell, slices too " in heat_lines(five, 120, 4, accelerators=5, slices=2)[0].text
+    assert "one a cell " in heat_lines(five, 120, 4, accelerators=5)[0].text
+    assert "one a cell: 5 cells, 1 GPU " in heat_lines(five, 120, 4, accelerators=1)[0].text
 
 
 def test_a_long_rack_goes_over_several_rows_and_loses_nothing() -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from collectors import config
-from collectors.config import ConfigError, Context, Credential, Endpoint, Settings, secret
+from collectors import credentials
+from collectors.config import ConfigError, Context, Credential, Endpoint, Settings
 from collectors.control.http import ServerClock, checked_url
 from collectors.control.interface import PlaneError
+from collectors.credentials import secret
 from collectors.daemon import DaemonExecutor
 from collectors.fleet import believable
 from collectors.prometheus.client import Client, _wait_s
@@ -191,7 +192,7 @@ def test_a_pipe_is_no_credential_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["sleep 30", "sh -c 'sleep 30; true'"])
 def test_a_credential_command_has_little_time(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends with what it started, which would otherwise keep its output open."""
-    monkeypatch.setattr(config, "COMMAND_S", 0.2)
+    monkeypatch.setattr(credentials, "COMMAND_S", 0.2)
     began = time.monotonic()
     with pytest.raises(ConfigError, match=r"took over 0\.2 s"):
         secret(Credential(command=command))

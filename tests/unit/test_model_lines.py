@@ -23,8 +23,9 @@ from collectors.fleet import (
     clean,
     reading,
 )
-from tests.cluster_frames import DRIFTING, clusters_frame, having, little
+from tests.cluster_frames import DRIFTING, clusters_frame, having, having_in, little
 from tests.frames import AT, HOSTILE, bare_frame, demo_frame, stale, worst_frame
+from tests.newcomer_frames import mixed_frame
 from tui.format import ASCII, GLYPHS, UNICODE, Glyphs, width_of
 from tui.screens.model_lines import events_of, model_header, model_lines
 from tui.screens.page import Page
@@ -271,9 +272,9 @@ def test_features_show_their_share_of_the_demand() -> None:
     """Whose requests these are: a bar, the rate, the wait as marked as everywhere, and what no rule names."""
     shown = text(page(clusters_frame(), "aurora-5"))
     rows = {line.split()[0]: line.split()[1:] for line in shown.split("FEATURES")[1].splitlines()[2:6]}
-    assert rows["chat"] == ["████████····", "64%", "410", "≈0.5'", "0.0", "3s"]
+    assert rows["chat"] == ["████████····", "64%", "410", "≈0.5'", "0", "3s"]
     assert rows["image-generation"] == ["████········", "33%", "212", "p95", "3.8", "14.2", "3s"]
-    assert rows["voice"] == ["············", "0%", "3.1", "few", "0.0", "3s"]
+    assert rows["voice"] == ["············", "0%", "3.1", "few", "0", "3s"]
     assert rows["other"][1:3] == ["2%", "14.7"]
 
 
@@ -325,6 +326,51 @@ def test_little_shows_what_was_counted_and_what_the_law_says(name: str, said: st
     assert line_with(shown, "   Little's law").split("Little's law", 1)[1].strip() == said
     assert ("suspect ≠ Little's law is off by 41 %" in shown) == (name == "cirrus-vision")
     assert "Little" not in text(page(demo_frame(), "delta-code"))
+
+
+def test_little_says_where_its_scale_ends() -> None:
+    """999 % is a number; more than that is not 999 %."""
+    beyond = reading("little_error", 11.46, AT, Quality.SUSPECT, Reason("little", (1146,)))
+    frame = clusters_frame()
+    frame = replace(frame, models=(having(frame.models[0], little_error=beyond), *frame.models[1:]))
+    for width in (60, 120):
+        line = next(
+            row for row in text(page(frame, "aurora-5", width=width)).splitlines() if "Little's" in row
+        )
+        assert "≠ >999% off  suspect" in line
+
+
+def test_a_model_that_tells_no_tiers_has_a_row_of_its_own() -> None:
+    """No row of nothing for the tiers of others; a model that tells them has both, and each reason once."""
+    mixed = text(page(mixed_frame(), "sglang-mix")).splitlines()
+    queue = mixed.index(next(row for row in mixed if "QUEUE" in row))
+    assert mixed[queue + 2].split()[:4] == ["All", "--", "--", "≈9.0"]
+    assert "FEATURES" in mixed[queue + 3]
+    told = text(page(mixed_frame(), "llama-3-70b"))
+    assert [line.split()[0] for line in told.splitlines()[4:9]] == ["prio", "prio", "prio", "prio", "All"]
+    assert "of All: waiting" not in told
+
+
+def test_few_a_second_stand_in_the_queue() -> None:
+    """A request each minute is no zero."""
+    quiet = having_in(demo_frame().models[0], "pro", arrivals=reading("arrivals", 0.013, AT))
+    line = text(page(replace(demo_frame(), models=(quiet,)), quiet.name)).splitlines()[4]
+    assert "<0.1" in line.split()
+
+
+def test_one_replica_is_not_replicas() -> None:
+    """Grammar, and of two it says how many there should be."""
+    one = replace(
+        bare_frame(),
+        models=(
+            having(
+                bare_frame().models[0],
+                replicas=reading("replicas", 1, AT),
+                accelerators=reading("accelerators", 1, AT),
+            ),
+        ),
+    )
+    assert "1 accelerator  1 replica " in text(page(one, "llama-3-70b")).splitlines()[0]
 
 
 def test_little_fits_a_narrow_page() -> None:

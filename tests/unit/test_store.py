@@ -7,6 +7,7 @@ import pytest
 
 from collectors.fleet import ALL_TIERS, Event, EventKind, Frame, Past
 from tests.frames import AT, TIERS, bare_frame, big_frame, demo_frame, lost, model, stale
+from tests.newcomer_frames import mixed_frame
 from tui.store import EVENTS, GAP, PAST_IN_PLACE, SIGNAL, STEP_S, STEPS, History
 
 OPEN = ((1.0, 1.3, 1.1), (2.0, 2.5, 2.3), (3.2, 4.0, 3.8), (5.0, 7.0, 6.0))
@@ -78,6 +79,21 @@ def test_without_objectives_the_worst_is_in_seconds() -> None:
     history.add(replace(demo_frame(), models=(model("m", OPEN, objectives={}),)))
     assert not history.is_scaled("m")
     assert history.spark_values("m", None, 10)[-1] == 6.0
+
+
+def test_the_worst_tier_is_never_all_of_them_beside_their_own() -> None:
+    """What stands under `all` are the same requests: it is the worst only of a model that tells no tiers."""
+    frame, history = mixed_frame(), History()
+    history.add(frame)
+    assert history.spark_values("llama-3-70b", None, 4)[-1] == pytest.approx(1.4)
+    assert history.spark_values("llama-3-70b", ALL_TIERS, 4)[-1] == pytest.approx(7.0)
+    assert history.spark_values("sglang-mix", None, 4)[-1] == pytest.approx(9.0)
+    names = ("llama-3-70b", "sglang-mix")
+    past = tuple(Past(name, "", "queue_wait_p99", AT - 300, 20.0) for name in names)
+    history.add(replace(frame, past=past))
+    assert max(history.spark_values("llama-3-70b", None, 4)) == pytest.approx(1.4)
+    assert max(history.spark_values("llama-3-70b", ALL_TIERS, 4)) == pytest.approx(20.0)
+    assert max(history.spark_values("sglang-mix", None, 4)) == pytest.approx(20.0)
 
 
 def test_events_are_bounded_and_in_order() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from collectors.config import ConfigError, Settings, read_settings
-from collectors.toml_file import FileError, checked_toml, read_toml
+from collectors.toml_file import FileError, checked_toml, place_in, read_toml
 
 GOOD = """
 [contexts.prod]
@@ -69,6 +69,43 @@ def test_a_secret_in_a_url_is_not_repeated() -> None:
     with pytest.raises(FileError) as caught:
         checked_toml(GOOD.replace("http://localhost:9090", "http://u:hunter2@h"), "f", Settings)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "lines", "key"),
+    [
+        (
+            'tiers = ["pro", "free"]',
+            '[[contexts.prod.prometheus]]\nurl = "http://b"',
+            (4, 3),
+            "contexts.prod.prometheus",
+        ),
+        ('tiers = ["pro", "free"]', 'prometheus = "http://b"', (4, 3), "contexts.prod.prometheus"),
+        ('tiers = ["pro", "free"]', "tiers = [\n]\ntiers = [\n]", (6, 4), "contexts.prod.tiers"),
+        ('tiers = ["pro", "free"]', 'prometheus.url = "http://b"', (4, 3), "contexts.prod.prometheus"),
+        ("[contexts.prod.objectives]", "[contexts.prod]", (5, 2), "contexts.prod"),
+        ('label = "pod"', 'label = "pod"\nlabel = "x"', (13, 12), "contexts.prod.identity.models.label"),
+    ],
+)
+def test_a_key_that_is_given_twice_has_two_lines(
+    was: str, now: str, lines: tuple[int, int], key: str
+) -> None:
+    """In words, with the line of each, and no word of how the parser keeps its tables."""
+    with pytest.raises(FileError) as caught:
+        checked_toml(GOOD.replace(was, now), "tidegate.toml", Settings)
+    said = str(caught.value)
+    assert said.startswith(f"tidegate.toml:{lines[0]}: {key}: is given twice"), said
+    assert f"in line {lines[1]}" in said
+    assert ("write each as [[contexts.prod.prometheus]]" in said) == ("[[" in now)
+
+
+def test_a_key_has_a_place(tmp_path: Path) -> None:
+    """File and line of a key; the file alone where there is no such key, or no such file."""
+    file = tmp_path / "tidegate.toml"
+    assert place_in(file, "contexts", "prod") == f"{file}: contexts.prod"
+    file.write_text(GOOD, encoding="utf-8")
+    assert place_in(file, "contexts", "prod", "tiers") == f"{file}:4: contexts.prod.tiers"
+    assert place_in(file, "contexts", "prod", "scrape") == f"{file}: contexts.prod.scrape"
 
 
 @pytest.mark.parametrize("content", [b"a = \n", b"\xff\xfe", b"[a\n"])

@@ -1,6 +1,7 @@
 """All keys of a screen, in words: drawn from the keymap and the actions, so it cannot be out of date."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 
 from rich.cells import cell_len
 from textual.app import ComposeResult
@@ -11,58 +12,82 @@ from tui.keymap import key_label, keys_of
 from tui.screens.base import CockpitScreen
 from tui.screens.hints import Hint, text_line
 from tui.screens.panel import Panel
-from tui.widgets.lines import Cell, Line
+from tui.screens.readings import wrapped
+from tui.widgets.lines import Line
 from tui.widgets.marks import marks
+
+Entry = tuple[str, str]
+"""Keys, or a mark, and what they do or what it means."""
 
 KEYS_WIDTH = 16
 """Columns for the keys of one action."""
 
 TWO_COLUMNS = 110
-"""From this width on, actions stand in two columns."""
+"""From this width on, entries stand in two columns."""
 
 
 def help_lines(
     name: str, here: Sequence[str], keymap: Mapping[str, str], width: int, glyphs: str
 ) -> tuple[Line, ...]:
-    """A heading, what can be done here, then what cannot yet and why. `here` holds action ids.
+    """A heading, what can be done here, what the marks mean, then what cannot be done yet. `here` holds
+    action ids.
 
-    Every line is exactly `width` cells.
+    Every line is exactly `width` cells; what is longer goes on in the next one.
     """
     able = [entry for action in here if (entry := _entry(ACTIONS[action], keymap, glyphs))]
-    later = [
-        entry for action in ACTIONS.values() if action.missing and (entry := _entry(action, keymap, glyphs))
-    ]
-    columns = 2 if width >= TWO_COLUMNS else 1
+    missing = [action for action in ACTIONS.values() if action.missing]
+    later = [" ".join(entry) for action in missing if (entry := _entry(action, keymap, glyphs))]
     lines = [text_line(f" KEYS of the {name} screen", width, glyphs, "title")]
-    half, wide = -(-len(able) // columns), width // columns
-    for number in range(half):
-        right = able[half + number] if columns > 1 and half + number < len(able) else None
-        cells = _cells(able[number], wide, glyphs)
-        rest = width - wide
-        if rest:
-            cells += _cells(right, rest, glyphs) if right else (Cell(" " * rest),)
-        lines.append(Line(cells))
-    lines += [
-        text_line("", width),
-        text_line(" TAKEN, for what is not in this version", width, glyphs, "title"),
-    ]
-    lines += [Line(_cells(entry, width, glyphs, "disabled")) for entry in later]
+    lines += _table(able, width, glyphs)
     lines += [text_line("", width), text_line(" MARKS", width, glyphs, "title")]
-    lines += [Line(_cells(entry, width, glyphs)) for entry in marks(GLYPHS[glyphs])]
+    lines += _table(marks(GLYPHS[glyphs]), width, glyphs)
+    if later:
+        heading = " NOT IN THIS VERSION: these keys are kept for it"
+        lines += [text_line("", width), text_line(heading, width, glyphs, "title")]
+        rows = _in_a_row(later, max(width - 4, 2))
+        lines += [text_line(f"  {row}", width, glyphs, "disabled") for row in rows]
     return tuple(lines)
 
 
-def _entry(action: Action, keymap: Mapping[str, str], glyphs: str) -> tuple[str, str] | None:
+def _entry(action: Action, keymap: Mapping[str, str], glyphs: str) -> Entry | None:
     keys = " ".join(key_label(key, glyphs) for key in keys_of(action.id, keymap))
-    return (keys, action.missing or action.label) if keys else None
+    return (keys, action.label) if keys else None
 
 
-def _cells(entry: tuple[str, str], width: int, glyphs: str, role: str = "text") -> tuple[Cell, ...]:
+def _table(entries: Sequence[Entry], width: int, glyphs: str) -> list[Line]:
+    """The entries, in two columns where there is room, read down the first one first."""
+    if width < TWO_COLUMNS:
+        return [line for entry in entries for line in _lines(entry, width, glyphs)]
+    half, wide = -(-len(entries) // 2), width // 2
+    left = [line for entry in entries[:half] for line in _lines(entry, wide, glyphs)]
+    right = [line for entry in entries[half:] for line in _lines(entry, width - wide, glyphs)]
+    return [
+        Line((a or text_line("", wide)).cells + (b or text_line("", width - wide)).cells)
+        for a, b in zip_longest(left, right)
+    ]
+
+
+def _in_a_row(parts: Sequence[str], width: int) -> list[str]:
+    """Short parts one after another, as many in a line as fit; one that is wider has lines of its own."""
+    lines = [""]
+    for part in parts:
+        added = f"{lines[-1]}, {part}" if lines[-1] else part
+        if cell_len(added) <= width:
+            lines[-1] = added
+        else:
+            lines = [*lines[:-1], *([f"{lines[-1]},"] if lines[-1] else []), *wrapped(part, width)]
+    return lines
+
+
+def _lines(entry: Entry, width: int, glyphs: str) -> list[Line]:
+    """Keys or marks with what they do or mean, wrapped beside them."""
     keys, label = entry
     keys_width = min(max(KEYS_WIDTH, cell_len(keys) + 2), width)
-    named = text_line(f"  {keys}", keys_width, glyphs, "key")
-    said = text_line(f" {label}", width - keys_width, glyphs, role)
-    return (*named.cells, *said.cells)
+    lines = []
+    for number, part in enumerate(wrapped(label, max(width - keys_width - 2, 2))):
+        named = text_line("" if number else f"  {keys}", keys_width, glyphs, "key")
+        lines.append(Line((*named.cells, *text_line(f" {part}", width - keys_width, glyphs).cells)))
+    return lines
 
 
 class HelpScreen(CockpitScreen):

@@ -1,11 +1,10 @@
 """Every alert, the first one on top: what it says, since when, who told it, who silenced it until when."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from math import isfinite
 
-from rich.cells import chop_cells
 from textual.app import ComposeResult
 
 from collectors.fleet import Alert, Frame, Severity
@@ -14,17 +13,21 @@ from tui.screens.base import FAR
 from tui.screens.hints import Hint
 from tui.screens.lists import ListScreen
 from tui.screens.panel import Panel
+from tui.screens.readings import wrapped
 from tui.widgets.freshness import header_lines, status_line
 from tui.widgets.lines import Cell, Line, LineView, line_of
 from tui.widgets.timeline import RATE_S
 
-CLOCK_FROM, SOURCE_FROM = 80, 100
-"""Widths from which a row has the time it began, and who told it."""
+CLOCK_FROM, SOURCE_FROM, NAME_FROM = 80, 100, 120
+"""Widths from which a row has the time it began, who told it, and what its rule is called."""
 
 DETAIL_FROM = 16
 """Height from which the selected alert stands in full below the list."""
 
-DETAIL_ROWS = 4
+DETAIL_LEAST, DETAIL_MOST = 4, 14
+LABEL = 9
+"""Columns for what a line of the detail is about."""
+
 DAY_S = 86_400.0
 
 _ROLES = {Severity.P1: "p1", Severity.P2: "p2", Severity.P3: "p3"}
@@ -63,25 +66,60 @@ def alert_list(frame: Frame, width: int, glyphs: Glyphs = UNICODE, filter: str =
 
 
 def detail_lines(alert: Alert | None, frame: Frame, width: int, rows: int, glyphs: Glyphs) -> list[Line]:
-    """A rule, then the alert in full, in at most `rows` lines (>= 1); what does not fit is cut."""
+    """A rule, then the alert in full, in at most `rows` lines (>= 1): what comes first matters most, and the
+    last line ends in an ellipsis where something does not fit."""
     lines = [line_of((Cell(fit(glyphs.rule * width, width, glyphs), "muted"),), width, glyphs=glyphs)]
-    if alert is None:
+    room = max(rows - 1, 0)
+    if alert is None or not room:
         return lines
-    told = [alert.summary]
+    parts = [
+        Cell(fit(f"   {part}", width, glyphs), role)
+        for label, text, role in _detail(alert, frame.at)
+        for part in _labelled(label, said(text, glyphs), width - 4)
+    ]
+    if len(parts) > room:
+        text, role = parts[room - 1]
+        cut = text.rstrip()[: max(width - 3 - len(glyphs.ellipsis), 0)]
+        parts = [*parts[: room - 1], Cell(fit(f"{cut} {glyphs.ellipsis}", width, glyphs), role)]
+    return lines + [line_of((part,), width, glyphs=glyphs) for part in parts]
+
+
+def _detail(alert: Alert, now: float) -> Iterator[tuple[str, str, str]]:
+    """What there is to say of an alert, the most wanted first: (label, text, role)."""
+    severity = alert.labels.get("severity", "")
+    if alert.name:
+        yield "", f"{alert.name} (severity {severity})" if severity else alert.name, "title"
+    yield "", alert.summary, "text"
     if alert.silenced_until is not None:
         by = f" by {alert.silenced_by}" if alert.silenced_by else ""
-        told.append(f"silenced {_until(alert.silenced_until, frame.at)}{by}")
-    told.append(f"since {clock(alert.since)} ({age(frame.at - alert.since)}), told by {alert.source}")
-    room, text_rows = max(width - 4, 1), max(rows - 1, 0)
-    parts = [part for one in told for part in chop_cells(said(one, glyphs), room) or [""]]
-    if len(parts) > text_rows > 0:
-        parts = [*parts[: text_rows - 1], " ".join(parts[text_rows - 1 :])]
-    kept = parts[:text_rows]
-    return lines + [line_of((Cell(fit(f"   {part}", width, glyphs)),), width, glyphs=glyphs) for part in kept]
+        yield "", f"silenced {_until(alert.silenced_until, now)}{by}", "text"
+    yield "", f"since {clock(alert.since)} ({age(now - alert.since)}), told by {alert.source}", "text"
+    if alert.runbook:
+        yield "runbook", alert.runbook, "text"
+    rest = {name: value for name, value in alert.labels.items() if name not in ("alertname", "severity")}
+    if rest:
+        yield "labels", ", ".join(f"{name}={value}" for name, value in sorted(rest.items())), "muted"
+    if alert.link:
+        yield "graph", alert.link, "muted"
+    if alert.description:
+        yield "", alert.description, "text"
+
+
+def _labelled(label: str, text: str, width: int) -> list[str]:
+    """`text` in lines of at most `width` cells, below each other right of its label."""
+    indent = LABEL if label and width > 2 * LABEL else 0
+    first, *more = wrapped(text, max(width - indent, 2))
+    return [f"{label:<{indent}}{first}" if indent else first, *(f"{'':{indent}}{line}" for line in more)]
+
+
+def _detail_rows(height: int) -> int:
+    """Lines for the selected alert: a third of the screen, so that the list stays the larger part."""
+    return min(max(height // 3, DETAIL_LEAST), DETAIL_MOST) if height >= DETAIL_FROM else 0
 
 
 def _words(alert: Alert) -> str:
-    return " ".join((alert.severity, alert.model, alert.tier, alert.summary, alert.source, alert.silenced_by))
+    told = (alert.severity, alert.model, alert.tier, alert.summary, alert.source, alert.silenced_by)
+    return " ".join((*told, alert.name, *(f"{name}={value}" for name, value in alert.labels.items())))
 
 
 def _where(alert: Alert) -> str:
@@ -130,10 +168,19 @@ def _alert_line(
     silence = said(silence, glyphs)
     # The silence must be seen, but not in place of what is silenced.
     silence = fit(silence, min(width_of(silence), room // 2), glyphs)
-    text = fit(said(alert.summary, glyphs), room - width_of(silence), glyphs)
+    text = fit(
+        said(_named(alert) if width >= NAME_FROM else alert.summary, glyphs), room - width_of(silence), glyphs
+    )
     return line_of(
         (*head, Cell(text, role), Cell(silence, "muted"), Cell(source, "muted")), width, alert.id, glyphs
     )
+
+
+def _named(alert: Alert) -> str:
+    """The summary behind the name of its rule; where a rule says nothing, its name is there already."""
+    if not alert.name or alert.summary.removeprefix("last known: ").startswith(alert.name):
+        return alert.summary
+    return f"{alert.name}: {alert.summary}"
 
 
 def _silence(alert: Alert, now: float) -> str:
@@ -199,7 +246,7 @@ class AlertsScreen(ListScreen):
         glyphs = GLYPHS[self.cockpit.glyphs]
         rows = {"header": 1 if height >= 3 else 0, "hints": 1 if height >= 5 else 0}
         rows["status"] = 1 if height >= 4 else 0
-        rows["detail"] = DETAIL_ROWS if height >= DETAIL_FROM else 0
+        rows["detail"] = _detail_rows(height)
         rows["list"] = height - sum(rows.values())
         for name, count in rows.items():
             self._panel(name).set_rows(count)
@@ -239,8 +286,9 @@ class AlertsScreen(ListScreen):
         frame = self.cockpit.frame
         if frame is None or not self.is_mounted:
             return
+        width, height = self.app.size
         alert, glyphs = self._alert(self._panel("list").cursor_id), GLYPHS[self.cockpit.glyphs]
-        self._panel("detail").show(detail_lines(alert, frame, self.app.size.width, DETAIL_ROWS, glyphs))
+        self._panel("detail").show(detail_lines(alert, frame, width, _detail_rows(height), glyphs))
 
     def _open(self, id: str) -> None:
         alert = self._alert(id)

@@ -60,6 +60,7 @@ class FleetScreen(ListScreen):
         self._heat_page = 0
         self._active = "fleet"
         self._key_at = -STILL_S
+        self._is_chosen = False
         self._panels: FleetPanels | None = None
         self._shown: dict[str, Panel] = {}
 
@@ -114,6 +115,7 @@ class FleetScreen(ListScreen):
         self._lay_out(drawn.rows)
         self.panel("header").show(drawn.header)
         self.panel("fleet").show(drawn.fleet, header=drawn.pinned)
+        self._stay_on_top()
         self.panel("heat").show(drawn.heat)
         self.panel("alerts").show(drawn.alerts, header=1)
         self.panel("events").show(drawn.events, header=1)
@@ -155,6 +157,7 @@ class FleetScreen(ListScreen):
         message.stop()
         if message.panel.id in PANELS:
             self._set_active(message.panel.id)
+            self._choose()
 
     def _draw_skeleton(self) -> None:
         app = self.cockpit
@@ -188,6 +191,13 @@ class FleetScreen(ListScreen):
         self.mount_all(self._shown.values())
         return FleetPanels()
 
+    def _stay_on_top(self) -> None:
+        """Until somebody chooses a row, the first one is selected, whichever source answers first."""
+        table = self.panel("fleet")
+        first = next((line.id for line in table.lines if line.id), "")
+        if not self._is_chosen and table.cursor_id != first:
+            table.go_to(first)
+
     def _draw_detail(self) -> None:
         """On a very wide screen, the page of the model under the cursor beside the fleet."""
         width, height = self.app.size
@@ -205,7 +215,12 @@ class FleetScreen(ListScreen):
         if not getattr(rows, self._active):
             self._set_active("fleet")
 
+    def _choose(self) -> None:
+        """From now on the selection follows its row (D12)."""
+        self._is_chosen = self._is_chosen or self._active == "fleet"
+
     def _move(self, by: int) -> None:
+        self._choose()
         panel = self.panel(self._active)
         if self._active == "events":
             panel.scroll_lines(by)
@@ -214,10 +229,12 @@ class FleetScreen(ListScreen):
         self.draw_bottom()
 
     def _move_page(self, pages: int) -> None:
+        self._choose()
         self.panel(self._active).move_page(pages)
         self.draw_bottom()
 
     def _open(self, panel: str, id: str) -> None:
+        self._choose()
         frame = self.cockpit.frame
         if frame is None or not id:
             self.say("nothing to open here")
@@ -281,6 +298,7 @@ class FleetScreen(ListScreen):
         hit = next((id for id in around if id in marked), "")
         if hit:
             self._set_active("fleet")
+            self._choose()
             panel.go_to(hit)
         else:
             self.say("no row has a mark: nothing needs a look")

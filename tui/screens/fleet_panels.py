@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from collectors.fleet import Frame
+from collectors.fleet import NEVER, Frame
 from tui.format import GLYPHS, Glyphs, fit
 from tui.screens.hints import text_line
 from tui.screens.layout import Rows, Wants, panel_rows
@@ -126,7 +126,10 @@ class FleetPanels:
 
     def _heat(self, frame: Frame, page: int, width: int, rows: int, glyphs: Glyphs) -> tuple[Line, ...]:
         queued = frozenset(m.name for m in frame.models if m.reading("waiting").estimate)
-        return heat_lines(frame.nodes, width, rows, glyphs, page, queued, self._heat_cache)
+        there, slices = (frame.totals.get(signal, NEVER).estimate for signal in ("accelerators", "slices"))
+        return heat_lines(
+            frame.nodes, width, rows, glyphs, page, queued, self._heat_cache, there, slices or 0
+        )
 
     def _sorted(self, frame: Frame, view: FleetView) -> str:
         """For the status line: the sort, and what the filter leaves of the fleet (D13)."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from collectors.fleet import (
+    ALL_TIERS,
     NEVER,
     SIGNALS,
     Event,
@@ -22,19 +23,21 @@ from tui.format import (
     age,
     clock,
     count,
+    counted,
     duration,
     fit,
     level,
     percent,
     said,
     shown,
+    width_of,
 )
 from tui.screens.page import Page, beside, heading, padded, told
 from tui.screens.readings import NOW, SPARK_PARTS, TITLE, explained, reading_row, wrapped
 from tui.screens.waiting_lines import QUEUE, TWO_COLUMNS, feature_lines, queue_lines
 from tui.widgets.lines import Cell, Line
 from tui.widgets.name import grade, truth_mark
-from tui.widgets.stage_track import stage_glyphs
+from tui.widgets.stage_track import EVERYONE, stage_glyphs, staged_tiers
 
 SERVING = (
     "busy_ratio",
@@ -108,7 +111,7 @@ def _sizes(model: Model, glyphs: Glyphs) -> list[str]:
         is_counted = signal == "replicas" and wanted.value is not None
         of = f"/{_plain(wanted, glyphs)}" if is_counted else ""
         if one.value is not None:
-            made.append(f"{_plain(one, glyphs)}{of} {signal}")
+            made.append(counted(f"{_plain(one, glyphs)}{of}", signal.removesuffix("s")))
     return made
 
 
@@ -128,8 +131,10 @@ def _track(page: Page) -> list[Cell]:
         why = "no release opens this model in stages" if _has_plane(frame) else worded(Reason("no-plane"))
         return [Cell(said(why, glyphs), "muted")]
     cells: list[Cell] = []
-    for glyph, tier in zip(stage_glyphs(release, frame.tiers, glyphs), frame.tiers, strict=True):
+    tiers, everyone = staged_tiers(frame.tiers), release.desired(EVERYONE)
+    for glyph, tier in zip(stage_glyphs(release, tiers, glyphs), tiers, strict=True):
         share = release.desired(tier.name)
+        share = everyone if share is None else share
         part = f" {percent(share)}" if share is not None and 0 < share < 1 else ""
         cells.append(Cell(f"{glyphs.rule * 2 if cells else ''}{glyph}{tier.title}{part}"))
     stage = ""
@@ -178,8 +183,10 @@ def _little(page: Page) -> Iterator[Line]:
         counted = "in engines now" if wide else "in engines"
         facts += f": {count(present)} {counted}, {count(by_law)} {'by ' if wide else ''}rate x time"
     role = "text" if mark.role == "muted" else mark.role
+    now = max(NOW, width_of(text))
+    title = Cell(fit("   Little's law", TITLE + NOW - now, glyphs))
     yield padded(
-        [title, Cell(fit(text, NOW, right=True), role), Cell(f"  {said(facts, glyphs)}", "muted")], page
+        [title, Cell(fit(text, now, right=True), role), Cell(f"  {said(facts, glyphs)}", "muted")], page
     )
 
 
@@ -247,7 +254,7 @@ def _release(page: Page) -> Iterator[Line]:
     if release.read_only:
         yield told(f"nothing can be done to it from here: {release.read_only}", page)
     for number, stage in enumerate(release.stages):
-        tier = "everyone" if stage.tier == "*" else stage.tier
+        tier = "everyone" if stage.tier == EVERYONE else stage.tier
         at = glyphs.pointer if number == release.stage_index else " "
         observed = release.observed(stage.tier)
         seen = percent(observed) if observed is not None else "not observed"
@@ -296,10 +303,11 @@ def _doubts(page: Page) -> Iterator[Line]:
     taken = [(signal, "", model.reading(signal)) for signal in signals]
     for tier in page.frame.tiers:
         found, title = model.tiers.get(tier.name, {}), fit(tier.title, 14, page.glyphs).rstrip()
+        once = set(signals) if tier.name == ALL_TIERS else set()  # told as the model's own
         taken += [
             (signal, title, found.get(signal, NEVER))
             for signal in dict.fromkeys((*QUEUE, *found))
-            if signal in SIGNALS
+            if signal in SIGNALS and signal not in once
         ]
     for feature, found in sorted(model.by_feature.items()):
         title = fit(f"feature {feature}", 32, page.glyphs).rstrip()

@@ -121,7 +121,10 @@ def queue_lines(page: Page) -> Iterator[Line]:
         head.append(Cell(fit("  10m p99", columns.spark, glyphs), "muted"))
     yield whole(head, page)
     alerts = dict(alerts_of(page.model, alerts_by_model(page.frame)).tiers)
-    for tier in page.frame.tiers:
+    model = page.model
+    known = {*model.tiers, *model.objectives, page.tier}
+    # A row of nothing for each tier that others tell apart, and this model does not, says less than none.
+    for tier in [one for one in page.frame.tiers if one.name in known] or page.frame.tiers:
         severity = alerts.get(tier.name)
         yield whole(_tier(page, tier, columns, severity.value if severity else ""), page)
 

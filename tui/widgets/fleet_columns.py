@@ -4,11 +4,14 @@ Columns come in the order of T1 while they fit and so drop from its right; waiti
 saturation, which T1 does not name, come after the spark. What is left widens names, bars and sparks.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 from collectors.fleet import Tier
-from tui.format import fit, tier_codes, width_of
+from tui.format import fit, width_of
+from tui.widgets.stage_track import staged_tiers
+from tui.widgets.tier_names import short_titles, tier_codes
 
 LEAD = 3
 """Cells for the cursor, the mark and a space."""
@@ -21,14 +24,20 @@ ROOMY = 120
 WIDE = 200
 """From this width on, quantiles show their bucket (D18)."""
 
-WORST = 14
-"""`Te  ≈3.8/3.0`: tier, value, objective."""
+WORST = 12
+"""` ≈3.8/3.0`: value and objective, behind the tier's code."""
 
 TIER, TIER_ROOMY = 7, 8
 """`▲ ≈14.9`: mark and value."""
 
 TIER_WIDE = 26
 """`│≈1.2 ▲ 3.8 (3.2-4.0) ▆▇██`: p50, mark, p99, bucket, spark."""
+
+TIER_TITLE = 14
+"""Most cells for the sake of a tier's whole title."""
+
+STAGES = 16
+"""Most cells of a code for each tier; past that, the stage has a heading of its own."""
 
 SPARK_WIDTHS = (8, 10, 12, 15, 20)
 """Each divides the steps that history keeps."""
@@ -57,18 +66,44 @@ class Columns(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def fleet_columns(width: int, tiers: tuple[Tier, ...], longest_name: int, clustered: bool = False) -> Columns:
+def fleet_columns(
+    width: int,
+    tiers: tuple[Tier, ...],
+    longest_name: int,
+    clustered: bool = False,
+    staged: bool = True,
+    throttled: bool = True,
+) -> Columns:
     """The columns for a line of `width` cells, >= 1.
 
     longest_name: cells of the longest model name; clustered: whether names end in that of their cluster
+    staged, throttled: whether anything can tell stages and throttles; columns of dashes are left out
     """
-    return _Choice(width, tiers, longest_name, clustered).columns()
+    return _Choice(width, tiers, longest_name, clustered, staged, throttled).columns()
+
+
+def stage_codes(tiers: tuple[Tier, ...]) -> tuple[str, ...]:
+    """What stands above each tier's stage, with the space behind it; empty where each has one cell alone."""
+    shown = staged_tiers(tiers)
+    codes = tier_codes(shown)
+    if all(width_of(code) == 2 for code in codes):
+        return codes if len(codes) <= 4 else ()
+    spaced = (*(f"{code} " for code in codes[:-1]), *codes[-1:])
+    return spaced if sum(map(len, spaced)) <= STAGES else ()
 
 
 class _Choice:
     """Spends the width, column by column."""
 
-    def __init__(self, width: int, tiers: tuple[Tier, ...], longest_name: int, clustered: bool) -> None:
+    def __init__(
+        self,
+        width: int,
+        tiers: tuple[Tier, ...],
+        longest_name: int,
+        clustered: bool,
+        staged: bool,
+        throttled: bool,
+    ) -> None:
         roomy = NAME_CLUSTERED_ROOMY if width >= ROOMY else NAME_CLUSTERED
         self.usual = min(roomy, longest_name) if clustered else NAME_USUAL
         self.width, self.tiers, self.longest_name = width, tiers, longest_name
@@ -77,8 +112,11 @@ class _Choice:
         self.got: dict[str, int] = {}
         self.tier_width = 0
         self.shown_tiers = 0
-        self.codes = len(tiers) <= 4
-        self.short_stage = max(2 * len(tiers) if self.codes else len(tiers), 5)
+        self.staged, self.throttled = staged, throttled
+        self.codes = tier_codes(tiers)
+        self.stages = stage_codes(tiers)
+        self.short_stage = max(sum(map(width_of, self.stages)), len(tiers), 5)
+        self.worst = WORST + max(map(width_of, self.codes), default=2)
 
     def take(self, id: str, width: int) -> bool:
         """Have the column `id`, or have it `width` wide from now on; False if there is no room."""
@@ -98,10 +136,12 @@ class _Choice:
     def columns(self) -> Columns:
         """Take in order of T1; the first column that does not fit ends the taking."""
         number = len(self.tiers)
-        first = (("worst", WORST), ("stage", self.short_stage), ("throttle", 3))
+        first = [("worst", self.worst)]
+        first += [("stage", self.short_stage)] if self.staged else []
+        first += [("throttle", 3)] if self.throttled else []
         then = (
             ("headroom", 4),
-            ("weight", 4),
+            ("weight", 4) if self.staged else ("accelerators", 5),
             ("busy", 4),
             ("bar", 6),
             ("spark", 8),
@@ -123,7 +163,7 @@ class _Choice:
 
     def _take_tiers(self) -> None:
         number = len(self.tiers)
-        freed = WORST + 1
+        freed = self.worst + 1
         wide_room = self.room + freed + self.got["spark"] + 1
         if self.width >= WIDE and number * (TIER_WIDE + 1) <= wide_room:
             del self.got["spark"]
@@ -131,8 +171,11 @@ class _Choice:
         elif number * (TIER + 1) <= self.room + freed:
             self._instead_of_worst(TIER, self.room + freed)
             if self.room >= number:
-                self.tier_width = TIER_ROOMY
-                self.room -= number
+                self._widen_tiers(TIER_ROOMY)
+            self.take("accelerators", 5)
+            longest = max(width_of(tier.title) for tier in self.tiers)
+            if longest > self.tier_width and longest <= TIER_TITLE:
+                self._widen_tiers(longest)
         elif (some := (self.room - 4) // (TIER + 1)) > 0:
             self.tier_width, self.shown_tiers = TIER, some
             self.room -= some * (TIER + 1)
@@ -141,8 +184,16 @@ class _Choice:
         else:
             return
         self.take("accelerators", 5)
-        long_stage = sum(1 + width_of(tier.title) for tier in self.tiers) + number - 1
-        self.take("stage", max(long_stage, self.got["stage"]))
+        if self.staged:
+            stages = staged_tiers(self.tiers)
+            long_stage = sum(1 + width_of(tier.title) for tier in stages) + len(stages) - 1
+            self.take("stage", max(long_stage, self.got["stage"]))
+
+    def _widen_tiers(self, to: int) -> None:
+        more = (to - self.tier_width) * len(self.tiers)
+        if 0 < more <= self.room:
+            self.tier_width = to
+            self.room -= more
 
     def _instead_of_worst(self, wide: int, room: int) -> None:
         del self.got["worst"]
@@ -150,17 +201,14 @@ class _Choice:
         self.room = room - len(self.tiers) * (wide + 1)
 
     def _in_order(self) -> list[Column]:
-        has, codes = self.got, tier_codes(self.tiers)
+        has = self.got
         made = [Column("name", self.name, "MODEL")]
         if "stage" in has:
             if has["stage"] > self.short_stage:
                 made.append(Column("track", has["stage"], "STAGE"))
             else:
-                made.append(
-                    Column(
-                        "stage", has["stage"], "".join(codes) if self.codes and len(codes) > 2 else "STAGE"
-                    )
-                )
+                codes = "".join(self.stages) if len(self.stages) > 2 else "STAGE"
+                made.append(Column("stage", has["stage"], codes))
         plain = (
             ("weight", "WT%", True),
             ("accelerators", "GPUs", True),
@@ -173,18 +221,9 @@ class _Choice:
             ("worst", "WORST p99/SLO", False),
         )
         made += [Column(id, has[id], title, right) for id, title, right in plain if id in has]
-        for number in range(self.shown_tiers):
-            title = self.tiers[number].title
-            if self.tier_width == TIER_WIDE:
-                made.append(
-                    Column("tier-wide", TIER_WIDE, f"{codes[number]} p50 p99 (lo-hi)   10m", False, number)
-                )
-            else:
-                long = f"{title} p99"
-                title = long if width_of(long) <= self.tier_width else title
-                made.append(
-                    Column("tier", self.tier_width, fit(title, self.tier_width, right=True), True, number)
-                )
+        wide = self.tier_width == TIER_WIDE
+        for number, title in enumerate(self._wide_titles() if wide else self._titles()):
+            made.append(Column("tier-wide" if wide else "tier", self.tier_width, title, not wide, number))
         if "more" in has:
             made.append(Column("more", has["more"], f"+{len(self.tiers) - self.shown_tiers}"))
         if "spark" in has:
@@ -192,3 +231,27 @@ class _Choice:
         if "throttle" in has:
             made.append(Column("throttle", has["throttle"], "THR"))
         return made
+
+    def _titles(self) -> Iterator[str]:
+        """Whole where all of them fit; a short one gets no `p99`, for `100 p99` would be a percentile."""
+        width, shown = self.tier_width, self.tiers[: self.shown_tiers]
+        are_whole = all(width_of(tier.title) <= width for tier in shown)
+        for tier, short in zip(shown, short_titles(self.tiers), strict=False):
+            title = tier.title if are_whole else short
+            if are_whole and width_of(title) + 4 <= width:
+                title += " p99"
+            yield fit(title, width, right=True)
+
+    def _wide_titles(self) -> Iterator[str]:
+        """With all that a column holds where the titles leave room for it, else with less, but whole."""
+        room = TIER_WIDE - 1
+        longest = max(width_of(tier.title) for tier in self.tiers)
+        between = " p50 p99 (lo-hi)"
+        if longest + len(f"{between} 10m") > room:
+            between = " p50 p99"
+        titles = [tier.title for tier in self.tiers]
+        if longest + len(f"{between} 10m") > room:
+            titles = list(short_titles(self.tiers))
+        for title in titles:
+            name = fit(title, min(width_of(title), room - len(f"{between} 10m")))
+            yield f"{fit(name + between, room - 4)} 10m"

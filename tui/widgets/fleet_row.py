@@ -38,15 +38,16 @@ from tui.format import (
     shown,
     signed,
     stands_in,
-    tier_codes,
     wait,
     width_of,
 )
-from tui.widgets.fleet_columns import Column, Columns
+from tui.store import judged_tiers
+from tui.widgets.fleet_columns import Column, Columns, stage_codes
 from tui.widgets.lines import Cell, Line, line_of
 from tui.widgets.name import name_cells
 from tui.widgets.spark import spark
-from tui.widgets.stage_track import stage_glyphs, stage_track, weight
+from tui.widgets.stage_track import stage_glyphs, stage_track, staged_tiers, weight
+from tui.widgets.tier_names import tier_codes
 
 IDLE = 0.10
 """Busy time below which an accelerator does nothing to speak of: abnormal while a queue waits (D3)."""
@@ -152,7 +153,7 @@ _NO_WAIT = TierWait(NEVER, None, Standing.UNKNOWN)
 
 def severity_of(model: Model, alerts: Alerts) -> int:
     """How much a model needs a look, 6 to 0: P1, P2, no data, P3, above an objective, straddles, none."""
-    return _severity(alerts, has_no_data(model), _waits(model))
+    return _severity(alerts, has_no_data(model), _judged(model, _waits(model)))
 
 
 def alerts_by_model(frame: Frame) -> dict[str, Alerts]:
@@ -196,6 +197,11 @@ def _waits(model: Model) -> dict[str, TierWait]:
     return {tier: tier_wait(readings, model.objectives.get(tier)) for tier, readings in model.tiers.items()}
 
 
+def _judged(model: Model, waits: Mapping[str, TierWait]) -> Mapping[str, TierWait]:
+    judged = judged_tiers(model)
+    return waits if len(judged) == len(waits) else {tier: waits[tier] for tier in judged}
+
+
 def tier_wait(readings: Mapping[str, Reading], promised: float | None) -> TierWait:
     """The p99; where nothing measures one, the mean, which nothing was promised about."""
     one = readings.get(WAIT, NEVER)
@@ -227,8 +233,9 @@ class ModelRow:
         model, self.release, self.alerts, self.values, self.scaled, self.tiers, *_ = inputs
         self.inputs, self.model, self.at, self.glyphs = inputs, model, at, inputs.glyphs
         self.waits = _waits(model)
+        self.judged = _judged(model, self.waits)
         self.no_data = has_no_data(model)
-        self.severity = _severity(self.alerts, self.no_data, self.waits)
+        self.severity = _severity(self.alerts, self.no_data, self.judged)
         self.worst = self._worst_tier()
 
     def row(self) -> Row:
@@ -266,7 +273,7 @@ class ModelRow:
         """The tier worst against its objective (D5); without values, the one whose reason says most."""
         best, best_rank = "", (-1, -1.0)
         for tier in self.tiers:
-            if (found := self.waits.get(tier.name)) is None:
+            if (found := self.judged.get(tier.name)) is None:
                 continue
             one, promised, stands, _ = found
             estimate = one.estimate
@@ -322,13 +329,14 @@ class ModelRow:
             text, role = (said, "missing") if self.no_data else (worded(one.reason), "muted")
             return [Cell(fit(text.removesuffix(" scrapes"), column.width, self.glyphs), role)]
         codes = dict(zip((t.name for t in self.tiers), tier_codes(self.tiers), strict=True))
+        wide = max(map(width_of, codes.values()), default=2)
         text, role = self._wait(found, 6)
         is_judged = one.value is not None or _is_stalled(one)
         limit = f"/{objective(promised)}" if promised is not None and is_judged else ""
         return [
-            Cell(f"{codes.get(self.worst, '  ')} "),
+            Cell(fit(codes.get(self.worst, ""), wide + 1)),
             Cell(fit(text, 6, self.glyphs, right=True), role),
-            Cell(fit(limit, column.width - 9, self.glyphs)),
+            Cell(fit(limit, column.width - wide - 7, self.glyphs)),
         ]
 
     def _age(self) -> str:
@@ -422,6 +430,20 @@ def is_untold(frame: Frame) -> bool:
     return any(s.kind == "plane" and s.state is SourceState.LOST for s in frame.sources)
 
 
+def is_staged(frame: Frame) -> bool:
+    """True where something tells stages: a release, or a control plane that may tell one any moment."""
+    return bool(frame.releases) or _has_plane(frame)
+
+
+def is_throttled(frame: Frame) -> bool:
+    """True where something tells throttles, if only that nothing is throttled."""
+    return bool(frame.throttles) or _has_plane(frame) or any(m.throttle is not None for m in frame.models)
+
+
+def _has_plane(frame: Frame) -> bool:
+    return any(one.kind == "plane" for one in frame.sources)
+
+
 def stage_cells(
     release: Release | None, tiers: tuple[Tier, ...], column: Column, glyphs: Glyphs, untold: bool = False
 ) -> list[Cell]:
@@ -429,8 +451,12 @@ def stage_cells(
     role = "stale" if untold and release is not None else "text"
     if column.id == "track":
         return [Cell(fit(stage_track(release, tiers, glyphs), column.width, glyphs), role)]
-    between = " " if column.width >= 2 * len(tiers) else ""
-    return [Cell(fit(between.join(stage_glyphs(release, tiers, glyphs)), column.width, glyphs), role)]
+    made, codes = stage_glyphs(release, staged_tiers(tiers), glyphs), stage_codes(tiers)
+    if codes:
+        text = "".join(fit(glyph, width_of(code)) for glyph, code in zip(made, codes, strict=True))
+    else:
+        text = (" " if column.width >= 2 * len(made) else "").join(made)
+    return [Cell(fit(text, column.width, glyphs), role)]
 
 
 def weight_cells(

@@ -17,6 +17,8 @@ from tui.widgets.fleet_row import (
     RowCache,
     alerts_by_model,
     alerts_of,
+    is_staged,
+    is_throttled,
     is_untold,
     stage_cells,
     throttle_cells,
@@ -60,7 +62,10 @@ def fleet_lines(
     width: cells, >= 1; cache: rows of earlier frames, brought up to date here
     """
     longest = max(map(name_width, frame.models), default=0)
-    columns = fleet_columns(width, frame.tiers, longest, any(model.cluster for model in frame.models))
+    clustered = any(model.cluster for model in frame.models)
+    columns = fleet_columns(
+        width, frame.tiers, longest, clustered, staged=is_staged(frame), throttled=is_throttled(frame)
+    )
     rows = _rows(frame, history, view, width, columns, glyphs, {} if cache is None else cache)
     lines = [_heading(frame, view, len(rows), columns, width, glyphs), *(row.line for row in rows)]
     if not rows:
@@ -182,9 +187,10 @@ def _commonest(frame: Frame, tier: str) -> float | None:
 
 def _exceptions(frame: Frame, usual: Mapping[str, float | None]) -> str:
     differing = []
+    promised = sum(value is not None for value in usual.values())
     for model in frame.models:
         other = {value for tier, value in model.objectives.items() if value != usual.get(tier)}
-        if len(other) == 1 and len(model.objectives) == len(usual):
+        if len(other) == 1 and len(model.objectives) == promised:
             differing.append(f"{model.name}: {objective(other.pop())}")
         elif other:
             differing.append(f"{model.name} differs")

@@ -3,7 +3,21 @@
 from collections.abc import Sequence
 
 from collectors.fleet import Frame, Model, Severity, SourceHealth, SourceState, worded
-from tui.format import UNICODE, Glyphs, age, clock, count, fit, latency, percent, said, shown, stamp, width_of
+from tui.format import (
+    UNICODE,
+    Glyphs,
+    age,
+    clock,
+    count,
+    counted,
+    fit,
+    latency,
+    percent,
+    said,
+    shown,
+    stamp,
+    width_of,
+)
 from tui.widgets.fleet_row import has_no_data
 from tui.widgets.lines import Cell, Line, line_of
 
@@ -58,11 +72,15 @@ def status_line(
     now = frame.at if now is None else now
     mode = Cell(frame.mode, "title") if frozen_s is None else Cell(f"FROZEN {age(frozen_s)}", "armed")
     stale = sum(has_no_data(model) for model in frame.models)
-    after = [Cell(f"{stale} of {len(frame.models)} models stale", "missing")] if stale else []
+    after = []
+    if stale:
+        models = counted(str(len(frame.models)), "model")
+        after = [Cell(f"{stale} of {models} stale", "missing")]
     right = Cell(f"sort:{sort}" if sort else "", "muted")
     room = width - width_of(right.text)
-    cells = _sources(frame.sources, now, room - _width(_joined([mode, *after])), width >= ROOMY, glyphs)
-    told = frame.sources if len(cells) == len(frame.sources) else ()
+    sources = _told_once(frame.sources)
+    cells = _sources(sources, now, room - _width(_joined([mode, *after])), width >= ROOMY, glyphs)
+    told = sources if len(cells) == len(sources) else ()
     left = _joined(_with_errors([mode, *cells, *after], told, room, glyphs))
     room -= _width(left)
     if room < 1:
@@ -72,13 +90,29 @@ def status_line(
 
 def note_lines(frame: Frame, width: int, glyphs: Glyphs = UNICODE) -> tuple[Line, ...]:
     """What the frame says about the fleet as a whole, and each source's trouble in full: a line each."""
-    found = [Cell(f"{one.name}: {one.error}", "lost") for one in frame.sources if one.error]
+    found = [Cell(f"{one.name}: {one.error}", "lost") for one in _told_once(frame.sources) if one.error]
     found += [Cell(f"{one.name}: {text}", "missing") for one in frame.sources for text in one.warnings]
     found += [Cell(worded(note), "muted") for note in frame.notes]
     return tuple(
         line_of((Cell(fit(f" {said(cell.text, glyphs)}", width, glyphs), cell.role),), width)
         for cell in found
     )
+
+
+def _told_once(sources: Sequence[SourceHealth]) -> Sequence[SourceHealth]:
+    """Without the alerts of a Prometheus that is lost itself: both are the same address."""
+    lost = {
+        one.name.removeprefix("prom ") if one.name.startswith("prom ") else ""
+        for one in sources
+        if one.kind == "prometheus" and one.state is SourceState.LOST
+    }
+
+    def is_told(one: SourceHealth) -> bool:
+        name, _, cluster = one.name.partition("@")
+        is_lost = one.kind == "alerts" and one.state is SourceState.LOST
+        return is_lost and name == "prom-alerts" and cluster in lost
+
+    return tuple(one for one in sources if not is_told(one))
 
 
 def _left(frame: Frame, writes: Cell, glyphs: Glyphs, room: int, between: str) -> Sequence[Cell]:
@@ -104,7 +138,7 @@ def _numbers(frame: Frame, glyphs: Glyphs) -> Sequence[Cell]:
     """The fleet in numbers, most wanted first; those nobody measures are left out, unknown ones say so."""
     made = []
     for signal, label in (
-        ("accelerators", "{} GPUs"),
+        ("accelerators", ""),
         ("busy_ratio", "util {}"),
         ("headroom_ratio", "headroom {}"),
     ):
@@ -112,11 +146,11 @@ def _numbers(frame: Frame, glyphs: Glyphs) -> Sequence[Cell]:
         if one is None:
             continue
         if one.estimate is None:
-            made.append(Cell(label.format("UNKNOWN" if signal == "headroom_ratio" else "--"), "unknown"))
+            text, role = "UNKNOWN" if signal == "headroom_ratio" else "--", "unknown"
         else:
             text = count(one.estimate) if signal == "accelerators" else percent(one.estimate)
             text, role = shown(one, text, glyphs)
-            made.append(Cell(label.format(text), role))
+        made.append(Cell(label.format(text) if label else counted(text, "GPU"), role))
     return made
 
 

@@ -2,8 +2,16 @@
 
 from collections.abc import Sequence
 
-from collectors.fleet import Release, Tier
+from collectors.fleet import ALL_TIERS, Release, Tier
 from tui.format import UNICODE, Glyphs
+
+EVERYONE = "*"
+"""The tier of a stage or an exposure that tells none apart."""
+
+
+def staged_tiers(tiers: Sequence[Tier]) -> tuple[Tier, ...]:
+    """Tiers that a release can open one by one: that of whole waits is none, unless it is all there is."""
+    return tuple(tier for tier in tiers if tier.name != ALL_TIERS) or tuple(tiers)
 
 
 def stage_glyphs(release: Release | None, tiers: Sequence[Tier], glyphs: Glyphs = UNICODE) -> tuple[str, ...]:
@@ -17,23 +25,27 @@ def stage_glyphs(release: Release | None, tiers: Sequence[Tier], glyphs: Glyphs 
     by_operator = release.phase == "paused" and release.pause_reason == "operator"
     paused = _current_tier(release) if by_operator else None
     return tuple(
-        glyphs.paused if paused in (tier.name, "*") else _glyph(desired.get(tier.name), glyphs)
+        glyphs.paused
+        if paused in (tier.name, EVERYONE)
+        else _glyph(desired.get(tier.name, desired.get(EVERYONE)), glyphs)
         for tier in tiers
     )
 
 
 def stage_track(release: Release | None, tiers: Sequence[Tier], glyphs: Glyphs = UNICODE) -> str:
     """The glyphs with the tiers' titles on one track: `●Pro─●Plus─◐Team─○Free`."""
-    made = stage_glyphs(release, tiers, glyphs)
-    return glyphs.rule.join(glyph + tier.title for glyph, tier in zip(made, tiers, strict=True))
+    shown = staged_tiers(tiers)
+    made = stage_glyphs(release, shown, glyphs)
+    return glyphs.rule.join(glyph + tier.title for glyph, tier in zip(made, shown, strict=True))
 
 
 def weight(release: Release | None, tiers: Sequence[Tier]) -> float | None:
-    """Share of the farthest tier the release has reached; 0 before the first, None without a release."""
-    if release is None:
+    """Share of the farthest tier the release has reached; 0 before the first, None where nobody tells."""
+    if release is None or not release.exposure:
         return None
     desired = {one.tier: one.desired for one in release.exposure}
-    reached = [share for tier in tiers if (share := desired.get(tier.name))]
+    everyone = desired.get(EVERYONE)
+    reached = [share for tier in tiers if (share := desired.get(tier.name, everyone))]
     return reached[-1] if reached else 0.0
 
 
