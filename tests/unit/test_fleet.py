@@ -100,7 +100,7 @@ def test_a_p95_can_break_an_objective_but_not_keep_it() -> None:
 
 @pytest.mark.parametrize("reason", [Reason("idle"), Reason("stalled", (3,)), Reason("few", (3, 60, 200))])
 def test_what_stands_for_a_value_goes_when_its_time_has_passed(reason: Reason) -> None:
-    """Idle, stalled and too few were true then: of a page that is gone nobody knows. A lasting reason stays."""
+    """Idle, stalled and too few were true then: nobody knows after. A lasting reason stays."""
     one = Reading(None, 100.0, Quality.GOOD, reason)
     assert aged(one, 110.0, 5.0) is one
     gone = aged(one, 126.0, 5.0)
