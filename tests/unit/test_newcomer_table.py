@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
+
 from collectors.fleet import Frame, Quality, Reading, Reason, Throttle
 from tests.frames import AT, NOT_OPEN, release, sources
 from tests.newcomer_frames import PRIORITIES, mixed_frame, newcomer_frame
 from tui.store import History
+from tui.widgets.fleet_columns import fleet_columns
 from tui.widgets.fleet_table import FleetView, fleet_lines
 from tui.widgets.lines import Line
 
@@ -87,3 +90,17 @@ def test_a_column_of_whole_waits_is_no_stage() -> None:
     assert "100 10 0 -10 " in drawn(frame, 80)[0].text
     assert "●   ◐  ○ ○ " in row(frame, 80, "sglang-mix").text
     assert "All" not in row(frame, 200, "sglang-mix").text
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_a_fleet_without_tiers_has_columns_at_every_width(staged: bool) -> None:
+    """The first frames have no model and no tier yet."""
+    for width in range(1, 301):
+        fleet_columns(width, (), 0, staged=staged, throttled=staged)
+
+
+def test_the_first_frames_of_a_real_cluster_are_drawn_at_every_width() -> None:
+    """Before any source has answered there is no model, no tier and no host."""
+    first = Frame(at=AT, tick=1, context="direct", tiers=(), models=(), sources=sources())
+    for width in range(20, 301):
+        assert all(len(line.text) <= width for line in drawn(first, width))

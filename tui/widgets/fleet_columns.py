@@ -173,7 +173,7 @@ class _Choice:
             if self.room >= number:
                 self._widen_tiers(TIER_ROOMY)
             self.take("accelerators", 5)
-            longest = max(width_of(tier.title) for tier in self.tiers)
+            longest = max((width_of(tier.title) for tier in self.tiers), default=0)
             if longest > self.tier_width and longest <= TIER_TITLE:
                 self._widen_tiers(longest)
         elif (some := (self.room - 4) // (TIER + 1)) > 0:
@@ -245,7 +245,7 @@ class _Choice:
     def _wide_titles(self) -> Iterator[str]:
         """With all that a column holds where the titles leave room for it, else with less, but whole."""
         room = TIER_WIDE - 1
-        longest = max(width_of(tier.title) for tier in self.tiers)
+        longest = max((width_of(tier.title) for tier in self.tiers), default=0)
         between = " p50 p99 (lo-hi)"
         if longest + len(f"{between} 10m") > room:
             between = " p50 p99"
