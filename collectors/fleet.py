@@ -20,20 +20,23 @@ ALL_TIERS = "all"
 LIMIT = 128
 """Longest text from outside that is kept, in characters."""
 
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
+_NEVER_DRAWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories: control, format, surrogate, line separator, paragraph separator."""
 
 
 def clean(text: str, limit: int = LIMIT) -> str:
     """Text from outside, fit to be stored and drawn: the one gate every label, name and reason passes.
 
-    Drops C0, C1, DEL, lone surrogates and bidirectional controls; longer text ends in `…`.
+    Drops C0, C1, DEL, lone surrogates and whatever is of the category "format": controls of direction, signs
+    of no width, tags. Two texts that look alike for it become one, and an emoji joined of several falls apart.
+    Separators of lines and paragraphs go too. Longer text ends in `…`.
     Idempotent; the result has at most `limit` characters (>= 1) and encodes as UTF-8.
     """
     if text.isascii() and text.isprintable():
         kept = text
     else:
         head = text[: 8 * limit]
-        kept = "".join(c for c in head if unicodedata.category(c) not in {"Cc", "Cs"} and c not in _BIDI)
+        kept = "".join(c for c in head if unicodedata.category(c) not in _NEVER_DRAWN)
     return kept if len(kept) <= limit else kept[: limit - 1] + "…"
 
 

@@ -64,7 +64,7 @@ def _sentences(told: Told) -> Sequence[str]:
     if said := [text for name in _SENTENCES if (text := told.annotations.get(name))]:
         return said
     rest = " ".join(f"{k}={v}" for k, v in sorted(told.labels.items()) if k not in _SAID_ELSEWHERE)
-    return [clean(f"{told.name or 'an alert without a name'} {rest}".strip(), SENTENCE)]
+    return [clean(f"{told.name.strip() or 'an alert without a name'} {rest}".strip(), SENTENCE)]
 
 
 _SENTENCES = ("summary", "description", "message")

@@ -3,10 +3,11 @@ Alertmanager's OpenAPI description of its API v2 (read on 0.25)."""
 
 import hashlib
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
@@ -68,11 +69,14 @@ class Reader(NamedTuple):
     since: Mapping[str, float] = MappingProxyType({})
 
     def told(
-        self, labels: Mapping[str, str], annotations: Mapping[str, str], began: datetime | None, at: float
+        self, labels: Mapping[str, str], annotations: Mapping[str, str], began: object, at: float
     ) -> Told:
-        """An alert, cleaned. `at`: now, for one that says no usable time and was not there before."""
+        """An alert, cleaned. began: as `_moment` takes it
+
+        at: now, for one that says no usable time and was not there before
+        """
         id = _fingerprint(labels, self.replicas)
-        since = began.timestamp() if began is not None else math.nan
+        since = _moment(began)
         kept = {name: clean(annotations.get(name, ""), SENTENCE).strip() for name in _ANNOTATIONS}
         kept["runbook_url"] = _without_credentials(annotations.get("runbook_url", ""))
         return Told(
@@ -96,7 +100,7 @@ class _PrometheusAlert(msgspec.Struct, gc=False):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     state: str = ""
-    activeAt: datetime | None = None
+    activeAt: object = None
 
 
 class _PrometheusAlerts(msgspec.Struct):
@@ -118,7 +122,7 @@ class _Alert(msgspec.Struct, gc=False):
     labels: dict[str, str]
     status: _Status
     annotations: dict[str, str] = {}
-    startsAt: datetime | None = None
+    startsAt: object = None
     fingerprint: str = ""
     generatorURL: str = ""
 
@@ -126,7 +130,7 @@ class _Alert(msgspec.Struct, gc=False):
 class _Silence(msgspec.Struct, gc=False):
     id: str
     status: _Status
-    endsAt: datetime
+    endsAt: object = None
     createdBy: str = ""
     comment: str = ""
 
@@ -181,12 +185,25 @@ def read_alertmanager(body: bytes, silences: Mapping[str, Silence], reader: Read
 def read_silences(body: bytes) -> dict[str, Silence]:
     """The active silences by id. raises: NotAlerts"""
     found, _ = _each(_decoded(_lists.decode, body), _silences.decode)
-    return {one.id: _silence(one) for one in found if one.status.state == "active"}
+    now = time.time()
+    return {one.id: _silence(one, now) for one in found if one.status.state == "active"}
 
 
-def _silence(one: _Silence) -> Silence:
+def _silence(one: _Silence, now: float) -> Silence:
     by = ": ".join(filter(None, (clean(one.createdBy, 40).strip(), clean(one.comment, SENTENCE).strip())))
-    return Silence(one.endsAt.timestamp(), clean(by, SENTENCE))
+    until = _moment(one.endsAt)
+    # It is active, whatever end it names: one of no use is no later than now.
+    return Silence(until if math.isfinite(until) else now, clean(by, SENTENCE))
+
+
+def _moment(text: object) -> float:
+    """Seconds since the epoch of a time as RFC 3339 writes it, in UTC where it names no zone; NaN for any
+    other, and for one outside the years that a date can be drawn of."""
+    try:
+        moment = msgspec.convert(text, datetime)
+        return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)).timestamp()
+    except (msgspec.ValidationError, ValueError, OverflowError):
+        return math.nan
 
 
 def _without_credentials(url: str) -> str:

@@ -15,7 +15,7 @@ from collectors.check.facts import Asked, Facts, latest
 from collectors.config import Context, Endpoint, PlaneEndpoint, PrometheusServer, shown_url
 from collectors.control.interface import ControlPlane, PlaneError, PlaneState
 from collectors.daemon import DaemonExecutor
-from collectors.fleet import SourceHealth, SourceState
+from collectors.fleet import SourceHealth, SourceState, clean
 from collectors.nvml import NvmlPoller
 from collectors.prometheus.live import PrometheusPoller
 from collectors.signals.catalogue import Poll
@@ -84,7 +84,8 @@ async def gathered(
                 pending, timeout=min(TELL_S, left_s), return_when=asyncio.FIRST_COMPLETED
             )
             for task in done:
-                task.result()
+                if (error := task.exception()) is not None:
+                    tasks[task].asked = _faulty(tasks[task].asked, error)
             waited = [tasks[task] for task in tasks if task in pending]
             progress("; ".join(f"{one.asked.health.name}: {one.waiting}" for one in waited))
         for task in pending:
@@ -103,6 +104,13 @@ async def gathered(
         sources=tuple(one.asked for one in sources),
         plane=next((one.plane for one in sources if one.plane is not None), None),
     )
+
+
+def _faulty(asked: Asked, error: BaseException) -> Asked:
+    """A source over which tidegate itself stumbled: the others are still told."""
+    said = clean(f"{type(error).__name__}: {error}", 200)
+    text = f"a fault of tidegate's own while reading it ({said}); please report it"
+    return replace(asked, health=replace(asked.health, state=SourceState.LOST, error=text))
 
 
 def _late(asked: Asked, within_s: float) -> Asked:

@@ -3,9 +3,11 @@
 httpx is imported when a pool is opened: it takes longer to import than the screen takes to paint.
 """
 
+import asyncio
 import base64
 import html
 import ipaddress
+import json
 import math
 import ssl
 import threading
@@ -22,6 +24,7 @@ from collectors.config import ConfigError, Credential, Endpoint
 from collectors.credentials import secret
 from collectors.daemon import in_daemon
 from collectors.endpoint import words
+from collectors.endpoint.unpacked import Unpacked
 from collectors.endpoint.words import AccessError
 from collectors.fleet import clean
 
@@ -40,7 +43,11 @@ RENEW_S = 10.0
 SHORTEST_SECRET = 4
 """Shorter texts are not taken out of a server's words: they would be found in any."""
 
+BEGINNING = 8
+"""So many characters that a secret begins with give it away; fewer are found in any text."""
+
 _KEPT_SECRETS = 32
+_MOST_WORDS = 16_384
 
 
 class Access:
@@ -126,24 +133,21 @@ class Access:
     async def body(self, response: "httpx.Response", *, at_most: int) -> bytes:
         """The whole body, unpacked; the answer is closed then.
 
-        at_most: bytes, more are refused. raises: AccessError
+        at_most: bytes, more are refused and never held. raises: AccessError
         """
         import httpx
 
-        found = bytearray()
         try:
-            async for chunk in response.aiter_bytes():
-                found += chunk
-                if len(found) > at_most:
-                    said = f"sent more than {at_most / 1024 / 1024:g} MB"
-                    raise AccessError(said, "Keep fewer labels, or add a recording rule", too_large=True)
-        except httpx.DecodingError:
-            raise AccessError("sent half an answer", "Something cut it; the next poll asks again") from None
+            found = Unpacked(response.headers.get("Content-Encoding", ""), at_most=at_most)
+            async for chunk in response.aiter_raw():
+                for _ in found.take(chunk):
+                    # Unpacking megabytes takes longer than a frame may.
+                    await asyncio.sleep(0)
+            return found.whole()
         except (httpx.HTTPError, OSError) as error:
             raise self.failed(error) from None
         finally:
             await response.aclose()
-        return bytes(found)
 
     def credentials(self) -> dict[str, str]:
         """Authorization and headers of the moment. Blocking: environment, files, commands.
@@ -196,22 +200,38 @@ class Access:
         headers: as httpx gives them, by any case
         said: the server's own words, where it told them in the form of its API
         """
-        theirs = self.without_secrets(said or words.words_of(body))
-        return words.refusal(status, headers, clean(theirs, 200).rstrip("."), self._endpoint, self._prefixes)
+        theirs = self.without_secrets(said) if said else words.words_of(body, self.without_secrets)
+        told = {name: self.without_secrets(headers.get(name, "")) for name in words.HEADERS}
+        return words.refusal(status, told, clean(theirs, 200).rstrip("."), self._endpoint, self._prefixes)
 
     def page(self, body: bytes) -> AccessError | None:
         """What to say of an answer 200 that is a web page and not the API's; None where it is none."""
-        if not (title := words.page(body)):
+        if not (title := words.page(body, self.without_secrets)):
             return None
         mend = "A sign-in or a proxy stands before it, or the URL is of something else: correct the URL"
-        return AccessError(f"answered with {self.without_secrets(title)}", mend)
+        return AccessError(f"answered with {title}", mend)
 
     def without_secrets(self, text: str) -> str:
-        """A server's words without what was sent to it, in whatever spelling it repeats that."""
-        for one in sorted(set(self._secrets), key=len, reverse=True):
-            for spelling in (one, html.escape(one), quote(one), quote(one, safe="")):
+        """A server's words without what was sent to it, in whatever spelling it repeats that, cleaned.
+
+        Give it the words before any of them are cut off: of a long secret the beginning goes too, of one as
+        short as a word only the whole. More than anybody would read is left out.
+        """
+        is_cut = len(text) > _MOST_WORDS
+        spellings = [
+            spelling
+            for one in sorted(set(self._secrets), key=len, reverse=True)
+            for spelling in (one, html.escape(one), quote(one), quote(one, safe=""), json.dumps(one)[1:-1])
+        ]
+        text = text[:_MOST_WORDS]
+        # Before it is cleaned, for a secret may hold what that drops, and after, for it may join one again.
+        for _ in range(2):
+            for spelling in spellings:
                 text = text.replace(spelling, "…")
-        return text
+            for spelling in spellings:
+                text = _without_beginning(text, spelling)
+            text = clean(text, _MOST_WORDS)
+        return text[:-BEGINNING] if is_cut else text
 
     def _references(self) -> Iterator[Credential]:
         endpoint = self._endpoint
@@ -298,6 +318,21 @@ class Access:
         with suppress(AccessError):
             self._load_certificate(self._tls)
             self._certificate_stamps = stamps
+
+
+def _without_beginning(text: str, secret: str) -> str:
+    """The text without any beginning of the secret that is as long as `BEGINNING`, or longer."""
+    # What has spaces begins with words, such as Bearer; its parts are secrets of their own.
+    if len(secret) <= BEGINNING or " " in secret:
+        return text
+    kept, rest = [], text
+    while (at := rest.find(secret[:BEGINNING])) >= 0:
+        end = BEGINNING
+        while end < len(secret) and rest[at + end : at + end + 1] == secret[end]:
+            end += 1
+        kept += [rest[:at], "…"]
+        rest = rest[at + end :]
+    return "".join([*kept, rest])
 
 
 _MEND_CREDENTIAL = "Mend the credential of this context"

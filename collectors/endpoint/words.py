@@ -8,7 +8,7 @@ import json
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from collectors.config import Endpoint, shown_url
@@ -35,6 +35,11 @@ ALERTMANAGER_PREFIXES = "Mimir and Cortex answer under /alertmanager"
 
 _MEND_TIME = "Ask for fewer series, or give the server more time"
 _MEND_PROXY = "Mend HTTP_PROXY or HTTPS_PROXY of the environment, or name the host in NO_PROXY"
+
+HEADERS = ("Location", "WWW-Authenticate")
+"""Headers of an answer that `refusal` reads."""
+
+_LOOKED_AT, _TAIL = 8192, 16
 
 _EXPIRED, _NOT_YET = 10, 9
 _OTHER_NAME = frozenset({62, 64})
@@ -114,17 +119,21 @@ def refusal(
     return AccessError(said, _mend(status, words, endpoint, prefixes))
 
 
-def page(body: bytes) -> str:
+def page(body: bytes, without_secrets: Callable[[str], str] = str) -> str:
     """What a web page is called, where an answer 200 is one and not the API's; "" where it is none."""
-    return words_of(body) if body[:200].lstrip().startswith(b"<") else ""
+    return words_of(body, without_secrets) if body[:200].lstrip().startswith(b"<") else ""
 
 
-def words_of(body: bytes) -> str:
-    """What a body that is not the API's says, in one line: a page's title, a message of JSON, or its text."""
-    text = body[:8192].decode("utf-8", "replace").strip()
+def words_of(body: bytes, without_secrets: Callable[[str], str] = str) -> str:
+    """What a body that is not the API's says, in one line: a page's title, a message of JSON, or its text.
+
+    without_secrets: takes out what the server repeats, before the words are cut
+    """
+    text = body[:_LOOKED_AT].decode("utf-8", "replace").strip()
     if text.startswith("<"):
         title = re.search("<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-        named = clean(" ".join(html.unescape(title[1]).split()), 80) if title else ""
+        whole = " ".join(html.unescape(title[1]).split()) if title else ""
+        named = clean(without_secrets(whole), 80)
         return f"a page of HTML titled {named!r}" if named else "a page of HTML"
     if text.startswith("{"):
         said = re.search(r'"(?:message|error|detail)"\s*:\s*("(?:[^"\\]|\\.)*")', text)
@@ -133,7 +142,11 @@ def words_of(body: bytes) -> str:
         except ValueError:
             text = ""
     line = " ".join(text.split())
-    return clean(line, 200) if line.isprintable() else ""
+    if not line.isprintable():
+        return ""
+    line = without_secrets(line)
+    # The last of what was looked at may be the beginning of a secret, too short to be known for one.
+    return clean(line[:-_TAIL] if len(body) > _LOOKED_AT else line, 200)
 
 
 def _tls(error: ssl.SSLError, endpoint: Endpoint) -> tuple[str, str]:

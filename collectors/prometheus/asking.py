@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from collectors.daemon import in_daemon
+from collectors.fleet import clean
 from collectors.prometheus.client import Client
 from collectors.prometheus.schedule import Schedule
 from collectors.prometheus.wire import Refused, Sample, Vector, read_vector
@@ -68,9 +69,8 @@ class Asking:
 
     def heard(self, vector: Vector) -> None:
         """Keep what the server said beside its answer. Only its warnings mean that something is missing."""
-        self.warnings.update(
-            dict.fromkeys(map(self._client.without_secrets, (*vector.warnings, *vector.infos)))
-        )
+        said = map(self._client.without_secrets, (*vector.warnings, *vector.infos))
+        self.warnings.update(dict.fromkeys(clean(one, 200) for one in said))
         self.incomplete = self.incomplete or bool(vector.warnings)
 
     def note(self, refused: Refused) -> None:

@@ -19,6 +19,7 @@ import msgspec
 
 from collectors.config import PrometheusServer
 from collectors.endpoint import Access, AccessError
+from collectors.endpoint.unpacked import Unpacked
 from collectors.fleet import clean
 from collectors.prometheus.wire import Refused, read_failure
 from collectors.signals.catalogue import RATE_SCRAPES, Definition, Matcher, PastAnswer, Row
@@ -94,7 +95,7 @@ def past(
         steps = _steps(span_s, window_s, total, evaluated_s, server.timeout_s)
         step_s = span_s / steps
         return tuple(
-            PastAnswer(definition, _moments(definition, connected.range(query, at - span_s, at, step_s)))
+            PastAnswer(definition, connected.moments(definition, query, at - span_s, at, step_s))
             for query, definition in asked.items()
             if counts[query]
         )
@@ -195,6 +196,17 @@ class _Connected:
             found = self._connection.custom_query(counting, self._parameters(counting, time=at))
             return int(float(found[0]["value"][1])) if found else 0
 
+    def moments(
+        self, definition: Definition, query: str, start: float, end: float, step_s: float
+    ) -> tuple[tuple[float, tuple[Row, ...]], ...]:
+        """A range as rows by time. raises: Refused, also for times far from those that were asked for"""
+        with self._worded():
+            found = _moments(definition, self.range(query, start, end, step_s))
+            # Some servers move the ends to whole steps.
+            if any(abs(at - (start + end) / 2) > 2 * (end - start) for at, _ in found):
+                raise ValueError("a time that was not asked for")
+            return found
+
     def range(self, query: str, start: float, end: float, step_s: float) -> list[Mapping[str, Any]]:
         """The elements of a range. raises: Refused"""
         # The library rounds times to seconds; what stands in `params` wins.
@@ -250,7 +262,7 @@ class _Connected:
                 raise Refused(f"did not answer within {self._timeout_s:g} s", _MEND_TIME) from None
             said = f"cannot be reached at {place}: {_words(root)}"
             raise Refused(said, _reach(place), unreachable=True) from None
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError):
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
             # Among them the library's JSONDecodeError, which is a RequestException too.
             raise Refused(_UNREADABLE, _NOT_PROMETHEUS) from None
         except (requests.RequestException, PrometheusApiClientException, OSError) as error:
@@ -274,7 +286,8 @@ def _connected(server: PrometheusServer, access: Access | None) -> Iterator[_Con
     session.proxies.update(requests.utils.get_environ_proxies(server.url))
     session.verify = _authorities(server)
     if server.cert_file:
-        session.cert = str(server.cert_file), str(server.key_file or server.cert_file)
+        files = server.cert_file, server.key_file or server.cert_file
+        session.cert = str(files[0].expanduser()), str(files[1].expanduser())
     session.hooks["response"].append(lambda response, **_: _check(response, access, server.timeout_s))
     connection = PrometheusConnect(
         server.url, headers=headers, retry=Retry(0, read=False), session=session, timeout=server.timeout_s
@@ -288,7 +301,7 @@ def _connected(server: PrometheusServer, access: Access | None) -> Iterator[_Con
 def _authorities(server: PrometheusServer) -> str | bool:
     """Whom to believe: the private CA, else those of the system, as everywhere else."""
     if server.ca_file:
-        return str(server.ca_file)
+        return str(server.ca_file.expanduser())
     system = ssl.get_default_verify_paths()
     return system.cafile or system.capath or True
 
@@ -311,24 +324,22 @@ def _check(response: "requests.Response", access: Access, timeout_s: float) -> N
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Refused(_UNREADABLE, _NOT_PROMETHEUS) from None
     if warnings:
-        said = access.without_secrets(clean(warnings[0], 150))
+        said = clean(access.without_secrets(warnings[0]), 150)
         raise Refused(f"sent a partial answer: {said}", "See its stores: what is not whole is not shown")
 
 
 def _body(response: "requests.Response", timeout_s: float) -> bytes:
     deadline = time.monotonic() + timeout_s
-    found = bytearray()
     try:
+        # Without that header the library hands on what came: it would unpack without any bound.
+        found = Unpacked(response.raw.headers.pop("Content-Encoding", ""), at_most=MAX_BODY_BYTES)
         for chunk in response.iter_content(64 * 1024):
-            found += chunk
-            if len(found) > MAX_BODY_BYTES:
-                megabytes = MAX_BODY_BYTES // 1024 // 1024
-                raise Refused(f"sent more than {megabytes} MB", "Keep fewer labels, or add a recording rule")
-            if time.monotonic() > deadline:
-                raise Refused(f"did not send all within {timeout_s:g} s", _MEND_TIME)
+            for _ in found.take(chunk):
+                if time.monotonic() > deadline:
+                    raise Refused(f"did not send all within {timeout_s:g} s", _MEND_TIME)
+        return found.whole()
     finally:
         response.close()
-    return bytes(found)
 
 
 def _refused(error: AccessError) -> Refused:

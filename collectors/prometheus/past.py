@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from collectors.config import PrometheusServer
 from collectors.daemon import in_daemon
+from collectors.fleet import clean
 from collectors.prometheus.wire import Refused
 from collectors.signals.catalogue import Definition, Matcher, PastAnswer
 
@@ -60,7 +61,10 @@ class PastAsked:
         self._asked = asyncio.create_task(in_daemon(ask))
 
     async def taken(self) -> tuple[tuple[PastAnswer, ...], str]:
-        """(the past, "") once it is there, then never again; ("", why not) once if it cannot be had."""
+        """(the past, "") once it is there, then never again; ("", why not) once if it cannot be had.
+
+        Never raises but when it is cancelled.
+        """
         if self._asked is None or self._given:
             return (), ""
         if not self._waited:
@@ -73,6 +77,9 @@ class PastAsked:
             return self._asked.result(), ""
         except Refused as refused:
             return (), f"the past is not shown: asked for it, it {refused}"
+        except Exception as error:  # a fault of ours over the past must not take the poll away
+            said = clean(f"{type(error).__name__}: {error}", 200)
+            return (), f"the past is not shown: a fault of tidegate's own ({said}); please report it"
 
     def stop(self) -> None:
         """Wait for it no more."""

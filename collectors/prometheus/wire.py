@@ -135,6 +135,7 @@ class Vector:
 def read_vector(body: bytes) -> Vector:
     """The answer to an instant query, a vector or a matrix.
 
+    Its warnings and infos are whole: take secrets out of them, then cut.
     raises: Refused for anything else: half an answer, a page of HTML, a status that is no success
     """
     try:
@@ -142,8 +143,8 @@ def read_vector(body: bytes) -> Vector:
         samples = [_samples.decode(one) for one in reply.data.result] if reply.data else []
     except msgspec.ValidationError as error:
         raise Refused(f"answered with JSON of another form ({error})", _NOT_PROMETHEUS) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(*_unreadable(body)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(*_unreadable(body, error)) from error
     if reply.status != "success" or reply.data is None or reply.data.resultType not in {"vector", "matrix"}:
         # Its status is not quoted: what is no Prometheus may repeat there what it was sent.
         raise Refused("answered with no success, or no vector", _NOT_PROMETHEUS)
@@ -157,8 +158,8 @@ def read_intervals(body: bytes) -> dict[str, float]:
     """
     try:
         targets = _targets.decode(body).data.activeTargets
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(*_unreadable(body)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(*_unreadable(body, error)) from error
     found: dict[str, float] = {}
     for target in targets:
         seconds = _seconds(target.scrapeInterval)
@@ -172,13 +173,17 @@ def read_failure(body: bytes) -> str:
     """The server's own words for a refused query; "" where the body is not its JSON, as from a proxy."""
     try:
         failure = _failures.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     return ": ".join(filter(None, (failure.errorType, failure.error)))
 
 
 def _sentences(texts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(clean(text, 200) for text in texts[:MAX_WARNINGS]))
+    """Cleaned, and far from short: whoever takes secrets out of them must find these whole."""
+    return tuple(dict.fromkeys(clean(text, _LONGEST_SAID) for text in texts[:MAX_WARNINGS]))
+
+
+_LONGEST_SAID = 32_768
 
 
 _NOT_PROMETHEUS = "Check that the URL is a Prometheus and not something in front of it"
@@ -203,7 +208,9 @@ def _seconds(text: str) -> float:
     return total if total <= _UNITS["d"] else 0.0
 
 
-def _unreadable(body: bytes) -> tuple[str, str]:
+def _unreadable(body: bytes, error: Exception) -> tuple[str, str]:
+    if isinstance(error, RecursionError):
+        return "answered with JSON that is nested too deep", _NOT_PROMETHEUS
     head = body[:200].lstrip()
     if head.startswith(b"<"):
         return "answered with a page of HTML", _NOT_PROMETHEUS

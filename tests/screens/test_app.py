@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 from textual.pilot import Pilot
 
-from collectors.fleet import Frame, Model
+from collectors.fleet import Frame, Model, SourceHealth, SourceState
 from tests.cluster_frames import clusters_frame
 from tests.frames import AT, bare_frame, big_frame, demo_frame, healthy_frame, worst_frame
 from tui import feed
@@ -131,6 +131,19 @@ async def test_other_fleets_at_the_usual_size(
     """A first day without tiers or plane, a healthy fleet, and everything wrong at once."""
     async with cockpit([frame()]) as (app, _, _):
         assert "\n".join(screen_text(app)) == snapshot
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_frame_with_nothing_in_it_is_drawn(size: tuple[int, int]) -> None:
+    """The first frames of a real cluster: no model, no tier, no host, a source that has not answered."""
+    connecting = SourceHealth("prometheus", "prometheus", SourceState.CONNECTING)
+    empty = Frame(at=1.0, tick=1, context="direct", tiers=(), models=(), sources=(connecting,))
+    async with cockpit([empty], size=size) as (app, pilot, _):
+        for key in ("A", "escape", "question_mark", "escape", "exclamation_mark", "enter"):
+            await pilot.press(key)
+            await pilot.pause()
+        assert app.return_code is None
+        assert all(len(line) <= size[0] for line in screen_text(app))
 
 
 async def test_ascii_draws_ascii(snapshot: SnapshotAssertion) -> None:
