@@ -7,6 +7,7 @@ it is the models below; a wrong key or value names file, line, key and what is a
 import difflib
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -23,6 +24,7 @@ from pydantic import (
 )
 
 from collectors.fleet import SIGNALS, clean
+from collectors.notation import label_name, read_filter
 from collectors.regex import compiled
 from collectors.toml_file import FileError, read_toml
 
@@ -72,14 +74,49 @@ def _regex(text: str) -> str:
     return text
 
 
-def _label_name(text: str) -> str:
-    if text and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
-        raise ValueError("is no label name; letters, digits and _ are allowed, a digit not first")
+def _filter(text: str) -> str:
+    read_filter(text)
     return text
 
 
+def _variable(text: str) -> str:
+    # What is no name may be the secret itself: it is never quoted.
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+        raise ValueError(
+            "must be the name of an environment variable: letters, digits and _, a digit not first"
+        )
+    return text
+
+
+def _file(path: Path) -> Path:
+    # What is no path may be the secret itself: it is never quoted.
+    parts = path.parts
+    if not str(path).isprintable() or any(len(p) > 255 for p in parts) or str(path).startswith("-----BEGIN"):
+        raise ValueError("must be the path of a file, not what is in it")
+    try:
+        path.expanduser()
+    except RuntimeError:
+        raise ValueError("is in a home directory that is not known: write the whole path") from None
+    return path
+
+
+def _regular_file(path: Path) -> Path:
+    """Refuse what a TLS library would wait for; what is not there yet is told when it is needed."""
+    try:
+        mode = _file(path).expanduser().stat().st_mode
+    except OSError:
+        return path
+    if not stat.S_ISREG(mode):
+        raise ValueError("is no regular file: name the file itself")
+    return path
+
+
 Name = Annotated[str, AfterValidator(_clean_name)]
-LabelName = Annotated[str, AfterValidator(_label_name)]
+LabelName = Annotated[str, AfterValidator(lambda text: label_name(text) if text else "")]
+Filter = Annotated[str, AfterValidator(_filter)]
+Variable = Annotated[str, AfterValidator(_variable)]
+FilePath = Annotated[Path, AfterValidator(_file)]
+RegularFile = Annotated[Path, AfterValidator(_regular_file)]
 Url = Annotated[str, AfterValidator(_plain_url)]
 PageUrl = Annotated[str, AfterValidator(_url)]
 Regex = Annotated[str, AfterValidator(_regex)]
@@ -87,14 +124,14 @@ Seconds = Annotated[float, Field(strict=True, gt=0, le=86_400, allow_inf_nan=Fal
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Credential(_Strict):
     """A secret by reference: the name of an environment variable, a file, or a command that prints it."""
 
-    env: str | None = None
-    file: Path | None = None
+    env: Variable | None = None
+    file: FilePath | None = None
     command: str | None = None
 
     @model_validator(mode="after")
@@ -109,7 +146,7 @@ class PlaneEndpoint(_Strict):
 
     url: Url
     token: Credential | None = None
-    ca_file: Path | None = None
+    ca_file: RegularFile | None = None
 
 
 class Basic(_Strict):
@@ -130,8 +167,8 @@ class Endpoint(PlaneEndpoint):
     """
 
     basic: Basic | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    cert_file: RegularFile | None = None
+    key_file: RegularFile | None = None
     headers: dict[str, str | Credential] = {}
     timeout_s: float = Field(default=10.0, strict=True, gt=0, le=300, allow_inf_nan=False)
 
@@ -167,7 +204,7 @@ class PrometheusServer(Endpoint):
 
     cluster: str = ""
     cluster_label: LabelName = ""
-    select: tuple[str, ...] = ()
+    select: tuple[Filter, ...] = ()
     replica_labels: tuple[LabelName, ...] | None = None
     alerts: StrictBool = True
 
@@ -299,7 +336,7 @@ class Context(_Strict):
     scrape: tuple[Page, ...] = ()
     plane: PlaneEndpoint | None = None
     nvml: StrictBool = False
-    presets: tuple[Path, ...] = ()
+    presets: tuple[FilePath, ...] = ()
     signals: dict[str, Override] = {}
     production: StrictBool = False
     simulated: StrictBool = False

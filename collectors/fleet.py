@@ -27,9 +27,9 @@ _NEVER_DRAWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 def clean(text: str, limit: int = LIMIT) -> str:
     """Text from outside, fit to be stored and drawn: the one gate every label, name and reason passes.
 
-    Drops C0, C1, DEL, lone surrogates and whatever is of the category "format": controls of direction, signs
-    of no width, tags. Two texts that look alike for it become one, and an emoji joined of several falls apart.
-    Separators of lines and paragraphs go too. Longer text ends in `…`.
+    Drops C0, C1, DEL, lone surrogates, separators of lines and paragraphs, and the category "format": tags,
+    controls of direction, signs without width. So an emoji that is joined of several falls apart, and text
+    that nobody could see is empty. Longer text ends in `…`.
     Idempotent; the result has at most `limit` characters (>= 1) and encodes as UTF-8.
     """
     if text.isascii() and text.isprintable():

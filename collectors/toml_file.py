@@ -1,7 +1,10 @@
 """TOML files checked against a pydantic model; every error names file, line, key and what is allowed."""
 
 import difflib
+import errno
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +16,20 @@ from collectors.fleet import clean
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
-_TABLE = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
+MOST_BYTES = 1_000_000
+"""Longest file that is read: a configuration or preset has a few thousand."""
+
+DEEPEST = 32
+"""Most levels of a key: a long chain of them takes time and memory by its square."""
+
+_LONGEST_PATH = 4096
+_DEEP_KEY = re.compile(
+    r"""(?<![A-Za-z0-9_-])(?:(?>[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*+\.[ \t]*+)"""
+    rf"{{{DEEPEST}}}"
+)
+_DEEP_VALUE = re.compile(r"(?:[\[{][^\[\]{}]{0,80}+){100}")
+_LONG_NUMBER = re.compile(r"(?<![0-9_])[0-9_]{4300}")
+_TABLE = re.compile(r"^\s*(\[\[?)([^\]]+)\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(
     r"""^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*="""
 )
@@ -29,20 +45,51 @@ def read_toml(path: Path, model: type[Checked]) -> Checked:
 
     raises: FileError if it cannot be read, is no TOML, or holds a wrong key or value.
     """
+    file = clean(str(path), _LONGEST_PATH)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_of(path)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise FileError(f"{path}: cannot be read: {why}") from error
-    return checked_toml(text, str(path), model)
+        raise FileError(f"{file}: cannot be read: {why}") from error
+    return checked_toml(text, file, model)
+
+
+def text_of(path: Path) -> str:
+    """The text of a regular file; a pipe or device is never waited for.
+
+    raises: OSError if it cannot be read, is none, or has over `MOST_BYTES`; UnicodeDecodeError
+    """
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, "a name holds no NUL")
+    with open(path, "rb", opener=_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it is longer than {MOST_BYTES // 1_000_000} MB")
+    return content.decode("utf-8").replace("\r\n", "\n")
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def checked_toml(text: str, file: str, model: type[Checked]) -> Checked:
     """As `read_toml`, for text already read; `file` names it in errors."""
+    if dotted := _DEEP_KEY.search(text):
+        raise FileError(f"{_at(file, text, dotted)}: a key is over {DEEPEST} levels deep: no setting is")
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         said = _given_twice(text, file, str(error)) or f"{file}: not valid TOML: {error}"
+        raise FileError(said) from error
+    except RecursionError as error:
+        said = (
+            f"{_at(file, text, _DEEP_VALUE.search(text))}: lists or tables are nested too deep: no setting is"
+        )
+        raise FileError(said) from error
+    except ValueError as error:
+        said = f"{_at(file, text, _LONG_NUMBER.search(text))}: a number is too long: no setting needs it"
         raise FileError(said) from error
     try:
         return model.model_validate(found)
@@ -51,19 +98,27 @@ def checked_toml(text: str, file: str, model: type[Checked]) -> Checked:
         raise FileError("\n".join(_sentence(file, places, one, model) for one in error.errors())) from error
 
 
+def _at(file: str, text: str, found: re.Match[str] | None) -> str:
+    """`file:line` of what was found in the text; the file alone where nothing was."""
+    return f"{file}:{text.count(chr(10), 0, found.start()) + 1}" if found else file
+
+
 def place_in(path: Path, *key: str) -> str:
     """`file:line: key`, as in the errors of `read_toml`; without the line where it cannot be told."""
     try:
-        line = dict(_places(path.read_text(encoding="utf-8"))).get(key)
+        line = dict(_places(text_of(path))).get(key)
     except (OSError, UnicodeDecodeError):
         line = None
-    return f"{path}:{line}: {clean('.'.join(key))}" if line else f"{path}: {clean('.'.join(key))}"
+    file = clean(str(path), _LONGEST_PATH)
+    return f"{file}:{line}: {clean('.'.join(key))}" if line else f"{file}: {clean('.'.join(key))}"
 
 
 def _given_twice(text: str, file: str, error: str) -> str:
     """The sentence for a key that is given twice, with both lines; "" for any other mistake."""
     found = re.search(r"Cannot (?:mutate|overwrite|declare).*\(at line (\d+)", error)
-    written = [one for one in _written(text) if found and one[0] <= int(found[1])]
+    if found is None:
+        return ""
+    written = [one for one in _written(text) if one[0] <= int(found[1])]
     if not written:
         return ""
     number, key, header = written[-1]
@@ -109,12 +164,24 @@ def _sentence(file: str, places: dict[tuple[str, ...], int], error: Any, model: 
 
 def _shown(given: object, location: Sequence[str | int]) -> str:
     """The wrong value, unless it may hold a secret."""
-    secret = {"headers", "token"} & set(map(str, location)) or (
+    keys = set(map(str, location))
+    secret = any(key in _MAY_BE_SECRET or key.endswith("_file") for key in keys) or (
         isinstance(given, str) and any(mark in given for mark in ("@", "?", "#", "://"))
     )
-    if secret or not isinstance(given, str | int | float | bool):
+    # A whole number beyond this is no mistyped setting, and Python may refuse to write it.
+    long = isinstance(given, int) and given.bit_length() > 64
+    if secret or long or not isinstance(given, str | int | float | bool):
         return ""
     return f" (it is {clean(repr(given), 60)})"
+
+
+_MAY_BE_SECRET = frozenset(
+    {
+        *("alertmanager", "plane", "prometheus", "scrape", "url"),
+        *("basic", "command", "env", "file", "headers", "password", "token"),
+    }
+)
+"""Keys under which no value is repeated: a secret may have been put in the wrong place there."""
 
 
 def _fields(model: type[BaseModel], location: Sequence[str | int]) -> set[str]:

@@ -79,12 +79,13 @@ def _see_to_presets(args: argparse.Namespace, name: str, context: "Context") -> 
     raises: ConfigError
     """
     from collectors.config import ConfigError, config_file
-    from collectors.toml_file import place_in
+    from collectors.toml_file import place_in, text_of
 
     for path in context.presets:
         try:
-            with path.open("rb"):
-                pass
+            text_of(path)
+        except UnicodeDecodeError:
+            pass  # told with the preset's other mistakes
         except OSError as error:
             place = place_in(args.config or config_file(), "contexts", name, "presets")
             raise ConfigError(f"{place}: {path} cannot be read: {error.strerror or error}") from error

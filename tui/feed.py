@@ -125,7 +125,8 @@ def sentence_of(error: Exception) -> str:
     """What to show for `error`: the text of an error that was written to be read, else its kind as well."""
     from collectors.fleet import clean
 
-    text = clean(str(error), 300).strip()
+    lines = (clean(line, 300).strip() for line in str(error).splitlines())
+    text = clean("; ".join(line for line in lines if line), 600)
     sentence = (
         text
         if is_own(error) and text

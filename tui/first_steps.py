@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -78,9 +79,14 @@ def init(args: argparse.Namespace) -> int:
     from collectors.config import ConfigError, Context, config_file
 
     output: Path = args.output or config_file()
+    if output.exists() and not output.is_file():
+        return fail(
+            f"{_shown(output)} is no regular file, and was not changed: --output FILE writes elsewhere"
+        )
     if output.exists() and not args.yes:
         return fail(
-            f"{output} is there, and was not changed. --yes overwrites it; --output FILE writes elsewhere"
+            f"{_shown(output)} is there, and was not changed. "
+            "--yes overwrites it; --output FILE writes elsewhere"
         )
     sources = given(args)
     try:
@@ -110,8 +116,8 @@ def _written(facts: "Facts", output: Path, *, overwrite: bool) -> int:
         write_config(output, first_config(facts), overwrite=overwrite)
     except ConfigError as error:
         return fail(error)
-    elsewhere = "" if output == config_file() else f" --config {output}"
-    say(f"wrote {output} (only you can read it): {found.verdict}")
+    elsewhere = "" if output == config_file() else f" --config {_shown(output)}"
+    say(f"wrote {_shown(output)} (only you can read it): {found.verdict}")
     if found.unmatched or not facts.tiers:
         say("Some names are yours to give: the comments in it say which.")
     say(f"\n  tidegate check{elsewhere}     what it sees, and what is missing")
@@ -122,16 +128,32 @@ def _written(facts: "Facts", output: Path, *, overwrite: bool) -> int:
 def write_config(output: Path, text: str, *, overwrite: bool) -> None:
     """Write a configuration whole or not at all, for its owner only, once it is known to be readable.
 
+    A link stays, and what it leads to is written. What is there and no regular file is never replaced.
     raises: ConfigError; nothing is left behind then
     """
     from collectors.config import ConfigError, read_settings
 
+    named = _shown(output)
+    try:
+        output = output.resolve()
+        if not stat.S_ISREG(output.lstat().st_mode):
+            raise ConfigError(
+                f"{named} is no regular file, and was not changed: --output FILE writes elsewhere"
+            )
+    except FileNotFoundError:
+        pass
+    except (OSError, RuntimeError) as error:
+        # A ring of links is a RuntimeError before Python 3.13.
+        why = error.strerror if isinstance(error, OSError) else "its links lead nowhere"
+        raise ConfigError(f"{named}: cannot be written to: {why}") from error
     try:
         output.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Made readable and writable by its owner alone.
         handle, name = tempfile.mkstemp(prefix=f".{output.name}-", suffix=".toml", dir=output.parent)
     except OSError as error:
-        raise ConfigError(f"{output.parent}: cannot be written to: {error.strerror or error}") from error
+        raise ConfigError(
+            f"{_shown(output.parent)}: cannot be written to: {error.strerror or error}"
+        ) from error
     draft = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -145,12 +167,18 @@ def write_config(output: Path, text: str, *, overwrite: bool) -> None:
             # Unlike a rename, a link never takes the place of a file that came meanwhile.
             output.hardlink_to(draft)
     except FileExistsError as error:
-        raise ConfigError(f"{output} is there already, and was not changed. --yes overwrites it") from error
+        raise ConfigError(f"{named} is there already, and was not changed. --yes overwrites it") from error
     except OSError as error:
-        raise ConfigError(f"{output}: cannot be written: {error.strerror or error}") from error
+        raise ConfigError(f"{named}: cannot be written: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def _shown(path: Path) -> str:
+    from collectors.fleet import clean
+
+    return clean(str(path), 500)
 
 
 def rules(args: argparse.Namespace) -> int:

@@ -193,7 +193,7 @@ def _silence(one: _Silence, now: float) -> Silence:
     by = ": ".join(filter(None, (clean(one.createdBy, 40).strip(), clean(one.comment, SENTENCE).strip())))
     until = _moment(one.endsAt)
     # It is active, whatever end it names: one of no use is no later than now.
-    return Silence(until if math.isfinite(until) else now, clean(by, SENTENCE))
+    return Silence(until if until > 0 else now, clean(by, SENTENCE))
 
 
 def _moment(text: object) -> float:

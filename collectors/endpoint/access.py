@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +47,7 @@ BEGINNING = 8
 """So many characters that a secret begins with give it away; fewer are found in any text."""
 
 _KEPT_SECRETS = 32
-_MOST_WORDS = 16_384
+_MOST_WORDS = 4096
 
 
 class Access:
@@ -223,14 +223,9 @@ class Access:
             for one in sorted(set(self._secrets), key=len, reverse=True)
             for spelling in (one, html.escape(one), quote(one), quote(one, safe=""), json.dumps(one)[1:-1])
         ]
-        text = text[:_MOST_WORDS]
         # Before it is cleaned, for a secret may hold what that drops, and after, for it may join one again.
-        for _ in range(2):
-            for spelling in spellings:
-                text = text.replace(spelling, "…")
-            for spelling in spellings:
-                text = _without_beginning(text, spelling)
-            text = clean(text, _MOST_WORDS)
+        text = _without(text[:_MOST_WORDS], spellings)
+        text = _without(clean(text, _MOST_WORDS), spellings)
         return text[:-BEGINNING] if is_cut else text
 
     def _references(self) -> Iterator[Credential]:
@@ -318,6 +313,14 @@ class Access:
         with suppress(AccessError):
             self._load_certificate(self._tls)
             self._certificate_stamps = stamps
+
+
+def _without(text: str, spellings: Sequence[str]) -> str:
+    for spelling in spellings:
+        text = text.replace(spelling, "…")
+    for spelling in spellings:
+        text = _without_beginning(text, spelling)
+    return text
 
 
 def _without_beginning(text: str, secret: str) -> str:

@@ -7,13 +7,16 @@ fresh, and there is no reason to ask otherwise: a native histogram, or a window 
 from collections.abc import Mapping, Sequence
 
 from collectors.prometheus.detect import Ask
-from collectors.prometheus.wire import Refused
+from collectors.prometheus.wire import Refused, Sample
 from collectors.signals.catalogue import Definition, Matcher, window_s
 from collectors.signals.promql import any_of, braces, natives
 from collectors.signals.recording import HEARTBEAT, MARK, is_recorded, mark, query, record_name
 
 FRESH_INTERVALS = 2.0
 """A heartbeat older than so many of its stack's intervals is that of a rule that is evaluated no more."""
+
+AHEAD_S = 60.0
+"""A heartbeat further ahead of the time it was asked for is no heartbeat: servers' clocks differ by less."""
 
 
 class Records:
@@ -56,7 +59,8 @@ class Records:
             if refused.unreachable:
                 raise
             return
-        self._beats = {s.metric.get("stack", ""): s.number for s in vector.samples if s.value is not None}
+        beats = ((s.metric.get("stack", ""), _beat(s, at)) for s in vector.samples)
+        self._beats = {stack: beat for stack, beat in beats if beat is not None}
 
     def heartbeat(self, stack: str, interval_s: float, at: float) -> float | None:
         """When the stack's rules were last evaluated; None where that is too long ago, or never was."""
@@ -79,3 +83,14 @@ class Records:
         if (record_name(definition), mark(definition, wide)) not in self._known:
             return ""
         return query(definition, wide, selector, replicas)
+
+
+def _beat(sample: Sample, at: float) -> float | None:
+    """A heartbeat, in seconds since the epoch; None for what is no number, or far ahead of `at`."""
+    if sample.value is None:
+        return None
+    try:
+        beat = sample.number
+    except Refused:
+        return None
+    return beat if beat <= at + AHEAD_S else None

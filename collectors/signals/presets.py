@@ -14,9 +14,18 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from collectors.fleet import SIGNALS
+from collectors.notation import label_name, metric_name, read_filter
 from collectors.regex import compiled
 from collectors.signals.catalogue import (
     Definition,
@@ -46,22 +55,9 @@ ROLLOUT_SIGNALS = (
 )
 """What a rollout's metrics say. They are no readings of a model: `rollouts.py` makes releases of them."""
 
-_FILTER = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
-_METRIC = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
-_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ESCAPED = re.compile(r"\\(.)")
 
-
-def _matcher(text: Any) -> Any:
-    if not isinstance(text, str):
-        return text
-    found = _FILTER.fullmatch(text.strip())
-    if found is None:
-        raise ValueError('is no filter; write it as in PromQL, for example: outcome="Dispatched"')
-    value = _ESCAPED.sub(lambda escaped: "\n" if escaped[1] == "n" else escaped[1], found[3])
-    if found[2] in {"=~", "!~"}:
-        _regex(value)
-    return Matcher(found[1], found[2], value)  # type: ignore[arg-type]  # the pattern lets only the four operators pass
+def _matcher(found: Any) -> Any:
+    return read_matcher(found) if isinstance(found, str) else found
 
 
 def read_matcher(text: str) -> Matcher:
@@ -69,18 +65,11 @@ def read_matcher(text: str) -> Matcher:
 
     raises: ValueError, with what is allowed
     """
-    found: Matcher = _matcher(text)
-    return found
+    return Matcher(*read_filter(text))
 
 
 def _regex(text: str) -> str:
     compiled(text)
-    return text
-
-
-def _label(text: str) -> str:
-    if not _LABEL.fullmatch(text):
-        raise ValueError("is no label name; letters, digits and _ are allowed, a digit not first")
     return text
 
 
@@ -92,8 +81,9 @@ _OF_FAMILY = re.compile(rf"(?:{'|'.join(FAMILIES)})_p\d+")
 _PLAIN = tuple(one for one in SIGNALS if not _OF_FAMILY.fullmatch(one))
 
 
-Label = Annotated[str, BeforeValidator(lambda text: _label(text) if isinstance(text, str) else text)]
+Label = Annotated[str, BeforeValidator(lambda text: label_name(text) if isinstance(text, str) else text)]
 Where = Annotated[Matcher, BeforeValidator(_matcher)]
+MetricName = Annotated[str, AfterValidator(metric_name)]
 
 
 class _Table(BaseModel):
@@ -101,17 +91,10 @@ class _Table(BaseModel):
 
 
 class _Metric(_Table):
-    name: str
+    name: MetricName
     where: list[Where] = []
     factor: float = Field(1.0, allow_inf_nan=False)
     rung: str = Field("", max_length=40)
-
-    @field_validator("name")
-    @classmethod
-    def _named(cls, name: str) -> str:
-        if not _METRIC.fullmatch(name):
-            raise ValueError("is no metric name; letters, digits, _ and : are allowed, a digit not first")
-        return name
 
 
 class _Derive(_Table):
@@ -164,13 +147,13 @@ class _Signal(_Table):
 
 class _Generation(_Table):
     name: str = Field(min_length=1, max_length=60)
-    proof: list[str] = Field(min_length=1)
+    proof: list[MetricName] = Field(min_length=1)
 
 
 class _Probe(_Table):
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)
-    metric: str
-    or_metrics: list[str] = []
+    metric: MetricName
+    or_metrics: list[MetricName] = []
     where: list[Where] = []
     present: str = Field("", max_length=240)
     absent: str = Field("", max_length=240)
@@ -180,7 +163,7 @@ class _Preset(_Table):
     stack: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)
     title: str = Field(min_length=1, max_length=60)
     role: Role
-    proof: list[str] = Field(min_length=1)
+    proof: list[MetricName] = Field(min_length=1)
     proof_where: list[Where] = []
     where: list[Where] = []
     keep: list[Label]

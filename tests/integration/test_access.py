@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from collectors.config import PrometheusServer
+from collectors.prometheus.asking import Asking
 from collectors.prometheus.client import Client
+from collectors.prometheus.schedule import Schedule
 from collectors.prometheus.wire import Refused
 from tests.integration.certificates import Authority, authority, encrypted
 from tests.integration.scripted_prometheus import Reply, Request, Scripted, vector
@@ -589,6 +591,29 @@ async def test_what_was_sent_is_in_no_message(serve: Serve, monkeypatch: pytest.
             for secret in ("hunter22", "swordfish", "sesame", "in-the-clear", "bWU6b3Bl"):
                 assert secret not in told, query
         await client.aclose()
+
+
+async def test_a_long_token_is_in_no_warning(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server repeats it beside a good answer and in a refusal: not even its beginning is left."""
+    token = "eyJ" + "".join(f"{n:04x}" for n in range(500))
+    monkeypatch.setenv("SOME_TOKEN", token)
+    said = [f"{'x' * before} Bearer {token} is not known" for before in (0, 100, 190, 199, 4090)]
+    server = serve()
+    server.replies["good"] = Reply(body=vector(warnings=said, infos=said))
+    server.replies["bad"] = Reply(422, json.dumps({"status": "error", "error": said[1]}).encode())
+    client = Client(server.server(token={"env": "SOME_TOKEN"}))
+    await client.refresh()
+    try:
+        asking = Asking(client, Schedule(), time.monotonic() + 5)
+        await asking.vector("good", None)
+        with pytest.raises(Refused) as caught:
+            await asking.vector("bad", None)
+    finally:
+        await client.aclose()
+    assert len(asking.warnings) >= 3
+    assert max(map(len, asking.warnings)) <= 200
+    told = f"{' '.join(asking.warnings)} {caught.value}"
+    assert not [part for at in range(len(token) - 7) if (part := token[at : at + 8]) in told]
 
 
 async def test_a_server_that_takes_no_connection_is_left_soon() -> None:

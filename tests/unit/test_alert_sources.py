@@ -3,9 +3,11 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -185,6 +187,52 @@ def test_an_alert_without_a_usable_time_began_when_it_was_first_seen(began: str 
     assert first.since == AT
     (later,) = read_prometheus(body, READER._replace(since={first.id: first.since}), AT + 60).told
     assert later.since == AT
+
+
+ABSURD = [
+    "0001-01-01T00:00:00",
+    "0001-01-01T00:00:00+23:59",
+    "9999-12-31T23:59:59-23:59",
+    "99999-01-01T00:00:00Z",
+    "1e9",
+    "",
+    17,
+    ["x"],
+]
+
+
+@pytest.mark.parametrize("began", ABSURD, ids=str)
+def test_an_absurd_time_costs_the_time_alone(began: object) -> None:
+    """The alert is told, and began when it was seen; a silence goes on, to no later than now."""
+    (told,) = of_prometheus({**rule_alert(), "activeAt": began})
+    assert told.since == AT
+    ends: Any = began
+    before = time.time()
+    silences = json.dumps([silence(ends=ends)]).encode()
+    (sent,) = of_manager({**sent_alert(silenced=("s1",)), "startsAt": began}, silences=silences)
+    assert sent.since == AT
+    assert sent.silenced_until is not None
+    assert before <= sent.silenced_until <= time.time()
+
+
+def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that of this machine."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        (told,) = of_prometheus({**rule_alert(), "activeAt": "2026-11-21T13:59:40"})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert told.since == datetime(2026, 11, 21, 13, 59, 40, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize("name", ["\u200b\ufeff", "\U000e0041\U000e0042", "  ", ""])
+def test_an_alert_that_nobody_could_see_has_words(name: str) -> None:
+    """Signs without width are no name and no summary: no row is blank."""
+    sent = {**rule_alert(name), "labels": {"alertname": name}, "annotations": {"summary": name}}
+    (alert,) = shown(*of_prometheus(sent))
+    assert alert.summary == "an alert without a name"
 
 
 def test_of_too_many_the_worst_and_oldest_are_kept() -> None:

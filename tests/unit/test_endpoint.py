@@ -1,7 +1,14 @@
 """How a server is reached: the proxy that is chosen, credentials kept and renewed, words for failures."""
 
+import base64
+import gzip
+import json
+import random
 import socket
 import ssl
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -302,3 +309,119 @@ def test_only_markup_is_a_page() -> None:
     assert page(b"\n<!doctype html>") == "a page of HTML"
     assert page(b'{"status":"success"}') == ""
     assert page(b"") == ""
+
+
+MEGABYTE = 1024 * 1024
+
+
+class Chunks(httpx.AsyncByteStream):
+    """A body that comes in chunks, as from a socket."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for at in range(0, len(self._body), 65_536):
+            yield self._body[at : at + 65_536]
+
+
+async def read(body: bytes, encoding: str, at_most: int = MEGABYTE) -> bytes:
+    """A body as it is read of an answer."""
+    answer = httpx.Response(200, headers={"Content-Encoding": encoding}, stream=Chunks(body))
+    return await Access(endpoint()).body(answer, at_most=at_most)
+
+
+TEXT = random.Random(1).randbytes(400_000)
+BARE = zlib.compressobj(wbits=-15)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("", TEXT),
+        ("identity", TEXT),
+        ("gzip", gzip.compress(TEXT)),
+        ("x-GZIP, identity", gzip.compress(TEXT)),
+        ("gzip", gzip.compress(TEXT[:100]) + gzip.compress(TEXT[100:]) + b"\0" * 9),
+        ("deflate", zlib.compress(TEXT)),
+        ("deflate", BARE.compress(TEXT) + BARE.flush()),
+    ],
+    ids=["none", "identity", "gzip", "by another name", "two members", "zlib", "bare deflate"],
+)
+async def test_a_packed_body_is_unpacked(encoding: str, body: bytes) -> None:
+    """In every form that servers send it, whole."""
+    assert await read(body, encoding) == TEXT
+
+
+@pytest.mark.parametrize("left_out", [1, 4, 8, 9, 100, 70_000])
+async def test_half_a_packed_body_is_said(left_out: int) -> None:
+    """Also where all of the data came, and only the end of the packing is missing."""
+    with pytest.raises(AccessError, match="sent half an answer"):
+        await read(gzip.compress(TEXT)[:-left_out], "gzip")
+    with pytest.raises(AccessError, match="sent half an answer"):
+        await read(b"not gzip", "gzip")
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip,deflate,gzip", "br", "zstd", "\x1bx"])
+async def test_what_was_not_asked_for_is_not_unpacked(encoding: str) -> None:
+    """Packed twice, or by what nobody offered: refused unread, in words."""
+    with pytest.raises(AccessError, match="packed") as refused:
+        await read(gzip.compress(gzip.compress(TEXT)), encoding)
+    assert refused.value.mend
+
+
+async def test_a_bomb_is_never_in_memory() -> None:
+    """A gigabyte of nought in one megabyte: what is held stays near what may be read."""
+    packing = zlib.compressobj(9, wbits=31)
+    nought = bytes(MEGABYTE)
+    bomb = b"".join(packing.compress(nought) for _ in range(1000)) + packing.flush()
+    tracemalloc.start()
+    try:
+        with pytest.raises(AccessError, match="sent more than 8 MB") as refused:
+            await read(bomb, "gzip", 8 * MEGABYTE)
+        assert refused.value.too_large
+        assert tracemalloc.get_traced_memory()[1] < 24 * MEGABYTE
+    finally:
+        tracemalloc.stop()
+
+
+def token_of(length: int) -> str:
+    """Signed, as a cluster gives them: no part of it is like another."""
+    return "eyJhbGciOi" + base64.urlsafe_b64encode(random.Random(2).randbytes(length)).decode()[: length - 10]
+
+
+def parts_of(token: str) -> list[str]:
+    """What must stand nowhere: every eight characters of it."""
+    return [token[at : at + 8] for at in range(len(token) - 7)]
+
+
+@pytest.mark.parametrize("before", [0, 10, 150, 199, 1000, 3990, 4090, 8000, 8180])
+@pytest.mark.parametrize("form", ["plain", "JSON", "title", "API", "location"])
+def test_a_long_token_is_in_no_word_of_a_server(
+    before: int, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the server's words are cut: neither the token nor its beginning is left."""
+    token = token_of(2000)
+    monkeypatch.setenv("SOME_TOKEN", token)
+    access = Access(endpoint(token={"env": "SOME_TOKEN"}))
+    access.credentials()
+    said = f"{' ' * (before // 2)}{'x' * (before - before // 2)} Bearer {token} is not known"
+    headers = {"Location": f"/{said.strip()}"} if form == "location" else {}
+    body = json.dumps({"error": said}) if form == "JSON" else said
+    body = f"<html><title>{said}</title>" if form == "title" else body
+    api = said if form == "API" else None
+    status = 302 if form == "location" else 403
+    told = [access.refusal(status, headers, body.encode(), api), access.page(body.encode())]
+    words = " ".join(f"{one}{one.mend}" for one in told if one is not None)
+    assert not [part for part in parts_of(token) if part in words]
+
+
+def test_a_token_that_the_server_cut_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or spread by signs that nobody sees; what is only like the word before it stays."""
+    token = token_of(2000)
+    monkeypatch.setenv("SOME_TOKEN", token)
+    access = Access(endpoint(token={"env": "SOME_TOKEN"}))
+    access.credentials()
+    spread = "\u200b".join(token)
+    assert access.without_secrets(f"Bearer {token[:40]}... and {spread}!") == "Bearer …... and …!"
+    assert access.without_secrets("Bearer error, eyJhb") == "Bearer error, eyJhb"

@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 from collectors.fleet import Frame
+from collectors.toml_file import FileError
 from tests.frames import healthy_frame
 from tui import feed as feed_module
-from tui.feed import Feed
+from tui.feed import Feed, sentence_of
 
 
 class Scripted:
@@ -190,3 +191,9 @@ async def test_calls_to_threads_do_not_outlive_the_feed() -> None:
     await heard.until(lambda: len(heard.frames) == 1)
     await feed.close()
     assert daemons == [True]
+
+
+def test_several_mistakes_are_told_apart() -> None:
+    """Each line of an error of ours is a part of the sentence; what would steer a terminal is dropped."""
+    said = sentence_of(FileError("u.toml: stack: Field required\nu.toml: title: \x1b[2JField required\n"))
+    assert said == "u.toml: stack: Field required; u.toml: title: [2JField required."

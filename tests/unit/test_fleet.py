@@ -32,6 +32,22 @@ def test_cleaned_text_is_safe_to_draw(text: str) -> None:
     assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0x202A <= ord(c) <= 0x202E for c in once)
 
 
+@given(st.text(alphabet=st.characters(categories=("Cc", "Cf", "Cs", "Zl", "Zp")), max_size=40))
+def test_what_nobody_could_see_is_empty(text: str) -> None:
+    """Tags, signs without width, marks of byte order, separators of lines: no name, and no part of one."""
+    assert clean(text) == ""
+    assert clean(f"a{text}b\u00e9") == "ab\u00e9"
+
+
+def test_what_can_be_seen_stays() -> None:
+    """Letters of any script, their accents, and emoji; of a joined one the parts."""
+    for text in ("e\u0301", "模型", "❤\ufe0f", "नमस्ते"):
+        assert clean(text) == text
+    assert clean("👩\u200d🚀") == "👩🚀"
+    for sign in "\u200b\u200c\u200d\u2060\ufeff\u00ad\U000e0041\u2028\u2029\u061c":
+        assert clean(f"llama{sign}") == "llama"
+
+
 def test_ten_thousand_characters_are_cut() -> None:
     """A label may be any length; what is kept is bounded and says that it was cut."""
     assert clean("x" * 10_000) == "x" * 127 + "…"

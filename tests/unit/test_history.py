@@ -1,11 +1,18 @@
 """What is asked of the past: which definitions, by which labels, in how many steps."""
 
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from collectors.config import PrometheusServer
 from collectors.prometheus import history
+from collectors.prometheus.past import PastAsked
 from collectors.prometheus.wire import Refused
 from collectors.signals.catalogue import Definition, Row
 from collectors.signals.presets import read_presets
@@ -113,3 +120,131 @@ def test_a_credential_that_cannot_be_read_is_said() -> None:
     )
     with pytest.raises(Refused, match="TIDEGATE_NO_SUCH_VARIABLE"):
         history.discover(server)
+
+
+Lie = Callable[[dict[str, object]], object]
+
+
+@contextmanager
+def lying(lie: Lie, count: str = "3", headers: dict[str, str] | None = None) -> Iterator[PrometheusServer]:
+    """A server that counts well, and lies about the range: `lie` changes its element or gives a body."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            element: dict[str, object] = {"metric": {"model_name": "m"}, "value": [1000.0, count]}
+            if "query_range" in self.path:
+                element = {"metric": {"model_name": "m"}, "values": [[990.0, "1"], [1000.0, "2"]]}
+                changed = lie(element)
+                element = changed if isinstance(changed, dict) else element
+            body = lie({}) if headers else None
+            if not isinstance(body, bytes):
+                data = {"resultType": "vector", "result": [element]}
+                body = json.dumps({"status": "success", "data": data}).encode()
+            self.send_response(200)
+            for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=web.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield PrometheusServer(url=f"http://127.0.0.1:{web.server_address[1]}")
+    finally:
+        web.shutdown()
+        web.server_close()
+        thread.join()
+
+
+def past_of(server: PrometheusServer) -> tuple[object, ...]:
+    return history.past(server, [queue_wait("vllm")], window_s=60.0, at=1000.0)
+
+
+LIES: dict[str, Lie] = {
+    "shape": lambda e: {**e, "values": [[1], [2, 3, 4], 5]},
+    "nested": lambda e: {**e, "values": [[1000.0, [[1]]]]},
+    "text": lambda e: {**e, "values": [[1000.0, "abc"]]},
+    "alternative": lambda e: {**e, "metric": {"model_name": "m", ALTERNATIVE: "99"}},
+    "no alternative": lambda e: {**e, "metric": {"model_name": "m", ALTERNATIVE: "x"}},
+    "null": lambda e: {**e, "values": [[1000.0, None]]},
+    "no metric": lambda e: {"values": [[1000.0, "1"]]},
+    "labels": lambda e: {**e, "metric": {"model_name": [1]}, "values": 7},
+    "another age": lambda e: {**e, "values": [[1e308, "1"]]},
+    "before": lambda e: {**e, "values": [[-62135596800, "1"]]},
+    "no time": lambda e: {**e, "values": [["NaN", "1"]]},
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+def test_a_lie_about_the_past_is_one_sentence(lie: Lie) -> None:
+    """Whatever the form: Refused, and nothing of it is drawn; an honest server is believed."""
+    with lying(lambda element: element) as server:
+        assert len(past_of(server)) == 1
+    with lying(lie) as server, pytest.raises(Refused, match="no answer of a Prometheus") as refused:
+        past_of(server)
+    assert refused.value.mend
+
+
+@pytest.mark.parametrize("count", ["+Inf", "NaN", "1e308", "-1", "abc"])
+def test_a_count_that_is_none_is_one_sentence(count: str) -> None:
+    """It is what says how many points may be asked for."""
+    with lying(lambda element: element, count) as server, pytest.raises(Refused):
+        past_of(server)
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "br"])
+def test_a_past_packed_twice_is_refused(encoding: str) -> None:
+    """The library would unpack it without any bound."""
+    headers = {"Content-Encoding": encoding}
+    with lying(lambda _: b"x", headers=headers) as server, pytest.raises(Refused, match="packed"):
+        past_of(server)
+
+
+def test_half_a_packed_past_is_refused() -> None:
+    """As of a poll."""
+    headers, half = {"Content-Encoding": "gzip"}, b"\x1f\x8b\x08"
+    with lying(lambda _: half, headers=headers) as server, pytest.raises(Refused, match="half an answer"):
+        past_of(server)
+
+
+def test_a_token_in_a_warning_of_the_past_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the words are cut: of one that is cut off nobody would know it."""
+    token = "eyJ" + "".join(f"{n:04x}" for n in range(500))
+    monkeypatch.setenv("SOME_TOKEN", token)
+    body = json.dumps({"status": "success", "warnings": [f"{'x' * 20} {token}"], "data": {}}).encode()
+    with lying(lambda _: body, headers={"X-A": "b"}) as server:
+        known = PrometheusServer.model_validate({"url": server.url, "token": {"env": "SOME_TOKEN"}})
+        with pytest.raises(Refused, match=r"sent a partial answer: x{20} …") as refused:
+            past_of(known)
+    assert token[:8] not in str(refused.value)
+
+
+def test_files_under_ones_home_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A CA and certificate that serve the polls serve the past too."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    server = PrometheusServer.model_validate(
+        {"url": "https://p", "ca_file": "~/ca.pem", "cert_file": "~/our.pem", "key_file": "~/our.key"}
+    )
+    with history._connected(server, None) as connected:
+        session = connected._connection._session
+        assert session.verify == str(tmp_path / "ca.pem")
+        assert session.cert == (str(tmp_path / "our.pem"), str(tmp_path / "our.key"))
+
+
+async def test_a_fault_of_our_own_costs_the_past_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The poll goes on, and says whose fault it is."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr(history, "past", broken)
+    asked = PastAsked(PrometheusServer(url="http://127.0.0.1:9"), (), 600.0)
+    asked.start([queue_wait("vllm")], selector=(), replicas=(), present=frozenset(), window_s=60.0, at=1000.0)
+    answers, said = await asked.taken()
+    assert answers == ()
+    assert "tidegate's own (ZeroDivisionError: of ours)" in said
+    assert await asked.taken() == ((), "")

@@ -1,5 +1,6 @@
 """The first configuration: what it holds, that it can be read, and how it is written."""
 
+import os
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -131,15 +132,48 @@ def test_a_file_that_is_there_is_not_touched(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_link_is_no_way_to_another_file(tmp_path: Path) -> None:
-    """A link in its place counts as a file that is there; --yes replaces the link, not what it leads to."""
-    other, file = tmp_path / "other", tmp_path / "config.toml"
-    other.write_text("precious", encoding="utf-8")
-    file.symlink_to(other)
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    """It counts as a file that is there; --yes writes what it leads to, as where files are kept together."""
+    kept, file = tmp_path / "dotfiles" / "tidegate.toml", tmp_path / "config.toml"
+    kept.parent.mkdir()
+    kept.write_text("# mine\n", encoding="utf-8")
+    file.symlink_to(kept)
     with pytest.raises(ConfigError, match="was not changed"):
         write_config(file, TEXT, overwrite=False)
+    assert kept.read_text(encoding="utf-8") == "# mine\n"
     write_config(file, TEXT, overwrite=True)
-    assert other.read_text(encoding="utf-8") == "precious"
+    assert file.is_symlink()
+    assert kept.read_text(encoding="utf-8") == TEXT
+    assert list(kept.parent.iterdir()) == [kept]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link to a pipe", "ring"])
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_what_is_no_regular_file_is_never_replaced(kind: str, overwrite: bool, tmp_path: Path) -> None:
+    """Not with --yes either: a pipe, a device or a folder is somebody else's."""
+    file, pipe = tmp_path / "config.toml", tmp_path / "pipe"
+    if kind == "ring":
+        file.symlink_to(file)
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        os.mkfifo(pipe)
+        file.symlink_to(pipe) if kind == "link to a pipe" else os.mkfifo(file)
+    before = {one: one.lstat() for one in tmp_path.iterdir()}
+    with pytest.raises(ConfigError, match=r"is no regular file, and was not changed|links lead nowhere"):
+        write_config(file, TEXT, overwrite=overwrite)
+    assert {one: one.lstat() for one in tmp_path.iterdir()} == before
+
+
+def test_a_pipe_is_refused_before_anyone_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 2; a name that holds an escape sequence is printed without it."""
+    file = tmp_path / "con\x1b[2Jfig.toml"
+    os.mkfifo(file)
+    assert main(["init", "--yes", "--output", str(file), "--prometheus", "http://127.0.0.1:9"]) == 2
+    said = capsys.readouterr().err
+    assert "is no regular file" in said
+    assert "\x1b" not in said
+    assert stat.S_ISFIFO(file.stat().st_mode)
 
 
 def test_what_could_not_be_read_is_not_written(tmp_path: Path) -> None:

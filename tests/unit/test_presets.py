@@ -202,3 +202,34 @@ def test_built_in_presets_are_read_fast_and_once() -> None:
 def test_no_file_is_left_out() -> None:
     """Every TOML file in the folder is a preset."""
     assert len(list(BUILT_IN.glob("*.toml"))) == len(read_presets())
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "line", "key"),
+    [
+        ('proof = ["mine_up"]', 'proof = ["up) or vector(1"]', 4, "proof.0"),
+        (
+            "[signals.running]",
+            '[[generations]]\nname = "2"\nproof = ["a", "1b"]\n[signals.running]',
+            10,
+            "generations.0.proof.1",
+        ),
+        (
+            "[signals.running]",
+            '[[probes]]\nid = "p"\nmetric = "a{b}"\n[signals.running]',
+            10,
+            "probes.0.metric",
+        ),
+        (
+            "[signals.running]",
+            '[[probes]]\nid = "p"\nmetric = "a"\nor_metrics = ["b", ""]\n[signals.running]',
+            11,
+            "probes.0.or_metrics.1",
+        ),
+    ],
+)
+def test_only_a_name_is_asked_for(was: str, now: str, line: int, key: str, tmp_path: Path) -> None:
+    """Proofs and probes are names of metrics, never an expression of the file's own."""
+    with pytest.raises(FileError) as caught:
+        read_presets([written(tmp_path, PRESET.replace(was, now))])
+    assert f"mine.toml:{line}: {key}: is no metric name" in str(caught.value)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.config import ConfigError, Override, PrometheusServer
+from collectors.config import Override, PrometheusServer
 from collectors.fleet import Interval
 from collectors.prometheus import detect, override, targets
 from collectors.prometheus.answer import by_node, rows
@@ -227,6 +227,9 @@ def test_what_the_server_says_beside_is_kept() -> None:
     assert vector.infos == ("hm",)
 
 
+NESTED = b"[" * 5000 + b"]" * 5000
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -237,8 +240,11 @@ def test_what_the_server_says_beside_is_kept() -> None:
         (b'{"status":"success","data":{"resultType":"vector","result":[{"metric":3}]}}', "another form"),
         (b'{"status":"error","error":"no"}', "no success"),
         (b'{"status":"success","data":{"resultType":"scalar","result":[]}}', "no vector"),
+        (b"[" * 5000, "another form"),
+        (b'{"x":' + NESTED + b"}", "nested too deep"),
+        (b'{"status":"success","data":{"result":[{"metric":{},"x":' + NESTED + b"}]}}", "nested too deep"),
     ],
-    ids=["html", "half", "nothing", "no text", "other form", "error", "scalar"],
+    ids=["html", "half", "nothing", "no text", "other form", "error", "scalar", "[[[", "nested", "in it"],
 )
 def test_an_answer_that_is_none_is_refused(answer: bytes, said: str) -> None:
     """In words, with what to do."""
@@ -254,6 +260,19 @@ def test_failures_are_told_in_the_servers_words() -> None:
         == "execution: too many"
     )
     assert read_failure(b"<h1>502</h1>") == ""
+    assert read_failure(b'{"error":"x","z":' + NESTED + b"}") == ""
+
+
+def test_a_list_of_targets_that_is_nested_is_refused() -> None:
+    """In words, as any other."""
+    with pytest.raises(Refused, match="nested too deep"):
+        read_intervals(b'{"data":{"activeTargets":[{"x":' + NESTED + b"}]}}")
+
+
+def test_what_the_server_says_beside_is_whole() -> None:
+    """Secrets are taken out of it before it is cut: they would not be known any more."""
+    said = f"refused Bearer {'x' * 2000} for it"
+    assert read_vector(body("", f',"warnings":["{said}"]')).warnings == (said,)
 
 
 def test_intervals_are_read_from_the_list_of_targets() -> None:
@@ -528,9 +547,8 @@ def test_quiet_is_kept() -> None:
 
 def test_a_filter_that_is_none_is_refused() -> None:
     """At once, with the form it should have."""
-    server = PrometheusServer(url="http://h", select=("namespace=serving",))
-    with pytest.raises(ConfigError, match=r"prometheus\.select: 'namespace=serving' is no filter"):
-        PrometheusPoller(server, presets=())
+    with pytest.raises(ValueError, match=r"select\.0\n.*is no filter; write it as in PromQL"):
+        PrometheusServer(url="http://h", select=("namespace=serving",))
 
 
 def test_secrets_are_not_shown() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from collectors.prometheus.answer import by_node, rows
-from collectors.prometheus.wire import Sample
+from collectors.prometheus.records import Records
+from collectors.prometheus.wire import Sample, Vector
 from collectors.signals.catalogue import Definition, Matcher, Preset
 from collectors.signals.presets import read_presets, with_labels
 from collectors.signals.promql import ALTERNATIVE, render
@@ -161,3 +162,32 @@ def test_no_rules_are_a_file_too(tmp_path: Path) -> None:
     file = tmp_path / "tidegate.yml"
     file.write_text(rendered(()), encoding="utf-8")
     assert subprocess.run([promtool(), "check", "rules", str(file)], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "heard"),
+    [
+        ("970", 970.0),
+        ("1060", 1060.0),
+        ("1061", None),
+        ("9e99", None),
+        ("+Inf", None),
+        ("NaN", None),
+        ("soon", None),
+    ],
+)
+async def test_a_heartbeat_that_cannot_be_is_none(value: str, heard: float | None) -> None:
+    """One that is no number, or over a minute ahead, silences its own stack alone, and the poll goes on."""
+    one = definition("vllm", "queue_wait")
+
+    async def ask(query: str, at: float) -> Vector:
+        if HEARTBEAT in query:
+            beats = {"vllm": value, "sglang": "990"}
+            return Vector([Sample({"stack": stack}, (at, beat)) for stack, beat in beats.items()])
+        return Vector([Sample({"__name__": record_name(one), MARK: mark(one, 60.0)}, (at, "1"))])
+
+    records = Records((), "")
+    await records.learn(ask, [one], 1000.0)
+    await records.listen(ask, 1000.0)
+    assert records.heartbeat("vllm", 60.0, 1000.0) == heard
+    assert records.heartbeat("sglang", 60.0, 1000.0) == 990.0

@@ -1,10 +1,13 @@
 """Errors in files name file, line, key and what is allowed."""
 
+import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from collectors.config import ConfigError, Settings, read_settings
+from collectors.config import ConfigError, Context, Settings, read_settings
 from collectors.toml_file import FileError, checked_toml, place_in, read_toml
 
 GOOD = """
@@ -153,3 +156,148 @@ def test_a_silent_mistake_would_cost_an_alert(was: str, now: str, line: int, say
     said = str(caught.value)
     assert f"tidegate.toml:{line}:" in said, said
     assert says in said
+
+
+def mistake(text: str) -> str:
+    """What is said about a context with this in it."""
+    with pytest.raises(FileError) as caught:
+        checked_toml(f"[contexts.prod]\n{text}\n", "f.toml", Settings)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'prometheus = {url = "http://h", basic = {username = "u", password = "hunter2"}}',
+        'prometheus = {url = "http://h", basic = {username = "u", password = 22446688}}',
+        'prometheus = {url = "http://h", basic = "user:hunter2"}',
+        'prometheus = {url = "user:hunter2"}',
+        'prometheus = "user:hunter2"',
+        'alertmanager = "user:hunter2"',
+        'scrape = ["user:hunter2"]',
+        'plane = "user:hunter2"',
+        'plane = {url = "http://h", token = "hunter2"}',
+        'plane = {url = "http://h", token = 22446688}',
+        'plane = {url = "http://h", token = {env = "hunter2.x/y"}}',
+        'plane = {url = "http://h", token = {env = 22446688}}',
+        'plane = {url = "http://h", token = {file = 22446688}}',
+        'plane = {url = "http://h", token = {command = 22446688}}',
+        'plane = {url = "http://h", ca_file = 22446688}',
+        'prometheus = {url = "http://h", headers = {X-Key = 22446688}}',
+        'prometheus = {url = "http://h", cert_file = "c", key_file = """-----BEGIN KEY-----\nhunter2"""}',
+        f'prometheus = {{url = "http://h", cert_file = "c", key_file = "{"hunter2" * 40}"}}',
+        'prometheus = {url = "http://h", token = {file = "-----BEGIN hunter2"}}',
+    ],
+)
+def test_what_may_be_a_secret_is_not_repeated(text: str) -> None:
+    """Whatever is put where a credential, a file or an address belongs: the place is told, not the value."""
+    said = mistake(text)
+    assert said.startswith("f.toml:")
+    assert "contexts.prod." in said
+    assert "hunter2" not in said
+    assert "22446688" not in said
+
+
+@pytest.mark.parametrize("name", ["", "1ST", "MY-TOKEN", "A B", "$TOKEN", "TOKEN\\n"])
+def test_a_variable_has_a_name(name: str) -> None:
+    """What no shell could set is refused when it is read."""
+    said = mistake(f'plane = {{url = "http://h", token = {{env = "{name}"}}}}')
+    assert "plane.token.env: must be the name of an environment variable" in said
+
+
+def test_a_harmless_value_is_repeated() -> None:
+    """What is wrong is easier to find with it."""
+    assert "(it is 'yes')" in mistake('production = "yes"')
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("a = 1\nx = " + "[" * 5000, 2, "nested too deep"),
+        ("\n\nx = " + "{a=" * 5000, 3, "nested too deep"),
+        ("\n[" + "a." * 5000 + "a]", 2, "over 32 levels deep"),
+        ("\n" + ' "a" . ' * 100 + "a = 1", 2, "over 32 levels deep"),
+        ("a = 1\nb = " + "1" * 5000, 2, "a number is too long"),
+    ],
+)
+def test_what_no_parser_takes_is_said(text: str, line: int, says: str) -> None:
+    """Nesting without end and numbers of thousands of digits have a place too."""
+    with pytest.raises(FileError) as caught:
+        checked_toml(text, "f.toml", Settings)
+    assert str(caught.value).startswith(f"f.toml:{line}: ")
+    assert says in str(caught.value)
+
+
+def test_a_number_that_cannot_be_written_out() -> None:
+    """Thousands of digits in base 16 are read, and refused."""
+    assert "f.toml:2: contexts.prod.tiers" in mistake("tiers = [0x" + "f" * 5000 + "]")
+    assert "f.toml:2: contexts.prod.objectives" in mistake("objectives = {pro = 0x" + "f" * 5000 + "}")
+
+
+def test_a_long_line_takes_no_time() -> None:
+    """Neither brackets and spaces in a text of several lines, nor names without end."""
+    began = time.monotonic()
+    for line in ("[" + " " * 200_000, "a" * 200_000, "a " * 100_000, '"' * 9 + "'" * 100_000, "[{ " * 90):
+        mistake(f"promtheus = '''\n{line}\n'''" if "'" not in line else f"promtheus = 1\n# {line}")
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("pipe", "no regular file"),
+        ("device", "no regular file"),
+        ("folder", "Is a directory"),
+        ("long", "longer than 1 MB"),
+        ("nul", "NUL"),
+    ],
+)
+def test_what_is_no_file_is_not_waited_for(kind: str, says: str, tmp_path: Path) -> None:
+    """A pipe that nobody writes to, a device without end, a file that is no configuration."""
+    path = tmp_path / "config.toml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "long":
+        path.write_bytes(b"#" * 1_000_001)
+    path = {"device": Path("/dev/zero"), "nul": Path("a\0b")}.get(kind, path)
+    caught: list[str] = []
+
+    def read() -> None:
+        try:
+            read_toml(path, Settings)
+        except FileError as error:
+            caught.append(str(error))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(5)
+    assert len(caught) == 1
+    assert "cannot be read: " in caught[0]
+    assert says in caught[0]
+
+
+def test_a_filter_that_is_none_has_a_place() -> None:
+    """In either way to write a server; a wrong expression in a filter too."""
+    said = mistake('prometheus = {url = "http://h", select = ["namespace=serving"]}')
+    assert said.startswith("f.toml:2: contexts.prod.prometheus.0.select.0: is no filter")
+    said = mistake('[[contexts.prod.prometheus]]\nurl = "http://h"\nselect = [\'a="b"\', \'pod=~"("\']')
+    assert said.startswith("f.toml:4: contexts.prod.prometheus.0.select.1: '(' is no regular expression")
+
+
+@pytest.mark.parametrize("key", ["ca_file", "cert_file", "key_file"])
+def test_a_certificate_is_a_regular_file(key: str, tmp_path: Path) -> None:
+    """One that is a pipe or device would be waited for; one that is not there yet may come."""
+    pipe = tmp_path / "pipe"
+    server = {"url": "http://h", "cert_file": str(tmp_path / "none")}
+    os.mkfifo(pipe)
+    Context.model_validate({"prometheus": {**server, key: str(tmp_path / "none")}})
+    for path in (pipe, tmp_path, Path("/dev/zero")):
+        pairs = ", ".join(f'{k} = "{v}"' for k, v in {**server, key: path}.items())
+        assert f"prometheus.0.{key}: is no regular file" in mistake(f"prometheus = {{{pairs}}}")
+
+
+def test_a_home_that_is_not_known() -> None:
+    """`~nobody-here/x` is a mistake with a place."""
+    assert "presets.0: is in a home directory" in mistake('presets = ["~no-such-user-here/x.toml"]')
