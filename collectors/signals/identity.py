@@ -53,7 +53,8 @@ def workload(labels: Mapping[str, str], *, exported: bool) -> Workload:
         name = labels.get("exported_workload") or workload_of_pod(labels.get("exported_pod", ""))
         return Workload(labels.get("exported_namespace", ""), name)
     name = labels.get("workload") or workload_of_pod(labels.get("pod", ""))
-    return Workload(labels.get("namespace", ""), name)
+    # A page may tell both, and its target only a namespace: then that one alone was renamed.
+    return Workload(labels.get("exported_namespace") or labels.get("namespace", ""), name)
 
 
 def has_exported(rows: Iterable[Row]) -> bool:

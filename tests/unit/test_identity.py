@@ -151,3 +151,9 @@ def test_a_rule_takes_no_longer_than_its_text() -> None:
     assert time.monotonic() - started < 0.5
     with pytest.raises(ValueError, match="is no regular expression"):
         ModelRule(label="pod", regex="a(?=b)", model="x")
+
+
+def test_only_what_the_target_has_too_is_renamed() -> None:
+    """A target with a namespace of its own and no pod: the page's pod stays, its namespace is exported."""
+    where = {"pod": "llama-7d9f8b6c5d-x2x4q", "namespace": "monitoring", "exported_namespace": "serving"}
+    assert workload(where, exported=False) == Workload("serving", "llama")
