@@ -69,9 +69,9 @@ def until(true: Callable[[], bool], what: str, within_s: float = START_S) -> Non
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartPrometheus]:
-    """Starts real Prometheus servers; all of them end with the tests."""
+    """Starts real Prometheus servers; all of them end with the module: each scrapes this very process."""
     binary = _binary()
     running: list[tuple[subprocess.Popen[bytes], ThreadingHTTPServer]] = []
 
