@@ -232,6 +232,7 @@ async def test_ctrl_c_twice_quits() -> None:
 
 async def test_q_quits_and_closes_the_source() -> None:
     """Exit status 0, source closed, thread gone."""
+    before = set(threading.enumerate())
     async with cockpit([demo_frame()]) as (app, pilot, source):
         await pilot.press("q")
         end = time.monotonic() + 10
@@ -239,10 +240,10 @@ async def test_q_quits_and_closes_the_source() -> None:
             await asyncio.sleep(0.01)
     assert app.return_code == 0
     assert source.is_closed.wait(10)
-    for thread in threading.enumerate():
-        if thread.name == "tidegate-feed":
-            thread.join(10)
-            assert not thread.is_alive()
+    own = [t for t in set(threading.enumerate()) - before if t.name == "tidegate-feed"]
+    for thread in own:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 async def test_it_ends_after_the_seconds_it_was_given() -> None:
