@@ -154,7 +154,7 @@ def test_direct_scrape_agrees_with_the_truth(fleet: Fleet) -> None:
     pages = [{"url": t["url"], "labels": t["labels"]} for t in fleet.announced["targets"]]
     source = f"[contexts.demo]\nscrape = {toml(pages)}"
     frame = snapshot(fleet, source)
-    agrees(frame, fleet.stop(), spread_s=4.0)
+    agrees(frame, fleet.stop(), spread_s=2.0)
 
 
 def test_a_real_prometheus_agrees_with_the_truth(fleet: Fleet, start_configured: StartConfigured) -> None:
