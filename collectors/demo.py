@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     # The command line imports this module before the first paint: nothing of weight here.
     from collectors.fleet import Frame
+    from collectors.intents import Operator
     from collectors.watch.loop import Watch
 
 READY_S = 30.0
@@ -62,6 +63,11 @@ class DemoSource:
     def __init__(self, child: "subprocess.Popen[bytes]", options: DemoOptions) -> None:
         self._child, self._options = child, options
         self._watch: Watch | None = None
+
+    @property
+    def operator(self) -> "Operator | None":
+        """As `Watch.operator`, once the child listens."""
+        return self._watch.operator if self._watch is not None else None
 
     async def frames(self) -> "AsyncIterator[Frame]":
         """As `Watch.frames`, once the child listens. raises: DemoError if it does not start."""

@@ -14,6 +14,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
+from collectors.intents import Operator, PlaneFacts
+
 ALL_TIERS = "all"
 """The one tier shown where no metric tells tiers apart."""
 
@@ -646,6 +648,7 @@ class Frame:
     events: of this tick only; screens and recorders keep their own history
     notes: sentences about the fleet as a whole (no tiers, no plane, unmatched names)
     past: of this tick only, once a source: readings of before the watch began, oldest first
+    plane: what the control plane says of itself and of us, as it last did; None where there is none
     """
 
     at: float
@@ -663,6 +666,7 @@ class Frame:
     events: tuple[Event, ...] = ()
     notes: tuple[Reason, ...] = ()
     past: tuple[Past, ...] = ()
+    plane: PlaneFacts | None = None
     production: bool = False
     simulated: bool = False
     mode: Literal["LIVE", "DEMO", "REPLAY"] = "LIVE"
@@ -675,6 +679,11 @@ class Frame:
 class Source(Protocol):
     """Anything that yields frames: live, demo and replay differ here and in nothing that draws."""
 
+    @property
+    def operator(self) -> Operator | None:
+        """The way of intents to the control plane; None where there is none to write to, as in a replay."""
+        ...
+
     def frames(self) -> AsyncIterator[Frame]:
         """Frames in order of time, about one a second, until closed."""
         ...
@@ -682,51 +691,3 @@ class Source(Protocol):
     async def aclose(self) -> None:
         """Stop asking and free what is held. Safe to call twice."""
         ...
-
-
-class Target(NamedTuple):
-    """What an intent acts on: a release, or a throttle cell (feature, tier)."""
-
-    kind: Literal["release", "throttle"]
-    id: str
-    tier: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """What the operator asks for, on one target, and what they saw when asking.
-
-    operation: as in the contract's capabilities, e.g. "release.advance", "throttle.set"
-    seen: the precondition (`from`) and `etag`; key: idempotency key; decision_id ties several targets
-    """
-
-    operation: str
-    target: Target
-    arguments: Mapping[str, str | int | float | bool | None]
-    seen: Mapping[str, str | float | None]
-    etag: str | None
-    reason: str
-    key: str
-    decision_id: str
-
-
-class OutcomeKind(StrEnum):
-    """What became of an intent."""
-
-    APPLIED = "applied"
-    PENDING = "pending"
-    REFUSED = "refused"
-    CONFLICT = "conflict"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an intent, on its one target. `text` says it in words fit for the screen."""
-
-    intent: Intent
-    kind: OutcomeKind
-    at: float
-    text: str
-    code: str = ""
-    audit_id: str = ""

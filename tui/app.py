@@ -17,7 +17,8 @@ from textual.driver import Driver
 import themes
 from tui.feed import Feed
 from tui.keymap import DEFAULT_KEYS
-from tui.messages import FrameArrived, SourceSpoke
+from tui.link import Link
+from tui.messages import FrameArrived, OutcomeArrived, SourceSpoke
 from tui.screens.base import CockpitScreen
 from tui.screens.fleet import FleetScreen
 from tui.terminal import CockpitDriver, can_suspend
@@ -44,6 +45,7 @@ class CockpitApp(App[int], inherit_bindings=False):
     glyphs: "ascii" where the terminal draws ambiguous-width characters two cells wide
     seconds: quit after that long, with exit status 0; None stays
     keymap: key to action id, as `read_keymap` gives it
+    writes: whether anything can be written: never, after arming, or at once
     """
 
     TITLE = "tidegate"
@@ -60,6 +62,7 @@ class CockpitApp(App[int], inherit_bindings=False):
         glyphs: Literal["unicode", "ascii"] = "unicode",
         seconds: float | None = None,
         keymap: Mapping[str, str] = DEFAULT_KEYS,
+        writes: Literal["never", "arm", "on"] = "arm",
     ) -> None:
         super().__init__(driver_class=CockpitDriver, ansi_color=True)
         self.context, self.glyphs, self.keymap = context, glyphs, keymap
@@ -75,7 +78,9 @@ class CockpitApp(App[int], inherit_bindings=False):
         self._history: History | None = None
         self._still: History | None = None
         self._trends: Trends | None = None
+        self.writes = writes
         self._feed = Feed(self._connect_late, self._hand_over, self._speak)
+        self.link = Link(self._feed, lambda outcome: self.post_message(OutcomeArrived(outcome)))
         for path in themes.THEMES:
             if path.stem == theme:
                 self.register_theme(themes.to_textual(themes.read_theme(path)))

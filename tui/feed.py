@@ -2,12 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from tui.link import Answer, NoOperator
+
 if TYPE_CHECKING:
     from collectors.fleet import Frame, Source
+    from collectors.intents import Operator
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0)
 """Seconds before the next try to connect, after each failure in a row; the last one repeats."""
@@ -38,10 +41,28 @@ class Feed:
         self._task: asyncio.Task[None] | None = None
         self._hurry: asyncio.Event | None = None
         self._yielded = False
+        self._source: Source | None = None
 
     def start(self) -> None:
         """Begin to listen."""
         self._thread.start()
+
+    def submit(self, do: "Callable[[Operator], Awaitable[Answer]]") -> "Future[Answer]":
+        """Let the source's operator do something, on the feed's loop. From any thread.
+
+        raises: NoOperator if no source is connected, or it is one that cannot be written to
+        """
+        loop, source = self._loop, self._source
+        operator = source.operator if source is not None else None
+        if loop is None or operator is None or self._ended.done():
+            raise NoOperator(
+                "no control plane is connected: nothing can be written; the status line says why"
+            )
+
+        async def done() -> Answer:
+            return await do(operator)
+
+        return asyncio.run_coroutine_threadsafe(done(), loop)
 
     def try_now(self) -> None:
         """Cut short the wait before the next try, if there is one."""
@@ -104,12 +125,13 @@ class Feed:
     async def _follow(self) -> None:
         """One source from connect to end."""
         self._yielded = False
-        source = self._connect()
+        source = self._source = self._connect()
         try:
             async for frame in source.frames():
                 self._yielded = True
                 self._arrived(frame)
         finally:
+            self._source = None
             try:
                 await asyncio.wait_for(source.aclose(), CLOSE_S)
             except TimeoutError:

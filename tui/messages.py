@@ -7,6 +7,7 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from collectors.fleet import Frame
+    from collectors.intents import Outcome
 
 
 @dataclass
@@ -26,3 +27,10 @@ class SourceSpoke(Message):
 
     sentence: str
     trouble: bool
+
+
+@dataclass
+class OutcomeArrived(Message):
+    """What became of an intent: each counts, none is ever replaced."""
+
+    outcome: "Outcome"

@@ -10,8 +10,8 @@ from msgspec import UNSET
 
 from collectors import fleet
 from collectors.control import wire
-from collectors.control.interface import OPERATIONS, Ability
 from collectors.fleet import clean
+from collectors.intents import OPERATIONS, Ability
 
 PHASES = frozenset({"pending", "progressing", "paused", "completed", "aborted", "degraded", "unknown"})
 PAUSE_REASONS = frozenset({"gate", "operator", "analysis", "other"})

@@ -1,37 +1,11 @@
-"""What a control plane is to the rest of tidegate: read it, and follow what changes in it."""
+"""What a control plane is to the rest of tidegate: read it, follow what changes in it, write to it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from collectors.fleet import Event, Feature, Release, SourceHealth, Throttle
-
-OPERATIONS = (
-    "release.advance",
-    "release.pause",
-    "release.resume",
-    "release.abort",
-    "release.register",
-    "release.retry",
-    "release.rollback",
-    "release.set_weight",
-    "release.override_gate",
-    "throttle.set",
-    "throttle.clear",
-    "throttle.ramp",
-    "watch",
-    "dry_run",
-)
-"""Every operation a plane speaks about, by its name in the contract."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ability:
-    """Whether one operation can be done here, and by this caller. `why`: the sentence of a greyed key."""
-
-    supported: bool
-    allowed: bool = True
-    why: str = ""
+from collectors.intents import Ability, Operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +29,7 @@ class PlaneState:
     at: float
     clock_offset_s: float | None
     api_version: str
+    ttl_max_s: int = 604_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +74,10 @@ class ControlPlane(ABC):
 
         An absent, refusing or lying server is told in `health`, never raised.
         """
+
+    def operator(self) -> Operator | None:
+        """The way of intents to this plane; None for one that can only be read."""
+        return None
 
     @abstractmethod
     async def aclose(self) -> None:

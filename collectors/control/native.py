@@ -14,8 +14,6 @@ from msgspec.structs import replace as replace_struct
 from collectors.control import decode, told, wire
 from collectors.control.http import PlaneHTTP, Timing
 from collectors.control.interface import (
-    OPERATIONS,
-    Ability,
     ControlPlane,
     PlaneError,
     PlaneState,
@@ -23,6 +21,7 @@ from collectors.control.interface import (
 )
 from collectors.control.sse import COMMENT, EventReader, SentEvent
 from collectors.fleet import Event, Release, SourceHealth, SourceState, Throttle, clean
+from collectors.intents import OPERATIONS, Ability
 
 API_VERSION = "v1"
 MAX_BYTES = 2_097_152
@@ -187,6 +186,7 @@ class NativePlane(ControlPlane):
             at=self._http.server_clock.now(self._clock()),
             clock_offset_s=self._http.server_clock.offset_s,
             api_version=clean(found.api_version, 20),
+            ttl_max_s=found.limits.get("ttl_max_s", 604_800),
         )
 
     async def _follow(self) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
@@ -161,7 +161,12 @@ class Throttle(Struct, frozen=True, kw_only=True):
 
 
 class Audit(Struct, frozen=True, kw_only=True):
-    """One entry of the log, section 10. `before` and `after` hold the members that an op changed."""
+    """One entry of the log, section 10. `before` and `after` hold the members that an op changed.
+
+    client: local context as the client claimed it
+    previous_sha256, sha256: ours, the chain: `sha256` is of this entry's JSON with `sha256` empty, and so of
+        `previous_sha256`, which is the entry before's; both are empty at a server that keeps no chain
+    """
 
     kind: str = "audit"
     id: str
@@ -178,11 +183,14 @@ class Audit(Struct, frozen=True, kw_only=True):
     code: str | None = None
     override_gate: bool = False
     client_gate: dict[str, object] | None = None
+    client: dict[str, str] | None = None
     decision_id: str | None = None
     idempotency_key: str | None = None
     request_id: str = ""
     before: dict[str, object] | None = None
     after: dict[str, object] | None = None
+    previous_sha256: str = ""
+    sha256: str = ""
 
 
 class Operation(Struct, frozen=True, omit_defaults=True):
@@ -257,11 +265,51 @@ class Changed(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True):
-    """RFC 9457, as far as a client looks at it."""
+    """RFC 9457, as far as a client looks at it.
+
+    outcome: of a 5xx: not_applied or unknown; current: the whole resource, with 409 and 412
+    """
 
     code: str = ""
     title: str = ""
     detail: str = ""
+    retryable: bool = False
+    outcome: str = ""
+    missing: tuple[str, ...] = ()
+    gate: GateState | None = None
+    current: msgspec.Raw | None = None
+
+
+class Difference(Struct, frozen=True):
+    """One member that a write would change. `path` is a JSON pointer into the resource."""
+
+    path: str
+    before: object = field(name="from", default=None)
+    after: object = field(name="to", default=None)
+
+
+class DryRun(Struct, frozen=True, kw_only=True):
+    """What a write would do, section 5: these three members and no more."""
+
+    would_apply: bool
+    changes: tuple[Difference, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class RunningOperation(Struct, frozen=True, kw_only=True):
+    """A write that its backend has not confirmed yet, section 5.
+
+    state: running, succeeded, failed, unknown
+    """
+
+    kind: str = "operation"
+    id: str
+    op: str = ""
+    target: str = ""
+    state: str = "unknown"
+    started_at: str | None = None
+    finished_at: str | None = None
+    problem: Problem | None = None
 
 
 def read(body: bytes | msgspec.Raw, shape: type[Shape]) -> Shape:

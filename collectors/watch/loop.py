@@ -30,9 +30,11 @@ from collectors.fleet import (
     SourceState,
     clean,
 )
+from collectors.intents import Operator, PlaneFacts
 from collectors.signals.catalogue import Poll
 from collectors.signals.identity import Names
 from collectors.watch.lane import Lane, Poller, faulty
+from collectors.watch.operated import ToldOperator
 from collectors.watch.shown import Absence, Known, Shown, shown
 
 TICK_S = 1.0
@@ -87,8 +89,22 @@ class Watch:
         self._tasks: list[asyncio.Task[None]] = []
         self._first_word = asyncio.Event()
         self._reading = asyncio.Lock()
+        operator = plane.operator() if plane is not None else None
+        self._operator = (
+            ToldOperator(operator, self._tell, lambda: self._now(time.monotonic()))
+            if operator is not None
+            else None
+        )
         if plane is not None:
             self._plane_health = SourceHealth("ctl", "plane", SourceState.CONNECTING)
+
+    @property
+    def operator(self) -> Operator | None:
+        """The way of intents to the plane; what never reached its log is told as an event here."""
+        return self._operator
+
+    def _tell(self, event: Event) -> None:
+        self._events.append(event)
 
     async def frames(self) -> AsyncIterator[Frame]:
         """One frame at once, one when a source first answers, then one a tick.
@@ -246,6 +262,7 @@ class Watch:
             sources=self._sources(),
             events=events,
             notes=self._shown.notes,
+            plane=_facts(state),
             past=tuple(one for lane in self._lanes for one in lane.take_past()),
             production=self._context.production,
             simulated=self._context.simulated or any(lane.simulated for lane in self._lanes),
@@ -296,6 +313,20 @@ class Watch:
         for lane in self._lanes:
             found += lane.nodes(monotonic)
         return found
+
+
+def _facts(state: PlaneState | None) -> PlaneFacts | None:
+    if state is None:
+        return None
+    return PlaneFacts(
+        state.actor,
+        state.role,
+        state.abilities,
+        state.tiers,
+        state.clock_offset_s,
+        state.api_version,
+        state.ttl_max_s,
+    )
 
 
 def _not_yet(source: AlertSource) -> AlertPoll:

@@ -9,7 +9,7 @@ import pytest
 from collectors import fleet
 from collectors.control import decode
 from collectors.control.http import Timing
-from collectors.control.interface import OPERATIONS
+from collectors.intents import OPERATIONS
 from collectors.control.server.app import Limits
 from collectors.control.server.store import Store
 from collectors.control.server.stream import StreamLimits

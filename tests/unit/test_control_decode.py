@@ -8,7 +8,7 @@ import pytest
 
 from collectors import fleet
 from collectors.control import decode, told, wire
-from collectors.control.interface import OPERATIONS, Ability
+from collectors.intents import OPERATIONS, Ability
 from collectors.fleet import EventKind
 
 RELEASE = """

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from collectors.config import Context
-from collectors.control.interface import Ability, ControlPlane, PlaneState, PlaneUpdate
+from collectors.control.interface import ControlPlane, PlaneState, PlaneUpdate
 from collectors.fleet import (
     STALE_CELL,
     EventKind,
@@ -23,6 +23,7 @@ from collectors.fleet import (
     Stage,
     Throttle,
 )
+from collectors.intents import Ability
 from collectors.signals.catalogue import Answer, Definition, Metric, Poll, Row
 from collectors.watch.loop import Watch
 

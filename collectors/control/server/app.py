@@ -19,7 +19,6 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from collectors.control import wire
-from collectors.control.interface import OPERATIONS
 from collectors.control.server import lists, rules
 from collectors.control.server.access import OPERATION_ROLES, Access, Caller
 from collectors.control.server.exposition import exposition
@@ -36,6 +35,7 @@ from collectors.control.server.state import Entry
 from collectors.control.server.store import EVENTS_KEPT_S, AuditQuery, Store, StoreError
 from collectors.control.server.stream import EventStream, StreamLimits, Streams
 from collectors.fleet import clean
+from collectors.intents import OPERATIONS
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,8 @@ from msgspec.structs import replace
 
 from collectors.control import wire
 from collectors.control.server import rules
-from collectors.control.server.seed import Seed, SeedError, checked
+from collectors.control.server.commands import Command, Done
+from collectors.control.server.seed import TTL_MAX_S, Seed, SeedError, checked
 from collectors.control.server.state import Batch, Config, Entry, StoredEvent, registered
 from collectors.control.server.state import (
     Held as Held,
@@ -46,6 +47,16 @@ class StoreError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """What a store keeps, and for how long. The defaults are the contract's."""
+
+    idempotency_retention_s: float = 86_400
+    ttl_max_s: int = TTL_MAX_S
+    events_kept: int = EVENTS_KEPT
+    event_retention_s: float = EVENTS_KEPT_S
+
+
+@dataclass(frozen=True, slots=True)
 class AuditQuery:
     """Filters of the log. `since`, `until`: seconds since the epoch; `below`: only older than this seq."""
 
@@ -62,8 +73,11 @@ class AuditQuery:
 class Store:
     """Use `Store.open`. Methods may be called from any thread; writing blocks, for a file on its fsync."""
 
-    def __init__(self, database: sqlite3.Connection, *, is_file: bool) -> None:
+    def __init__(
+        self, database: sqlite3.Connection, *, is_file: bool, limits: StoreLimits | None = None
+    ) -> None:
         self.is_file = is_file
+        self.limits = limits or StoreLimits()
         self._database = database
         self._lock = threading.Lock()
         self._listeners: set[Callable[[], None]] = set()
@@ -73,7 +87,7 @@ class Store:
         self._load()
 
     @classmethod
-    def open(cls, path: Path | None) -> "Store":
+    def open(cls, path: Path | None, limits: StoreLimits | None = None) -> "Store":
         """The store in `path`, created with mode 0600; None keeps it in memory.
 
         raises: StoreError if the file cannot be used or another plane is using it.
@@ -81,7 +95,7 @@ class Store:
         if path is None:
             database = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
             database.executescript(_SCHEMA)
-            return cls(database, is_file=False)
+            return cls(database, is_file=False, limits=limits)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
@@ -103,7 +117,7 @@ class Store:
             database.execute("COMMIT")
             if version > _VERSION:
                 raise StoreError(f"{path}: written by a newer tidegate; use that one, or another file")
-            return cls(database, is_file=True)
+            return cls(database, is_file=True, limits=limits)
         except (sqlite3.Error, ValueError) as error:
             database.close()
             why = "another plane is using it" if "locked" in str(error) else f"no data of a plane: {error}"
@@ -169,6 +183,20 @@ class Store:
                         )
                     entry = Entry("system:seed", "release.register", release.reason)
                     batch.put_release(registered(release, seed.tiers, now), entry)
+
+    @property
+    def write_counts(self) -> Mapping[tuple[str, str], int]:
+        """Writes since this process began, by operation and what became of them: applied, refused, conflict,
+        replayed."""
+        return {}
+
+    def apply(self, command: Command, *, now: float) -> Done:
+        """Carry out one write."""
+        raise NotImplementedError
+
+    def rehearse(self, command: Command, *, now: float) -> bytes:
+        """What `apply` would do."""
+        raise NotImplementedError
 
     def put_release(self, release: wire.Release, *, now: float, entry: Entry | None = None) -> wire.Release:
         """Keep a release, with a new seq, and a new etag if what its etag stands for changed. With an
