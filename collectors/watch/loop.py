@@ -90,11 +90,7 @@ class Watch:
         self._first_word = asyncio.Event()
         self._reading = asyncio.Lock()
         operator = plane.operator() if plane is not None else None
-        self._operator = (
-            ToldOperator(operator, self._tell, lambda: self._now(time.monotonic()))
-            if operator is not None
-            else None
-        )
+        self._operator = ToldOperator(operator, self._tell, self.now) if operator is not None else None
         if plane is not None:
             self._plane_health = SourceHealth("ctl", "plane", SourceState.CONNECTING)
 
@@ -102,6 +98,10 @@ class Watch:
     def operator(self) -> Operator | None:
         """The way of intents to the plane; what never reached its log is told as an event here."""
         return self._operator
+
+    def now(self) -> float:
+        """The watched clock."""
+        return self._now(time.monotonic())
 
     def _tell(self, event: Event) -> None:
         self._events.append(event)
