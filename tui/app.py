@@ -25,6 +25,7 @@ from tui.terminal import CockpitDriver, can_suspend
 
 if TYPE_CHECKING:
     from collectors.fleet import Frame, Source
+    from collectors.intents import Outcome
     from tui.screens.trends import Trends
     from tui.store import History
 
@@ -80,7 +81,7 @@ class CockpitApp(App[int], inherit_bindings=False):
         self._trends: Trends | None = None
         self.writes = writes
         self._feed = Feed(self._connect_late, self._hand_over, self._speak)
-        self.link = Link(self._feed, lambda outcome: self.post_message(OutcomeArrived(outcome)))
+        self.link = Link(self._feed, self._tell_outcome)
         for path in themes.THEMES:
             if path.stem == theme:
                 self.register_theme(themes.to_textual(themes.read_theme(path)))
@@ -192,6 +193,9 @@ class CockpitApp(App[int], inherit_bindings=False):
 
     def _speak(self, sentence: str, trouble: bool) -> None:
         self.post_message(SourceSpoke(sentence, trouble))
+
+    def _tell_outcome(self, outcome: "Outcome") -> None:
+        self.post_message(OutcomeArrived(outcome))
 
     def _draw(self) -> None:
         if isinstance(self.screen, CockpitScreen):

@@ -55,9 +55,7 @@ class Feed:
         loop, source = self._loop, self._source
         operator = source.operator if source is not None else None
         if loop is None or operator is None or self._ended.done():
-            raise NoOperator(
-                "no control plane is connected: nothing can be written; the status line says why"
-            )
+            raise NoOperator("no control plane is connected: nothing can be written")
 
         async def done() -> Answer:
             return await do(operator)
