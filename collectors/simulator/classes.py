@@ -34,8 +34,9 @@ class Classes:
     """K classes of M models, T tiers, F features; P = M*T pairs of model and tier.
 
     model, tier, feature: (K,) indices; pair: (K,) model * T + tier
-    full_rate: (K,) first attempts a second if the model were open to the whole tier
-    open: (M, T) share of the tier it is open to before any release says otherwise
+    full_rate: (K,) first attempts a second if model and feature were open to the whole tier
+    open: (M, T) share of the tier a model is open to before any release says otherwise; opened: (F, T)
+        likewise of a feature
     """
 
     models: tuple[str, ...]
@@ -52,6 +53,7 @@ class Classes:
     patience_s: Floats
     full_rate: Floats
     open: Floats
+    opened: Floats
     _model_start: Ints
     _pair_start: Ints
 
@@ -79,7 +81,8 @@ class Classes:
 
 
 def classes_of(fleet: Fleet) -> Classes:
-    """The classes of a fleet, with rates scaled so that each model offers its base rho at its opening."""
+    """The classes of a fleet, with rates scaled so that each model offers its base rho at its opening, were
+    every feature open."""
     served = fleet.served()
     tiers = tuple(tier.name for tier in fleet.tiers)
     features = tuple(fleet.features)
@@ -92,6 +95,7 @@ def classes_of(fleet: Fleet) -> Classes:
     model, tier, feature = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
     opened = np.array([[spec.open.get(name, 1.0) for name in tiers] for spec in served.values()])
     known = list(fleet.features.values())
+    features_opened = np.array([[one.open.get(name, 1.0) for name in tiers] for one in known])
     rates = np.array([known[f].requests * known[f].shares.get(tiers[t], 0.0) for _, t, f in rows])
     tokens = _of(known, "tokens")[feature]
     starts = np.flatnonzero(np.r_[True, np.diff(model) > 0])
@@ -117,6 +121,7 @@ def classes_of(fleet: Fleet) -> Classes:
         patience_s=_of(known, "patience_s")[feature],
         full_rate=rates * scale[model],
         open=opened,
+        opened=features_opened,
         _model_start=starts,
         _pair_start=np.flatnonzero(np.r_[True, np.diff(pair) > 0]),
     )

@@ -64,15 +64,10 @@ class Demand:
         self._keep = math.exp(-STEP_S / script.demand.noise_s)
         self._wander = self._noise * rng.standard_normal(streams)
 
-    def rates(self, minute: float, exposure: Floats, opened: Floats) -> Floats:
-        """First attempts a second of each class, (K,), at a minute of the scenario (before 0: as at 0).
-
-        exposure: (M, T) share of the tier a model is open to; opened: (F, T) likewise of a feature
-        """
-        classes = self._classes
-        rate = (
-            classes.full_rate * exposure[classes.model, classes.tier] * opened[classes.feature, classes.tier]
-        )
+    def rates(self, minute: float) -> Floats:
+        """First attempts a second that each class would make if it were wholly open, (K,), at a minute of the
+        scenario (before 0: as at 0)."""
+        rate = self._classes.full_rate
         for hit, factor in self._surges:
             if (times := factor(minute)) != 1.0:
                 rate = np.where(hit, rate * times, rate)

@@ -1,4 +1,5 @@
-"""The endpoint picker's page: flow control by model, tier and feature, as llm-d 0.9 exports it.
+"""The endpoint picker's page: flow control by model, tier and feature, as llm-d 0.9 exports it; with it, the
+counters of the gateway that the picker serves, which tell who got what a release opens.
 
 Each feature is a flow: clients name it in the header `x-llm-d-inference-fairness-id`. Answer times alone are
 by model and tier, without a flow, so that all pages keep to 4,000 lines. As counters do, a flow appears with
@@ -11,6 +12,7 @@ import numpy as np
 
 from collectors.simulator.classes import Classes, Floats
 from collectors.simulator.exposition import Template, Writer, cumulative, whole
+from collectors.simulator.gateway import METRIC, Series
 from collectors.simulator.measures import PICKER_ANSWER, PICKER_WAIT, WAIT_BOUNDS
 from collectors.simulator.world import World
 
@@ -77,6 +79,7 @@ class Picker:
             _sample("llm_d_epp_average_kv_cache_utilization", [("name", f"{m}-pool")]) for m in models
         ]
         self._ready = [_sample("llm_d_epp_ready_endpoints", [("name", f"{m}-pool")]) for m in models]
+        self._decisions: dict[Series, list[Template]] = {}
 
     def page(self) -> str:
         """The page as it stands after the last step."""
@@ -91,6 +94,7 @@ class Picker:
         page.add(self._mark, 1)
         page.family("llm_d_epp_info", "gauge")
         page.add(self._info, 1)
+        self._gateway(page)
         page.family("llm_d_epp_request_total", "counter")
         for n, flow in seen:
             page.add(flow.requests, attempts[n])
@@ -107,6 +111,17 @@ class Picker:
         if world.scenario.fleet.flow_control:
             self._flow_control(page, seen)
         return page.text()
+
+    def _gateway(self, page: "_Lines") -> None:
+        gateway = self._world.gateway
+        if not gateway.series:
+            return
+        page.family(METRIC, "counter")
+        for series, counted in zip(gateway.series, gateway.counts.astype(np.int64).tolist(), strict=True):
+            if (templates := self._decisions.get(series)) is None:
+                templates = self._decisions[series] = _decisions(series, self._world.classes.tiers)
+            for template, count in zip(templates, counted, strict=True):
+                page.add_if(template, count)
 
     def _flow_control(self, page: "_Lines", seen: "list[tuple[int, _Flow]]") -> None:
         world, c, m, t = self._world, self._world.classes, self._world.measures, self._world.totals
@@ -171,6 +186,18 @@ class _Lines:
 
     def text(self) -> str:
         return "".join(self._parts)
+
+
+def _decisions(series: Series, tiers: tuple[str, ...]) -> list[Template]:
+    """Templates of one decision's counters, one a tier."""
+    served_by = [("revision", series.revision)] if series.revision else []
+    return [
+        _sample(
+            METRIC,
+            [("subject", series.subject), ("tier", tier), ("decision", series.decision), *served_by],
+        )
+        for tier in tiers
+    ]
 
 
 def _sample(name: str, labels: list[tuple[str, str]]) -> Template:

@@ -54,6 +54,7 @@ class Feature(_Strict):
     """What is asked for. `requests`: a second, in proportion to other features; `shares`: of them, by tier.
 
     tokens: generated; held_kv_tokens: held on average while running; patience_s: mean, exponential
+    open: share of a tier it is open to; tiers left out have 1
     """
 
     title: str
@@ -63,6 +64,7 @@ class Feature(_Strict):
     held_kv_tokens: Positive
     patience_s: Positive = 60.0
     shares: dict[str, Share]
+    open: dict[str, Share] = {}
 
 
 class Pool(_Strict):
@@ -83,7 +85,7 @@ class Model(_Strict):
 
     org, served_as: its name at the engine, `org/served_as`
     copies: more than 1 makes that many models, NAME-01, NAME-02 ...
-    base_rho: offered over deliverable work at its opening, before anything happens
+    base_rho: offered over deliverable work at its opening, with every feature open, before anything happens
     open: share of a tier it is open to; tiers left out have 1
     pages: engine pages it is exported on
     step_s, step_per_request_s: a decode step takes step_s + step_per_request_s * batch
@@ -138,6 +140,7 @@ class Fleet(_Strict):
         tiers = {tier.name for tier in self.tiers}
         for name, feature in self.features.items():
             _known(f"features.{name}.shares", feature.shares, tiers, "tier")
+            _known(f"features.{name}.open", feature.open, tiers, "tier")
         for name, model in self.models.items():
             if not re.match(_NAME, name):
                 raise ValueError(f"models.{name}: a name is lower-case letters, digits and -, at most 40")
@@ -208,7 +211,28 @@ class Outage(_Event):
     minutes: Positive
 
 
-Event = Annotated[Surge | Patch | Delivery | Outage, Field(discriminator="event")]
+class Partition(_Event):
+    """For some minutes the control plane reaches only the share `reached` of the gateways: the others go on
+    as they were told last. At the end all hear the newest."""
+
+    event: Literal["partition"]
+    minutes: Positive
+    reached: Share = 0.0
+
+
+class Operator(_Event):
+    """Somebody else at the same control plane admits `level` of a cell, for `minutes` if given."""
+
+    event: Literal["operator"]
+    actor: str = Field(min_length=1, max_length=64)
+    feature: str
+    tier: str
+    level: Share
+    minutes: Positive | None = None
+    reason: str = Field(min_length=3, max_length=500)
+
+
+Event = Annotated[Surge | Patch | Delivery | Outage | Partition | Operator, Field(discriminator="event")]
 
 
 class Retry(_Strict):
@@ -239,8 +263,12 @@ class Faults(_Strict):
 
 
 class Script(_Strict):
-    """A scenario file. `discipline`: who is served first: the oldest; or strictly by tier, then by feature,
-    in the order of the fleet's file."""
+    """A scenario file.
+
+    discipline: who is served first: the oldest; or strictly by tier, then by feature, in the order of the
+        fleet's file
+    releases: take the place of the fleet's releases of the same ids; others are added
+    """
 
     title: str
     fleet: str = Field(pattern=_NAME)
@@ -249,6 +277,7 @@ class Script(_Strict):
     demand: Demand = Demand()
     retry: Retry = Retry()
     faults: Faults = Faults()
+    releases: tuple[dict[str, Any], ...] = ()
     timeline: tuple[Event, ...] = ()
 
 
@@ -294,7 +323,9 @@ def read_scenario(name: str) -> Scenario:
         _check_timeline(script, fleet)
     except ValueError as error:
         raise FileError(f"{file}: {error}") from error
-    return Scenario(file.stem, script, fleet)
+    own = {one.get("id"): one for one in script.releases}
+    others = [one for one in fleet.releases if one.get("id") not in own]
+    return Scenario(file.stem, script, fleet.model_copy(update={"releases": (*others, *own.values())}))
 
 
 def seed_document(fleet: Fleet) -> dict[str, Any]:
@@ -323,7 +354,10 @@ def _check_timeline(script: Script, fleet: Fleet) -> None:
             _known(f"{place}.feature", [one.feature], fleet.features, "feature")
             _known(f"{place}.models", one.models, served, "model")
             _known(f"{place}.tiers", one.tiers, tiers, "tier")
-        else:
+        elif isinstance(one, Operator):
+            _known(f"{place}.feature", [one.feature], fleet.features, "feature")
+            _known(f"{place}.tier", [one.tier], tiers, "tier")
+        elif not isinstance(one, Partition):
             _known(f"{place}.model", [one.model], served, "model")
         if isinstance(one, Delivery):
             kinds = [pool.kind for pool in served[one.model].pools]

@@ -3,27 +3,23 @@
 import asyncio
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-import numpy as np
-
-from collectors.control import wire
 from collectors.control.server.state import Held
 from collectors.control.server.store import Store
-from collectors.simulator.classes import Floats
-from collectors.simulator.scenario import STEP_S, Scenario, seed_document
+from collectors.simulator.gateway import SAMPLE_STEPS, Seen
+from collectors.simulator.orders import mixed, orders_of
+from collectors.simulator.scenario import STEP_S, Operator, Partition, Scenario, seed_document
 from collectors.simulator.truth import Truth
-from collectors.simulator.world import PREWARM_STEPS, Orders, World
+from collectors.simulator.world import PREWARM_STEPS, World
 
 SLICE_S = 0.008
 """Longest run of steps before whoever waits for a page gets a turn."""
 
 BEHIND_S = 1.0
 """A world that is further behind its schedule gives the lost time up, rather than hurry after it."""
-
-_OBSERVE_STEPS = 10
-_OBSERVED_S = 5.0
 
 
 class Simulation:
@@ -44,8 +40,14 @@ class Simulation:
         self.store = Store.open(None)
         self.store.seed(seed_document(scenario.fleet), self.now())
         self._held: Held | None = None
-        self._orders = self.world.open_orders()
-        self._observed = {name: _desired(release) for name, release in self.store.held.releases.items()}
+        self._cut: Partition | None = None
+        self._told = self._orders = self.world.open_orders()
+        self._seen = Seen(self.world.gateway, self.world.classes.tiers)
+        timeline = scenario.script.timeline
+        self._partitions = [one for one in timeline if isinstance(one, Partition)]
+        self._operators = deque(
+            sorted((one for one in timeline if isinstance(one, Operator)), key=lambda one: one.minute)
+        )
 
     def now(self) -> float:
         """Simulated time, seconds since the epoch: that of the last step, so that rates come out exact."""
@@ -54,12 +56,11 @@ class Simulation:
     def step(self) -> None:
         """Move everything on by one step."""
         now = self.now() + STEP_S
+        self._operate(now)
         self.store.tick(now)
-        if self.store.held is not self._held:
-            self._held = self.store.held
-            self._orders = orders_of(self.world, self._held)
+        self._hear()
         self.world.advance(self._orders)
-        if self.world.tick % _OBSERVE_STEPS == 0:
+        if self.world.tick % SAMPLE_STEPS == 0:
             self._observe(now)
         if self.truth is not None:
             self.truth.write(now)
@@ -96,45 +97,38 @@ class Simulation:
             self.truth.close()
         self.store.close()
 
+    def _operate(self, now: float) -> None:
+        """Do what the scenario's other operators do by now."""
+        while self._operators and self._operators[0].minute * 60 <= now - self.epoch:
+            one = self._operators.popleft()
+            self.store.set_level(
+                one.feature,
+                one.tier,
+                one.level,
+                now=now,
+                actor=one.actor,
+                reason=one.reason,
+                ttl_s=None if one.minutes is None else one.minutes * 60,
+            )
+
+    def _hear(self) -> None:
+        """Take the control plane's newest orders, as far as they reach the gateways."""
+        minute = (self.world.tick + 1) * STEP_S / 60
+        cut = next((p for p in self._partitions if p.minute <= minute < p.minute + p.minutes), None)
+        if self.store.held is self._held and cut is self._cut:
+            return
+        self._held, self._cut = self.store.held, cut
+        newest = orders_of(self.world, self._held)
+        if cut is None:
+            self._told = self._orders = newest
+        else:
+            self._orders = mixed(self._told, newest, cut.reached)
+
     def _observe(self, now: float) -> None:
-        """Tell the plane which share of each tier was seen to have a release's subject: a few seconds late,
-        as a metric over a window would."""
-        keep = math.exp(-_OBSERVE_STEPS * STEP_S / _OBSERVED_S)
+        """Tell the plane what the gateway's counters say of each release: from the scenario's start on,
+        before which nobody listens."""
+        self._seen.sample()
+        if self.world.tick < 0:
+            return
         for name, release in self.store.held.releases.items():
-            wanted = _desired(release)
-            seen = self._observed.get(name, np.zeros_like(wanted))
-            self._observed[name] = wanted + (seen - wanted) * keep
-            shares = np.round(self._observed[name], 3).tolist()
-            tiers = [one.tier for one in release.status.exposure]
-            self.store.observe(name, dict(zip(tiers, shares, strict=True)), now=now)
-
-
-def _desired(release: wire.Release) -> Floats:
-    return np.array([one.desired for one in release.status.exposure], dtype=np.float64)
-
-
-def orders_of(world: World, held: Held) -> Orders:
-    """What the fleet is to do, by the control plane's state.
-
-    Outside its exposure a model that has a stable revision serves that one: it stays open. Cells that say
-    nothing, and models without a release, are as the scenario has them.
-    """
-    c, orders = world.classes, world.open_orders()
-    tiers = {name: number for number, name in enumerate(c.tiers)}
-    features = {name: number for number, name in enumerate(c.features)}
-    models = {name: number for number, name in enumerate(c.models)}
-    for (feature, tier), cell in held.throttles.items():
-        level = cell.level if cell.effective_level is None else cell.effective_level
-        if feature in features and tier in tiers and level is not None:
-            orders.level[features[feature], tiers[tier]] = level
-    for release in held.releases.values():
-        kind, name = release.subject.kind, release.subject.name
-        for one in release.status.exposure:
-            if one.tier not in tiers:
-                continue
-            if kind == "feature" and name in features:
-                orders.opened[features[name], tiers[one.tier]] = one.desired
-            elif kind == "model" and name in models:
-                share = 1.0 if release.stable is not None else one.desired
-                orders.exposure[models[name], tiers[one.tier]] = share
-    return orders
+            self.store.observe(name, self._seen.shares(release.subject.name, release.candidate), now=now)

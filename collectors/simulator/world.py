@@ -11,6 +11,7 @@ import numpy as np
 from collectors.simulator.classes import Classes, Floats, classes_of, full_batch_tokens, ratio
 from collectors.simulator.cohorts import FAINT, NOBODY, Cohorts
 from collectors.simulator.demand import Demand
+from collectors.simulator.gateway import Gateway, Route
 from collectors.simulator.measures import Measures
 from collectors.simulator.scenario import STEP_S, Scenario
 from collectors.simulator.supply import Supply, busy_ratio
@@ -30,11 +31,13 @@ class Orders:
 
     level: (F, T) share of a feature's requests that is admitted
     exposure: (M, T) share of a tier that a model is open to; opened: (F, T) likewise for a feature
+    routes: what the gateway is told of each release, which it counts by; agrees with the two above
     """
 
     level: Floats
     exposure: Floats
     opened: Floats
+    routes: tuple[Route, ...] = ()
 
 
 @dataclass
@@ -65,11 +68,12 @@ class Draws:
     demand: np.random.Generator
     service: np.random.Generator
     supply: np.random.Generator
+    gateway: np.random.Generator
 
 
 def _draws(scenario: str, seed: int) -> Draws:
     root = np.random.SeedSequence([seed, *scenario.encode()])
-    return Draws(*(np.random.Generator(np.random.PCG64(one)) for one in root.spawn(3)))
+    return Draws(*(np.random.Generator(np.random.PCG64(one)) for one in root.spawn(4)))
 
 
 class World:
@@ -87,6 +91,7 @@ class World:
         c = self.classes
         self.supply = Supply(scenario, c, draws.supply, self.tick * STEP_S)
         self._demand = Demand(scenario, c, draws.demand)
+        self.gateway = Gateway(c, draws.gateway)
         self._rng = draws.service
         self._cohorts = Cohorts(c.patience_s, CELLS)
         self._stay = np.exp(-STEP_S / c.patience_s)
@@ -113,10 +118,9 @@ class World:
         self._derive()
 
     def open_orders(self) -> Orders:
-        """Nothing throttled, every model as open as the scenario says."""
+        """Nothing throttled, every model and feature as open as the scenario says."""
         c = self.classes
-        full = np.ones((len(c.features), len(c.tiers)))
-        return Orders(full, c.open.copy(), full.copy())
+        return Orders(np.ones_like(c.opened), c.open.copy(), c.opened.copy())
 
     @property
     def time_s(self) -> float:
@@ -152,8 +156,12 @@ class World:
         slot = self.tick % len(self._due)
         returning = self._due[slot].copy()
         self._due[slot] = 0.0
-        self.rate = self._demand.rates(self.time_s / 60, orders.exposure, orders.opened)
+        wanted = self._demand.rates(self.time_s / 60)
+        exposure, opened = orders.exposure[c.model, c.tier], orders.opened[c.feature, c.tier]
+        self.rate = wanted * exposure * opened
         new = self._demand.arrivals(self.rate)
+        no_model, no_feature = wanted * (1 - exposure) * opened, wanted * exposure * (1 - opened)
+        self.gateway.step(orders.routes, new, no_model, no_feature)
         self.level = orders.level[c.feature, c.tier]
         self.attempted = new + returning
         rejected = self.attempted * (1 - self.level)
@@ -181,7 +189,7 @@ class World:
         """Requests that run when nothing changes, (K,). Source: b = y t0 / (1 - y t1), y tokens a second and
         replica; a full batch at saturation."""
         c = self.classes
-        work = c.full_rate * c.open[c.model, c.tier] * c.tokens
+        work = c.full_rate * c.open[c.model, c.tier] * c.opened[c.feature, c.tier] * c.tokens
         offered = c.by_model(work)
         full = self._slots / (self._base_step + self._per_request * self._slots)
         y: Floats = np.minimum(ratio(offered, self.supply.replicas), full)

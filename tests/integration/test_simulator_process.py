@@ -10,6 +10,7 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -244,3 +245,86 @@ def test_a_real_prometheus_scrapes_it(run: Run, tmp_path: Path) -> None:
             )
         finally:
             server.kill()
+
+
+def post(told: dict[str, Any], path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Write to the plane as an operator's client does, on the state it has just read."""
+    resource = path.partition(":")[0]
+    headers, _ = get(f"{told['plane']}{resource}", told["token"])
+    request = urllib.request.Request(
+        f"{told['plane']}{path}",
+        data=json.dumps(body).encode(),
+        headers={
+            "Authorization": f"Bearer {told['token']}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": str(uuid.uuid4()),
+            "If-Match": headers["ETag"],
+        },
+        method="POST",
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        found: dict[str, Any] = json.loads(answer.read())
+    return found
+
+
+def counters(told: dict[str, Any]) -> dict[tuple[str, ...], float]:
+    """Requests asked of and refused to free images, and decisions about Delta Code in the free tier."""
+    url = next(target["url"] for target in told["targets"] if target["labels"]["job"] == "llm-d-epp")
+    found: dict[tuple[str, ...], float] = {}
+    for family in text_string_to_metric_families(get(url)[1].decode()):
+        for sample in family.samples:
+            labels, name = sample.labels, sample.name
+            if name == "gateway_requests_total" and labels["subject"] == "delta-code":
+                found[name, labels["tier"], labels["decision"]] = sample.value
+            cell = labels.get("fairness_id"), labels.get("priority"), labels.get("model_name")
+            if cell == ("image-generation", "-10", "aurora-5"):
+                if name == "llm_d_epp_request_total":
+                    found["asked",] = sample.value
+                elif name.endswith("queue_duration_seconds_count"):
+                    found["started" if labels["outcome"] == "Dispatched" else "refused",] = sample.value
+    return found
+
+
+@pytest.mark.slow
+def test_a_write_changes_what_the_fleet_does(run: Run) -> None:
+    """Set by an operator's request, a throttle and a stage are what the pages count from then on, and what
+    the plane says was seen of the stage follows the pages."""
+    _, told = demo(run, "--speed", "20")
+
+    def gained(before: dict[tuple[str, ...], float]) -> dict[tuple[str, ...], float]:
+        return {key: value - before.get(key, 0.0) for key, value in counters(told).items()}
+
+    def share(before: dict[tuple[str, ...], float]) -> float:
+        one = gained(before)
+        got, closed = (
+            one.get(("gateway_requests_total", "free", decision), 0) for decision in ("candidate", "closed")
+        )
+        return got / (got + closed)
+
+    def seen() -> float | None:
+        release = json.loads(get(f"{told['plane']}/v1/releases/delta-code", told["token"])[1])
+        observed: float | None = release["status"]["exposure"][3]["observed"]
+        return observed
+
+    before = counters(told)
+    until(lambda: gained(before)["asked",] > 2000, "two thousand free images")
+    assert ("refused",) not in gained(before)
+    assert share(before) == pytest.approx(0.25, abs=0.06)
+    cell = post(
+        told,
+        "/v1/throttles/image-generation/free:set",
+        {"from": {"level": 1.0}, "level": 0.3, "reason": "queues grow"},
+    )
+    release = post(
+        told,
+        "/v1/releases/delta-code:advance",
+        {"from": {"candidate": "r19", "stage": "free@25"}, "to": "free@100", "reason": "steady"},
+    )
+    assert (cell["level"], release["status"]["stage"]) == (0.3, "free@100")
+    assert seen() == pytest.approx(0.25, abs=0.05), "what was asked for is not what was seen"
+    before = counters(told)
+    until(lambda: gained(before)["asked",] > 2000, "two thousand more")
+    after = gained(before)
+    assert after["refused",] / after["asked",] == pytest.approx(0.7, abs=0.01)
+    assert share(before) == 1.0
+    until(lambda: seen() == 1.0, "seen to be open to all")

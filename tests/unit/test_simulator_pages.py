@@ -1,5 +1,6 @@
 """The pages are what the real exporters say, and they add up to the world."""
 
+import contextlib
 import copy
 import dataclasses
 import itertools
@@ -12,9 +13,12 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from collectors.control.server.store import Store
 from collectors.simulator.exporter import Exporter, Page
+from collectors.simulator.gateway import METRIC
 from collectors.simulator.measures import age_quantiles
-from collectors.simulator.scenario import read_scenario
+from collectors.simulator.orders import orders_of
+from collectors.simulator.scenario import read_scenario, seed_document
 from collectors.simulator.supply import Fault
 from collectors.simulator.world import PREWARM_STEPS, Orders, World
 
@@ -59,12 +63,20 @@ def warmed(name: str, steps: int = PREWARM_STEPS, orders: Orders | None = None) 
     return world
 
 
+def seeded_orders(world: World) -> Orders:
+    """Orders of a plane that has just taken the seed."""
+    store = Store.open(None)
+    store.seed(seed_document(world.scenario.fleet), 0.0)
+    with contextlib.closing(store):
+        return orders_of(world, store.held)
+
+
 @pytest.fixture(scope="module")
 def molten() -> tuple[World, Exporter]:
     """The demo ten minutes in, free images cut for the last of them."""
     world = World(read_scenario("melting-gpus"), 1)
     exporter = Exporter(world)
-    orders = world.open_orders()
+    orders = seeded_orders(world)
     for step in range(PREWARM_STEPS + 1200):
         if step == PREWARM_STEPS + 1080:
             orders.level[world.classes.features.index("image-generation"), 3] = 0.5
@@ -95,16 +107,20 @@ def test_every_page_parses(molten: tuple[World, Exporter]) -> None:
 
 def test_few_enough_lines() -> None:
     """At most 4,000 lines, all pages together, and at most 256 accelerator rows: even with every tier open,
-    every outcome seen of every feature, and the delivery in place."""
+    every outcome seen of every feature, every decision of the gateway, and the delivery in place."""
     world = World(read_scenario("melting-gpus"), 1)
     exporter = Exporter(world)
-    orders = Orders(*(np.full_like(value, share) for value, share in zip(
-        vars(world.open_orders()).values(), (0.5, 1.0, 1.0), strict=True
-    )))  # fmt: skip
+    seeded = seeded_orders(world)
+    orders = Orders(
+        np.full_like(seeded.level, 0.5),
+        np.ones_like(seeded.exposure),
+        np.ones_like(seeded.opened),
+        seeded.routes,
+    )
     for _ in range(PREWARM_STEPS):
         world.advance(orders)
     world.supply.advance(60 * 60)
-    for counted in vars(world.totals).values():
+    for counted in (*vars(world.totals).values(), world.gateway.counts):
         counted += 1
     pages = [exporter.text(page) for page in exporter.pages]
     lines = sum(text.count("\n") for text in pages)
@@ -255,6 +271,65 @@ def test_the_picker_knows_features(molten: tuple[World, Exporter]) -> None:
     refused = known(started, outcome="RejectedCapacity")
     assert {(c.names()[k]) for k in refused} == {"aurora-5/free/image-generation"}
     assert not any("fairness_id" in dict(k) for k in samples["llm_d_epp_request_duration_seconds_count"])
+
+
+def test_the_gateway_s_counters(molten: tuple[World, Exporter]) -> None:
+    """Who got what a release opens, to the request; a tier that nobody asked for, or that always got it, has
+    no series of the other decision."""
+    world, exporter = molten
+    found = read(next(texts(exporter, "llm-d-epp"))[1])[METRIC]
+    exact = {
+        (one.subject, tier, one.decision, one.revision): world.gateway.counts[row, number]
+        for one, row in world.gateway.series.items()
+        for number, tier in enumerate(world.classes.tiers)
+    }
+    told = {
+        (one["subject"], one["tier"], one["decision"], one.get("revision", "")): value
+        for one, value in ((dict(labels), value) for labels, value in found.items())
+    }
+    assert told == {key: value for key, value in exact.items() if value}
+    assert {key[0] for key in told} == {
+        "aurora-5", "cirrus-vision", "deep-research", "delta-code", "fable-voice"
+    }  # fmt: skip
+    free = {key[2:] for key in told if key[:2] == ("delta-code", "free")}
+    assert free == {("candidate", "r19"), ("closed", "")}
+    assert {key[2:] for key in told if key[0] == "aurora-5"} == {("candidate", "r42")}
+    assert {key[1:] for key in told if key[0] == "deep-research"} == {
+        ("pro", "open", ""), ("plus", "open", ""), ("team", "open", ""), ("free", "closed", "")
+    }  # fmt: skip
+
+
+def test_the_admitted_share_of_a_cell_can_be_told(molten: tuple[World, Exporter]) -> None:
+    """Rejected over asked, by the picker's own labels of feature and tier, summed over models."""
+    world, exporter = copy.deepcopy(molten)
+    asked, refused = "llm_d_epp_request_total", "llm_d_epp_flow_control_request_queue_duration_seconds_count"
+
+    def counted(name: str, **wanted: str) -> float:
+        samples = read(next(texts(exporter, "llm-d-epp"))[1])[name]
+        return sum(v for k, v in samples.items() if wanted.items() <= dict(k).items())
+
+    def admitted(feature: str, priority: str) -> float:
+        cell = {"fairness_id": feature, "priority": priority}
+        return 1 - (
+            (counted(refused, outcome="RejectedCapacity", **cell) - before[feature, priority][1])
+            / (counted(asked, **cell) - before[feature, priority][0])
+        )
+
+    cells = [(feature, priority) for feature in world.classes.features[:2] for priority in ("0", "-10")]
+    before = {
+        (feature, priority): (
+            counted(asked, fairness_id=feature, priority=priority),
+            counted(refused, outcome="RejectedCapacity", fairness_id=feature, priority=priority),
+        )
+        for feature, priority in cells
+    }
+    orders = world.open_orders()
+    orders.level[world.classes.features.index("image-generation"), 3] = 0.3
+    for _ in range(20):
+        world.advance(orders)
+    found = {cell: admitted(*cell) for cell in cells}
+    assert found.pop(("image-generation", "-10")) == pytest.approx(0.3, abs=0.002)
+    assert set(found.values()) == {1.0}
 
 
 def test_without_flow_control_engines_queue(gated_off: tuple[World, Exporter]) -> None:

@@ -11,7 +11,9 @@ from collectors.simulator.classes import classes_of, full_batch_tokens
 from collectors.simulator.context import context_toml, prometheus_yaml
 from collectors.simulator.demand import day_shape, surge_factor
 from collectors.simulator.exporter import Page
+from collectors.simulator.orders import orders_of
 from collectors.simulator.scenario import Surge, read_scenario, scenario_names, seed_document
+from collectors.simulator.simulation import Simulation
 from collectors.toml_file import FileError, checked_toml
 
 DATA = Path(__file__).parents[1] / "data" / "simulator"
@@ -25,7 +27,9 @@ starts_at = 2026-03-25T17:00:00Z
 
 def test_those_that_come_with_tidegate() -> None:
     """Every scenario can be read, and those that commands default to are there."""
-    assert {"calm", "melting-gpus", "bench-50x5-10k"} <= set(scenario_names())
+    assert {
+        "calm", "melting-gpus", "feature-opening", "control-partition", "two-operators", "bench-50x5-10k"
+    } <= set(scenario_names())  # fmt: skip
     for name in scenario_names():
         assert read_scenario(name).name == name
 
@@ -43,7 +47,7 @@ def test_the_demo_fleet_is_as_described() -> None:
 
 @pytest.mark.parametrize("name", scenario_names())
 def test_demand_follows_from_base_rho(name: str) -> None:
-    """At its opening each model offers its base rho times what it can deliver."""
+    """At its opening, with every feature open, each model offers its base rho times what it can deliver."""
     classes = classes_of(read_scenario(name).fleet)
     offered = classes.full_rate * classes.open[classes.model, classes.tier] * classes.tokens
     deliverable = [full_batch_tokens(s, s.accelerators / s.accelerators_per_replica) for s in classes.specs]
@@ -66,19 +70,60 @@ def test_the_control_plane_takes_the_seed(name: str) -> None:
     assert seed.tiers[0] in {"pro", "enterprise"}
 
 
-def test_the_seeded_exposure_is_the_fleet_s_opening() -> None:
-    """What a release says of a model at its seeded stage is what the model is open to."""
-    fleet = read_scenario("calm").fleet
-    for release in seed_document(fleet)["releases"]:
-        reached = {}
-        for stage in release["stages"]:
-            reached[stage["tier"]] = stage["weight"]
-            if stage["id"] == release["stage"]:
-                break
-        spec = fleet.models[release["subject"]["name"]]
-        assert {t.name: spec.open.get(t.name, 1.0) for t in fleet.tiers} == {
-            t.name: reached.get(t.name, 0.0) for t in fleet.tiers
-        }
+@pytest.mark.parametrize("name", [name for name in scenario_names() if name != "bench-50x5-10k"])
+def test_the_seeded_exposure_is_the_fleet_s_opening(name: str) -> None:
+    """What the plane says of a model or feature as it is seeded is what that is open to, and so what the
+    world begins with."""
+    simulation = Simulation(read_scenario(name), 1, "scenario", 1.0)
+    seeded, begun = orders_of(simulation.world, simulation.store.held), simulation.world.open_orders()
+    simulation.close()
+    assert len(seeded.routes) == 5
+    assert seeded.exposure.tolist() == begun.exposure.tolist()
+    assert seeded.opened.tolist() == begun.opened.tolist()
+
+
+def test_an_operator_can_go_on_at_once() -> None:
+    """When the demo begins, a model and a feature wait at gates that are open, and others at closed ones."""
+    simulation = Simulation(read_scenario("melting-gpus"), 1, "scenario", 1.0)
+    simulation.store.tick(simulation.epoch)
+    gates = {
+        name: (release.status.phase, release.status.stage, release.status.gate.state)
+        for name, release in simulation.store.held.releases.items()
+    }
+    simulation.close()
+    assert gates == {
+        "aurora-5": ("completed", "free@100", "open"),
+        "cirrus-vision": ("paused", "pro@100", "closed"),
+        "deep-research": ("paused", "team@100", "open"),
+        "delta-code": ("paused", "free@25", "open"),
+        "fable-voice": ("paused", "plus@100", "closed"),
+    }
+
+
+def test_a_scenario_s_releases_take_the_place_of_the_fleet_s(tmp_path: Path) -> None:
+    """By id; one that the fleet does not have is added."""
+    file = tmp_path / "s.toml"
+    file.write_text(
+        SCRIPT
+        + """
+[[releases]]
+id = "delta-code"
+subject = { kind = "model", name = "delta-code" }
+candidate = "r20"
+stages = [{ id = "all", tier = "*", weight = 1.0 }]
+
+[[releases]]
+id = "voice"
+subject = { kind = "feature", name = "voice" }
+candidate = "open-1"
+stages = [{ id = "all", tier = "*", weight = 1.0 }]
+"""
+    )
+    releases = {one["id"]: one for one in seed_document(read_scenario(str(file)).fleet)["releases"]}
+    assert releases["delta-code"]["candidate"] == "r20"
+    assert set(releases) == {
+        "aurora-5", "cirrus-vision", "deep-research", "delta-code", "fable-voice", "voice"
+    }  # fmt: skip
 
 
 def test_a_name_nobody_knows() -> None:
@@ -98,6 +143,15 @@ def test_a_name_nobody_knows() -> None:
             r"s\.toml:5: timeline\.0.*feature",
         ),
         ('[[timeline]]\nevent = "storm"\nminute = 1', r"s\.toml:5: timeline\.0.*'surge'"),
+        (
+            '[[timeline]]\nevent = "operator"\nminute = 1\nactor = "alice"\nfeature = "chat"\n'
+            'tier = "gold"\nlevel = 0.5\nreason = "test"',
+            r"timeline\.0\.tier: no tier 'gold'; there are: ",
+        ),
+        (
+            '[[timeline]]\nevent = "partition"\nminute = 1\nminutes = 2\nreached = 3',
+            r"s\.toml:5: timeline\.0.*reached",
+        ),
         (
             '[[timeline]]\nevent = "patch"\nminute = 1\nmodel = "aurora"\ngain = 0.1',
             r"no model 'aurora'; there are: ",
