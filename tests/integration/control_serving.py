@@ -5,7 +5,7 @@ import asyncio
 import json
 import math
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -69,17 +69,22 @@ async def serving(
     port: int = 0,
     limits: Limits | None = None,
     stream: StreamLimits | None = None,
+    tokens: Sequence[Token] = (),
 ) -> AsyncIterator[Serving]:
-    """Serve `store` (the example by default) on 127.0.0.1 until the block ends."""
+    """Serve `store` (the example by default) on 127.0.0.1 until the block ends. `tokens`: more of them."""
     held, clock = store or seeded(), Clock()
     app = plane_app(
         held,
         clock=clock,
-        access=Access([ADMIN, OPERATOR, VIEWER, FLAGS]),
+        access=Access([ADMIN, OPERATOR, VIEWER, FLAGS, *tokens]),
         limits=limits,
         stream=stream,
     )
-    listener = socket.create_server(("127.0.0.1", port))
+    # The protocol is named so that asyncio turns Nagle's algorithm off: else every answer takes 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(128)
     config = uvicorn.Config(
         app,
         lifespan="off",

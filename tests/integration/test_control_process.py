@@ -1,5 +1,7 @@
 """The embedded plane as a process: starting, refusing to, stopping, and being killed."""
 
+import asyncio
+import contextlib
 import json
 import os
 import re
@@ -11,14 +13,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from collectors.control import wire
 from collectors.control.http import Timing
 from collectors.control.native import NativePlane
-from collectors.control.server.access import token_for
+from collectors.control.server.access import login_name, token_for
 from collectors.control.server.serve import EXAMPLE_SEED, PlaneOptions, run_plane
 from collectors.control.server.store import Store
 from collectors.fleet import SourceState
@@ -31,8 +35,9 @@ MAIN = """
 import sys
 from pathlib import Path
 from collectors.control.server.serve import PlaneOptions, run_plane
-listen, seed, data = sys.argv[1:]
-sys.exit(run_plane(PlaneOptions(listen, Path(seed), Path(data) if data else None)))
+listen, seed, data, config = sys.argv[1:]
+files = [Path(one) if one else None for one in (seed, data, config)]
+sys.exit(run_plane(PlaneOptions(listen, files[0], files[1], config=files[2])))
 """
 
 Start = Callable[..., tuple[subprocess.Popen[str], str, str]]
@@ -51,9 +56,11 @@ def start(state_home: Path) -> Iterator[Start]:
     """Starts a plane and waits for its last line: the process, its URL, what it said."""
     running: list[subprocess.Popen[str]] = []
 
-    def one(listen: str = "127.0.0.1:0", data: Path | None = None) -> tuple[subprocess.Popen[str], str, str]:
+    def one(
+        listen: str = "127.0.0.1:0", data: Path | None = None, config: Path | None = None
+    ) -> tuple[subprocess.Popen[str], str, str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, listen, str(EXAMPLE_SEED), str(data or "")],
+            [sys.executable, "-c", MAIN, listen, str(EXAMPLE_SEED), str(data or ""), str(config or "")],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -83,7 +90,9 @@ def test_it_says_where_it_is_and_never_the_token(start: Start, state_home: Path)
     token = token_for(url)
     assert token
     assert token not in said
-    assert f"tidegate watch --plane {url}" in said
+    assert f"look at it: tidegate watch --plane {url}" in said
+    assert f"{login_name()}, release-admin" in said
+    assert "roles: viewer reads; operator throttles" in said
     (file,) = (state_home / "tidegate").iterdir()
     assert str(file) in said
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -126,7 +135,10 @@ async def test_a_killed_plane_comes_back_and_the_client_with_it(start: Start, tm
             await until(updates, lambda one: one.health.state is SourceState.OK and not one.health.error)
         after = await client.read()
     assert before is not None
-    assert after.releases == before.releases
+    # Seconds may have gone by, which the check of a hold counts.
+    assert [replace(one, checks=()) for one in after.releases] == [
+        replace(one, checks=()) for one in before.releases
+    ]
     assert after.throttles == before.throttles
     assert after.seq == before.seq
 
@@ -170,6 +182,98 @@ while True:
     store.close()
 
 
+class Writer:
+    """Sets one cell again and again, each time with what it was answered last, until nobody answers."""
+
+    def __init__(self, client: httpx.AsyncClient, feature: str, tier: str) -> None:
+        self.client, self.path = client, f"/v1/throttles/{feature}/{tier}"
+        self.sent: list[tuple[dict[str, str], bytes]] = []
+        self.answers: list[httpx.Response] = []
+
+    async def write(self) -> None:
+        """Until the connection is lost: then the last of `sent` has no answer."""
+        before = (await self.client.get(self.path)).json()
+        with contextlib.suppress(httpx.TransportError):
+            while True:
+                level = round(0.01 + len(self.sent) % 90 / 100, 4)
+                body = {"from": {"level": before["level"]}, "level": level, "reason": "load", "ttl_s": 600}
+                head = {
+                    "Content-Type": "application/json",
+                    "Idempotency-Key": f"{self.path.replace('/', '-')}-{len(self.sent)}",
+                    "If-Match": f'"{before["etag"]}"',
+                }
+                self.sent.append((head, json.dumps(body).encode()))
+                answer = await self.repeat(-1, self.client)
+                assert answer.status_code == 200, answer.text
+                self.answers.append(answer)
+                before = answer.json()
+
+    async def repeat(self, number: int, client: httpx.AsyncClient) -> httpx.Response:
+        """Send one of them (again)."""
+        head, body = self.sent[number]
+        return await client.post(f"{self.path}:set", content=body, headers=head)
+
+
+async def test_no_write_is_lost_or_made_twice_by_sigkill(start: Start, tmp_path: Path) -> None:
+    """Killed in the middle of writes from four sides: what was answered is there, byte by byte by its key;
+    what was under way is carried out once, by repeating it; the log has each key once."""
+    config = tmp_path / "plane.toml"
+    config.write_text("[limits]\nwrites_per_min = 100000\n")
+    data = tmp_path / "plane.db"
+    process, url, _ = start(data=data, config=config)
+
+    def asking() -> httpx.AsyncClient:
+        head = {"Authorization": f"Bearer {token_for(url)}"}
+        return httpx.AsyncClient(base_url=url, headers=head, trust_env=False)
+
+    async with asking() as client:
+        features = ("chat", "deep-research", "image-generation", "voice")
+        writers = [Writer(client, feature, "free") for feature in features]
+        tasks = [asyncio.create_task(one.write()) for one in writers]
+        async with asyncio.timeout(20):
+            while not all(len(one.answers) >= 10 for one in writers):
+                await asyncio.sleep(0.01)
+        process.kill()
+        process.wait()
+        await asyncio.gather(*tasks)
+    start(url.removeprefix("http://"), data, config)
+    async with asking() as client:
+        for one in writers:
+            for number, before in list(enumerate(one.answers))[-5:]:
+                again = await one.repeat(number, client)
+                assert again.headers.get("idempotency-replayed") == "true"
+                assert again.content == before.content
+                assert again.headers["etag"] == before.headers["etag"]
+            for _ in one.sent[len(one.answers) :]:
+                last = await one.repeat(-1, client)
+                assert last.status_code == 200, last.text
+            now = (await client.get(one.path)).json()
+            assert now["level"] == json.loads(one.sent[-1][1])["level"]
+            entries = await client.get("/v1/audit", params={"resource": one.path, "limit": "500"})
+            keys = [entry["idempotency_key"] for entry in entries.json()["items"]]
+            mine = [key for key in keys if key is not None]
+            assert sorted(mine) == sorted(head["Idempotency-Key"] for head, _ in one.sent)
+
+
+async def test_tokens_and_limits_of_a_configuration(start: Start, tmp_path: Path, state_home: Path) -> None:
+    """Those tokens and no other; no token file is left; limits are published as they were given."""
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text('[[token]]\nactor = "bob"\nrole = "operator"\nsecret = "a-long-enough-secret"\n')
+    tokens.chmod(0o600)
+    config = tmp_path / "plane.toml"
+    config.write_text('tokens = "tokens.toml"\n[limits]\nwrites_per_min = 7\nidempotency_retention_s = 90\n')
+    _, url, said = start(config=config)
+    assert f"tokens of {tokens}: 1 operator" in said
+    assert "a-long-enough-secret" not in said
+    assert f"TIDEGATE_TOKEN=... tidegate watch --plane {url}" in said
+    assert not (state_home / "tidegate").exists()
+    head = {"Authorization": "Bearer a-long-enough-secret"}
+    async with httpx.AsyncClient(base_url=url, headers=head, trust_env=False) as client:
+        told = (await client.get("/v1/capabilities")).json()
+    assert (told["actor"], told["role"]) == ("bob", "operator")
+    assert (told["limits"]["writes_per_min"], told["limits"]["idempotency_retention_s"]) == (7, 90)
+
+
 def refused(options: PlaneOptions, capsys: pytest.CaptureFixture[str]) -> str:
     """The sentence with which it does not start."""
     assert run_plane(options) == 2
@@ -205,4 +309,16 @@ def test_what_it_refuses_is_one_sentence(
     said = refused(PlaneOptions("127.0.0.1:0", EXAMPLE_SEED, tmp_path / "busy.db"), capsys)
     assert "another plane is using it" in said
     busy.close()
+    config = tmp_path / "plane.toml"
+    config.write_text("[limits]\nwrite_per_min = 5\n")
+    said = refused(PlaneOptions("127.0.0.1:0", EXAMPLE_SEED, config=config), capsys)
+    assert f"{config}:2: limits.write_per_min: no such key; did you mean 'writes_per_min'?" in said
+    config.write_text('tokens = "tokens.toml"\n')
+    said = refused(PlaneOptions("127.0.0.1:0", EXAMPLE_SEED, config=config), capsys)
+    assert f"{tmp_path / 'tokens.toml'} cannot be read: No such file" in said
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text('[[token]]\nactor = "a"\nrole = "viewer"\nsecret = "a-long-enough-secret"\n')
+    tokens.chmod(0o644)
+    said = refused(PlaneOptions("127.0.0.1:0", EXAMPLE_SEED, tokens=tokens), capsys)
+    assert f"{tokens} can be read by others: run `chmod 600 {tokens}`" in said
     assert not (state_home / "tidegate").exists()

@@ -1,6 +1,7 @@
-"""The embedded plane over a real socket: contract v1, reading side."""
+"""The embedded plane over a real socket: contract v1, reading side. Writing has a file of its own."""
 
 import asyncio
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,20 @@ import httpx
 
 from collectors.control.server.access import Token
 from collectors.control.server.app import Limits
-from collectors.control.server.store import Store
+from collectors.control.server.store import AuditQuery, Store
 from collectors.control.server.stream import StreamLimits
 from collectors.fleet import clean
+from collectors.intents import OPERATIONS
 from tests.integration.control_serving import ADMIN, FLAGS, NOW, OPERATOR, VIEWER, Serving, example, serving
+
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Made once: each client would else read every certificate of this machine, for connections without TLS."""
 
 
 def asking(plane: Serving, token: Token | None = VIEWER) -> httpx.AsyncClient:
     """A client of the plane."""
     headers = {} if token is None else {"Authorization": f"Bearer {token.secret}"}
-    return httpx.AsyncClient(base_url=plane.url, headers=headers, trust_env=False)
+    return httpx.AsyncClient(base_url=plane.url, headers=headers, trust_env=False, verify=NO_TLS)
 
 
 def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -46,19 +51,32 @@ async def test_every_answer_is_stamped_and_never_cached() -> None:
 
 
 async def test_capabilities_tell_the_truth_for_each_role() -> None:
-    """Nothing can be written yet, with the reason; the watch can; limits are published."""
+    """What the role may not is told with the role it needs; limits are published as they are in force."""
     async with serving(limits=Limits(page_max=50)) as plane, asking(plane, OPERATOR) as client:
         body = (await client.get("/v1/capabilities")).json()
         assert (body["api_version"], body["actor"], body["role"]) == ("v1", "bob", "operator")
         assert body["operations"]["watch"] == {"supported": True, "allowed": True}
-        assert body["operations"]["throttle.set"] == {
-            "supported": False,
-            "allowed": True,
-            "why": "this version only reads",
-        }
-        assert body["operations"]["release.advance"]["allowed"] is False
+        assert set(body["operations"]) == set(OPERATIONS)
+        for name in ("throttle.set", "throttle.ramp", "release.pause", "dry_run"):
+            assert body["operations"][name] == {"supported": True, "allowed": True}
+        for name in ("release.advance", "release.override_gate", "release.register"):
+            needed = {"supported": True, "allowed": False, "why": "needs release-admin"}
+            assert body["operations"][name] == needed
+        async with asking(plane, VIEWER) as viewer:
+            theirs = (await viewer.get("/v1/capabilities")).json()["operations"]
+        assert theirs["dry_run"] == {"supported": True, "allowed": False, "why": "needs operator"}
+        assert theirs["watch"] == {"supported": True, "allowed": True}
         assert body["tiers"] == ["pro", "plus", "free"]
-        assert body["limits"]["page_max"] == 50
+        assert body["limits"] == {
+            "page_max": 50,
+            "body_max_bytes": 65_536,
+            "writes_per_min": 60,
+            "watchers_per_token": 8,
+            "ttl_max_s": 604_800,
+            "confirm_s": 10,
+            "idempotency_retention_s": 86_400,
+            "event_retention_s": 600,
+        }
         assert body["features"][0] == {"id": "chat", "title": "Chat", "models": ["llama-70b"]}
 
 
@@ -77,6 +95,8 @@ async def test_who_is_not_known_gets_nothing_but_health() -> None:
     async with serving() as plane, asking(plane, FLAGS) as client:
         assert_problem(await client.get("/v1/releases"), 403, "forbidden")
         assert_problem(await client.get("/metrics"), 403, "forbidden")
+        entry = plane.store.audit(AuditQuery(actor="app"), 1)[0][1]
+        assert b'"op":"read","resource":"/metrics"' in entry
 
 
 async def test_lists_page_in_order_and_say_when_nothing_changed() -> None:
@@ -179,16 +199,15 @@ async def test_what_is_not_there_is_a_problem() -> None:
 
 
 async def test_writes_are_refused_in_the_contracts_order() -> None:
-    """429 before 403 before 501; a 403 is in the log; wrong methods and operations are problems."""
+    """429 before 403 before 415; a 403 is in the log; wrong methods and operations are problems."""
     async with serving(limits=Limits(writes_per_min=4)) as plane:
         async with asking(plane, ADMIN) as client:
             for path in ("/v1/releases", "/v1/releases/llama-70b:advance", "/v1/throttles/voice/free:set"):
-                body = assert_problem(await client.post(path), 501, "unsupported-operation")
-                assert body["outcome"] == "not_applied"
+                assert_problem(await client.post(path), 415, "bad-media-type")
             assert_problem(await client.put("/v1/throttles/voice/free"), 405, "method-not-allowed")
             assert_problem(await client.post("/v1/releases/llama-70b:launch"), 404, "not-found")
         async with asking(plane, OPERATOR) as client:
-            assert_problem(await client.post("/v1/throttles/voice/free:clear"), 501, "unsupported-operation")
+            assert_problem(await client.post("/v1/throttles/voice/free:clear"), 415, "bad-media-type")
             for _ in range(3):
                 assert_problem(await client.post("/v1/releases/llama-70b:advance"), 403, "forbidden")
             limited = await client.post("/v1/releases/llama-70b:advance")

@@ -1,5 +1,6 @@
 """Tokens, roles, and the file that carries a token to the command line."""
 
+import hashlib
 import json
 import os
 import stat
@@ -11,6 +12,7 @@ from collectors.control.interface import PlaneError
 from collectors.control.server.access import (
     TOKEN_VARIABLE,
     Access,
+    Caller,
     Token,
     remove_token_file,
     token_for,
@@ -36,7 +38,7 @@ def test_a_token_names_its_caller_and_is_never_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", "Bearer", "Bearer ", "Basic {}", "Bearer {}x", "{}", "Bearer \udcff"]
+    "header", [None, "", "Bearer", "Bearer ", "Bearer   ", "Basic {}", "Bearer {}x", "{}", "Bearer \udcff"]
 )
 def test_anything_else_is_nobody(header: str | None) -> None:
     """A missing, wrong or half header is nobody, without an error."""
@@ -56,6 +58,21 @@ def test_roles_may_what_the_contract_says() -> None:
     assert not viewer.may("release.pause")
     assert admin.may("release.advance")
     assert not flags.may("throttle.set")
+
+
+def test_the_hash_of_nothing_lets_nobody_in() -> None:
+    """A token given by the SHA-256 of an empty secret matches no request."""
+    empty = Token("", "a", "operator", sha256=hashlib.sha256(b"").hexdigest())
+    assert Access([empty]).caller("Bearer ") is None
+
+
+def test_why_not_names_the_role_that_is_needed() -> None:
+    """The sentence of a greyed key; empty where the role is enough."""
+    operator = Caller("token-1", "bob", "operator")
+    assert operator.why_not("throttle.set") == ""
+    assert operator.why_not("release.override_gate") == "needs release-admin"
+    assert Caller("token-2", "carol", "viewer").why_not("dry_run") == "needs operator"
+    assert Caller("token-3", "app", "viewer", "ofrep").why_not("dry_run") == "this token evaluates flags only"
 
 
 def test_the_file_is_found_by_url_and_is_ours_alone(tmp_path: Path) -> None:

@@ -1,25 +1,19 @@
 """What the embedded plane keeps: seeds, stages, throttles, its log, its events and its file."""
 
-import json
+import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from collectors.control import wire
+from collectors.control import chain, wire
 from collectors.control.server import rules
 from collectors.control.server.seed import SeedError, checked, read_seed
-from collectors.control.server.serve import EXAMPLE_SEED
-from collectors.control.server.store import AuditQuery, Store, StoreError
-
-NOW = 1795280400.0
-
-
-def example() -> dict[str, Any]:
-    """The seed that the package brings."""
-    document: dict[str, Any] = json.loads(EXAMPLE_SEED.read_text())
-    return document
+from collectors.control.server.store import AuditQuery, Store, StoreError, StoreLimits
+from tests.control_commands import LLAMA, NOW, VOICE, command, example, log
 
 
 def seeded(path: Path | None = None, document: dict[str, Any] | None = None) -> Store:
@@ -27,11 +21,6 @@ def seeded(path: Path | None = None, document: dict[str, Any] | None = None) -> 
     store = Store.open(path)
     store.seed(document or example(), NOW)
     return store
-
-
-def log(store: Store, query: AuditQuery | None = None) -> list[wire.Audit]:
-    """The whole log, newest first."""
-    return [wire.read(body, wire.Audit) for _, body in store.audit(query or AuditQuery(), 1000)]
 
 
 def test_the_example_stands_where_the_contract_says() -> None:
@@ -71,14 +60,15 @@ def test_the_last_stage_is_full_promotion() -> None:
 
 
 def test_a_throttle_that_ran_out_opens_by_itself() -> None:
-    """At its time, not before, by system:expiry, in the log, with a new etag and an event."""
+    """At its time, not before, by system:expiry, in the log, with a new etag and an event; and slowly."""
     store = seeded()
     before = store.held.throttles["image-generation", "free"]
     store.tick(NOW + 7199.9)
     assert store.held.throttles["image-generation", "free"] == before
     store.tick(NOW + 7200)
     after = store.held.throttles["image-generation", "free"]
-    assert (after.level, after.effective_level, after.expires_at) == (1.0, 1.0, None)
+    assert (after.level, after.effective_level, after.expires_at) == (1.0, 0.3, None)
+    assert after.state == "ramping"
     assert after.etag != before.etag
     entry = log(store)[0]
     assert (entry.actor, entry.before, entry.after) == (
@@ -89,6 +79,9 @@ def test_a_throttle_that_ran_out_opens_by_itself() -> None:
     assert after.last_change is not None
     assert after.last_change.audit_id == entry.id
     assert store.events_after(before.seq)[-2].kind == "throttle"
+    store.tick(NOW + 7200 + 420)
+    there = store.held.throttles["image-generation", "free"]
+    assert (there.effective_level, there.state, there.etag) == (1.0, "applied", after.etag)
 
 
 def test_what_was_before_comes_back_for_its_own_remaining_time() -> None:
@@ -199,6 +192,166 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
     assert again.held.throttles == held.throttles
     assert again.held.releases == held.releases
     again.close()
+
+
+def test_a_file_keeps_what_writes_leave_behind(tmp_path: Path) -> None:
+    """A weight that was set, keys and their answers, and the chain, which goes on where it was."""
+    store = seeded(tmp_path / "plane.db")
+    weight = command(store, "release.set_weight", LLAMA, weight=0.5)
+    done = store.apply(weight, now=NOW)
+    store.close()
+    again = Store.open(tmp_path / "plane.db")
+    assert again.held.releases[LLAMA].status.exposure[1].desired == 0.5
+    replayed = again.apply(weight, now=NOW + 1)
+    assert (replayed.body, replayed.audit_id, replayed.replayed) == (done.body, done.audit_id, True)
+    again.apply(command(again, "release.pause", LLAMA), now=NOW + 2)
+    assert chain.verify(reversed(log(again)), previous="") is None
+    again.close()
+
+
+def test_a_ramp_goes_on_after_the_plane_was_down(tmp_path: Path) -> None:
+    """From what was in force, at its pace, whatever time went by: an outage must not let all in at once."""
+    store = seeded(tmp_path / "plane.db")
+    store.apply(command(store, "throttle.set", VOICE, level=0.2, ttl_s=60), now=NOW)
+    store.tick(NOW + 60 + 62)
+    held = store.held.throttles["voice", "free"]
+    assert (held.effective_level, held.state) == (0.3, "ramping")
+    store.close()
+    for began in (NOW + 5000, NOW + 9000):
+        again = Store.open(tmp_path / "plane.db")
+        again.tick(began)
+        assert again.held.throttles["voice", "free"] == held
+        again.close()
+    again = Store.open(tmp_path / "plane.db")
+    again.tick(NOW + 10_000)
+    again.tick(NOW + 10_060)
+    assert again.held.throttles["voice", "free"].effective_level == 0.4
+    again.tick(NOW + 10_420)
+    assert again.held.throttles["voice", "free"].state == "applied"
+    assert again.held.ramps == {}
+    again.close()
+    assert Store.open(tmp_path / "plane.db").held.ramps == {}
+
+
+def test_an_end_during_an_outage_begins_its_way_back_after_it(tmp_path: Path) -> None:
+    """It is told at the first look, and ramps from there."""
+    store = seeded(tmp_path / "plane.db")
+    store.close()
+    again = Store.open(tmp_path / "plane.db")
+    again.tick(NOW + 100_000)
+    cell = again.held.throttles["image-generation", "free"]
+    assert (cell.level, cell.effective_level, cell.state) == (1.0, 0.3, "ramping")
+    again.tick(NOW + 100_060)
+    assert again.held.throttles["image-generation", "free"].effective_level == 0.4
+    again.close()
+
+
+VERSION_1 = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE resource (path TEXT PRIMARY KEY, kind TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE event (seq INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL);
+CREATE TABLE audit (seq INTEGER PRIMARY KEY, at REAL NOT NULL, actor TEXT NOT NULL, op TEXT NOT NULL,
+  resource TEXT NOT NULL, result TEXT NOT NULL, decision_id TEXT, body BLOB NOT NULL);
+CREATE INDEX audit_resource ON audit (resource, seq);
+PRAGMA user_version=1;
+"""
+
+
+def test_data_of_version_1_is_kept(tmp_path: Path) -> None:
+    """Opened by this version it has all it had, takes writes, and its log is one chain."""
+    store = seeded(tmp_path / "new.db")
+    store.set_level("voice", "free", 0.5, now=NOW, actor="bob", reason="load")
+    held, entries, events = store.held, log(store), store.events_after(0)
+    store.close()
+    file = tmp_path / "old.db"
+    old = sqlite3.connect(file)
+    old.executescript(VERSION_1)
+    old.execute("ATTACH ? AS new", [str(tmp_path / "new.db")])
+    for table in ("meta", "resource", "event", "audit"):
+        old.execute(f"INSERT INTO {table} SELECT * FROM new.{table}")
+    for seq, body in old.execute("SELECT seq, body FROM audit").fetchall():
+        members = wire.read(body, dict[str, object])
+        for name in ("client", "previous_sha256", "sha256"):
+            del members[name]
+        old.execute("UPDATE audit SET body = ? WHERE seq = ?", (wire.render(members), seq))
+    old.commit()
+    old.close()
+    again = Store.open(file)
+    assert (again.held.releases, again.held.throttles, again.held.seq, again.held.config) == (
+        held.releases,
+        held.throttles,
+        held.seq,
+        held.config,
+    )
+    assert log(again) == entries
+    assert again.events_after(0) == events
+    again.apply(command(again, "throttle.set", VOICE, level=0.4), now=NOW + 1)
+    assert chain.verify(reversed(log(again)), previous="") is None
+    again.close()
+    again = Store.open(file)
+    assert len(log(again)) == len(entries) + 1
+    again.close()
+
+
+WRITER = """
+import itertools, sys, time
+from pathlib import Path
+from collectors.control.server.store import Store
+from tests.control_commands import VOICE, command, example
+store = Store.open(Path(sys.argv[1]))
+store.seed(example(), time.time())
+for number in itertools.count(1):
+    level, key = number % 1000 / 1000, f"k{number}"
+    asked = command(store, "throttle.set", VOICE, level=level, key=key, ramp_per_min=1)
+    print(number, store.apply(asked, now=time.time()).audit_id, flush=True)
+"""
+
+
+def test_a_kill_leaves_a_write_whole_or_not_at_all(tmp_path: Path) -> None:
+    """What was answered is there; resource, ramp, log entry, events and key of the last one agree."""
+    file = tmp_path / "plane.db"
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(file)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    answered = [process.stdout.readline().split() for _ in range(20)]
+    process.kill()
+    answered += [line.split() for line in process.stdout.read().splitlines() if line.count(" ") == 1]
+    process.wait()
+    process.stdout.close()
+    store = Store.open(file)
+    keys = dict(store._database.execute("SELECT key, audit_id FROM answer").fetchall())
+    assert all(keys[f"k{number}"] == audit_id for number, audit_id in answered)
+    assert len(keys) in {len(answered), len(answered) + 1}
+    entries = [one.id for one in log(store) if one.op == "throttle.set"]
+    assert set(entries) - {entries[-1]} == set(keys.values())
+    newest = log(store)[0]
+    cell = store.held.throttles["voice", "free"]
+    assert cell.last_change is not None
+    assert (cell.last_change.audit_id, cell.seq + 1, store.held.seq) == (newest.id, newest.seq, newest.seq)
+    assert (("voice", "free") in store.held.ramps) == (cell.state == "ramping")
+    assert [one.seq for one in store.events_after(cell.seq - 1)] == [cell.seq, newest.seq]
+    assert chain.verify(reversed(log(store)), previous="") is None
+    store.close()
+
+
+def test_a_write_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
+    """Neither resource nor key: the same request is carried out once the disk takes it."""
+    store = seeded(tmp_path / "plane.db")
+    held, asked = store.held, command(store, "throttle.set", VOICE, level=0.5)
+    store._database.execute("PRAGMA query_only=ON")
+    with pytest.raises(StoreError, match="nothing was changed"):
+        store.apply(asked, now=NOW)
+    assert store.held is held
+    store._database.execute("PRAGMA query_only=OFF")
+    assert store.apply(asked, now=NOW).replayed is False
+    store.close()
+
+
+def test_limits_are_the_stores_own() -> None:
+    """How many events are kept, and for how long, is what it was opened with."""
+    store = Store.open(None, StoreLimits(events_kept=10, event_retention_s=60))
+    store.seed(example(), NOW)
+    store.set_level("voice", "free", 0.5, now=NOW + 61, actor="bob", reason="load")
+    assert store.held.seq - store.floor == 10
 
 
 def test_a_fresh_memory_is_another_instance() -> None:

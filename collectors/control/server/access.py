@@ -24,6 +24,7 @@ from collectors.control.interface import PlaneError
 TOKEN_VARIABLE = "TIDEGATE_TOKEN"  # noqa: S105  # the name of a variable, not a token
 
 Role = Literal["viewer", "operator", "release-admin"]
+Scope = Literal["", "ofrep"]
 RANK: dict[str, int] = {"viewer": 0, "operator": 1, "release-admin": 2}
 
 OPERATION_ROLES: dict[str, Role] = {
@@ -39,37 +40,67 @@ OPERATION_ROLES: dict[str, Role] = {
     "throttle.set": "operator",
     "throttle.clear": "operator",
     "throttle.ramp": "operator",
+    "dry_run": "operator",
 }
-"""The least role that each writing operation needs."""
+"""The least role that each writing operation needs; a dry run needs that of what it tries."""
+
+NOT_PEOPLE = ("system:", "external")
+"""How actors begin that are no person's: no token may be one of them. Source: contract, section 10."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A secret and whose it is. `scope` "ofrep" may evaluate flags only. Never shown: not in its repr."""
+    """A secret and whose it is. Never shown: not in its repr.
+
+    scope: "ofrep" may evaluate flags only
+    delegate: may act in the name of others, who are then the actor
+    expires_at: seconds since the epoch; None for never
+    sha256: hex digest of the secret, where only that is known; `secret` is empty then
+    """
 
     secret: str = field(repr=False)
     actor: str
     role: Role
-    scope: Literal["", "ofrep"] = ""
+    scope: Scope = ""
+    delegate: bool = False
+    expires_at: float | None = None
+    sha256: str = field(default="", repr=False)
 
     @classmethod
     def fresh(cls, actor: str | None = None, role: Role = "release-admin") -> "Token":
         """A new random token, for the login name unless told otherwise."""
         return cls(f"tg-{secrets.token_urlsafe(32)}", actor or login_name(), role)
 
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the secret."""
+        return bytes.fromhex(self.sha256) if self.sha256 else _digest(self.secret)
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request comes from. `name` tells tokens of one actor apart, without the secret."""
+    """Who a request comes from. `name` tells tokens of one actor apart, without the secret.
+
+    via: the token's own actor, where `actor` is somebody whom it acts for
+    """
 
     name: str
     actor: str
     role: Role
-    scope: Literal["", "ofrep"] = ""
+    scope: Scope = ""
+    delegate: bool = False
+    expires_at: float | None = None
+    via: str | None = None
 
     def may(self, operation: str) -> bool:
         """Whether the role is enough for a writing operation."""
         return not self.scope and RANK[self.role] >= RANK[OPERATION_ROLES[operation]]
+
+    def why_not(self, operation: str) -> str:
+        """What an operation needs that this caller has not; "" if the role is enough."""
+        if self.may(operation):
+            return ""
+        return "this token evaluates flags only" if self.scope else f"needs {OPERATION_ROLES[operation]}"
 
 
 class Access:
@@ -77,16 +108,20 @@ class Access:
 
     def __init__(self, tokens: Iterable[Token]) -> None:
         self._callers = tuple(
-            (_digest(one.secret), Caller(f"token-{number}", one.actor, one.role, one.scope))
+            (
+                one.digest,
+                Caller(f"token-{number}", one.actor, one.role, one.scope, one.delegate, one.expires_at),
+            )
             for number, one in enumerate(tokens, 1)
         )
 
     def caller(self, authorization: str | None) -> Caller | None:
         """Whose request it is, by its Authorization header; None for a missing or unknown token."""
         scheme, _, secret = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer":
+        secret = secret.strip()
+        if scheme.lower() != "bearer" or not secret:
             return None
-        digest = _digest(secret.strip())
+        digest = _digest(secret)
         found = None
         # No early exit, and digests of one length: the time taken tells nothing about a token.
         for known, caller in self._callers:

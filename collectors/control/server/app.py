@@ -1,4 +1,4 @@
-"""The embedded control plane over HTTP: contract v1, reading side.
+"""The embedded control plane over HTTP: contract v1.
 
 The app holds no globals and reads no clock but the one it is given, so that a simulated world can mount it.
 It needs no lifespan: time's work (expiry, gates) is done before every answer and by every open stream.
@@ -6,10 +6,10 @@ It needs no lifespan: time's work (expiry, gates) is done before every answer an
 
 import asyncio
 import logging
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from typing import NoReturn, ParamSpec, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,8 +19,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from collectors.control import wire
-from collectors.control.server import lists, rules
-from collectors.control.server.access import OPERATION_ROLES, Access, Caller
+from collectors.control.server import lists, parsing, rules
+from collectors.control.server.access import Access, Caller
+from collectors.control.server.commands import Done
 from collectors.control.server.exposition import exposition
 from collectors.control.server.problems import (
     Envelope,
@@ -30,34 +31,35 @@ from collectors.control.server.problems import (
     invalid,
     not_found,
 )
-from collectors.control.server.seed import TTL_MAX_S
 from collectors.control.server.state import Entry
-from collectors.control.server.store import EVENTS_KEPT_S, AuditQuery, Store, StoreError
+from collectors.control.server.store import AuditQuery, Store, StoreError
 from collectors.control.server.stream import EventStream, StreamLimits, Streams
 from collectors.fleet import clean
 from collectors.intents import OPERATIONS
 
 logger = logging.getLogger(__name__)
 
-READS_ONLY = "this version only reads"
-
 _RELEASE_OPERATIONS = ("advance", "pause", "resume", "abort", "retry", "rollback", "set_weight")
 _THROTTLE_OPERATIONS = ("set", "clear")
 _AUDIT_FILTERS = ("resource", "actor", "op", "result", "decision_id", "since", "until")
 
 
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a server allows, published in its capabilities. The defaults are the contract's."""
+    """What a server allows, published in its capabilities beside what its store keeps (`StoreLimits`).
+
+    The defaults are the contract's. confirm_s: this server answers every write at once, with its outcome
+    """
 
     page_max: int = 500
     body_max_bytes: int = 65_536
     writes_per_min: int = 60
     watchers_per_token: int = 8
-    ttl_max_s: int = TTL_MAX_S
     confirm_s: int = 10
-    idempotency_retention_s: int = 86_400
-    event_retention_s: int = int(EVENTS_KEPT_S)
 
 
 def plane_app(
@@ -84,7 +86,7 @@ def plane_app(
             Route("/metrics", plane.metrics),
             Route("/v1/capabilities", plane.capabilities),
             Route("/v1/releases", plane.releases),
-            Route("/v1/releases", partial(plane.write, operation="release.register"), methods=["POST"]),
+            Route("/v1/releases", plane.register, methods=["POST"]),
             Route("/v1/releases/{id}:{op}", plane.release_write, methods=["POST"]),
             Route("/v1/releases/{id}", plane.release),
             Route("/v1/throttles", plane.throttles),
@@ -122,6 +124,7 @@ class _Plane:
     streams: Streams = field(default_factory=Streams)
     fault: str = ""
     _writes: defaultdict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
+    _refused: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     async def health(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -133,7 +136,7 @@ class _Plane:
 
     async def metrics(self, request: Request) -> Response:
         await self._reading(request)
-        body, media_type = exposition(self.store.held)
+        body, media_type = exposition(self.store.held, self._refused + Counter(self.store.write_counts))
         return Response(body, media_type=media_type)
 
     async def capabilities(self, request: Request) -> Response:
@@ -151,7 +154,7 @@ class _Plane:
             default_tier=held.config.default_tier,
             features=held.config.features,
             throttle_units=held.config.throttle_units,
-            limits=asdict(self.limits),
+            limits=self._published_limits(),
         )
         return _json(wire.render(body))
 
@@ -172,6 +175,7 @@ class _Plane:
         )
 
     async def release(self, request: Request) -> Response:
+        _only_posted(request.path_params["id"])
         await self._reading(request)
         lists.single_parameters(request, ())
         found = self.store.held.releases.get(request.path_params["id"])
@@ -196,6 +200,7 @@ class _Plane:
         )
 
     async def throttle(self, request: Request) -> Response:
+        _only_posted(request.path_params["tier"])
         await self._reading(request)
         lists.single_parameters(request, ())
         feature, tier = request.path_params["feature"], request.path_params["tier"]
@@ -246,45 +251,91 @@ class _Plane:
             self.streams,
             self.stream,
             token=caller.name,
+            ends_at=caller.expires_at,
             since=since,
             clock=self.clock,
             settle=self._settle,
         )
 
+    async def register(self, request: Request) -> Response:
+        return await self.write(request, "release.register")
+
     async def release_write(self, request: Request) -> Response:
         name = request.path_params["op"]
         if name not in _RELEASE_OPERATIONS:
             raise not_found(f"no operation {clean(name)}; there are: {', '.join(_RELEASE_OPERATIONS)}")
-        return await self.write(request, operation=f"release.{name}")
+        return await self.write(request, f"release.{name}")
 
     async def throttle_write(self, request: Request) -> Response:
         name = request.path_params["op"]
         if name not in _THROTTLE_OPERATIONS:
             raise not_found(f"no operation {clean(name)}; there are: {', '.join(_THROTTLE_OPERATIONS)}")
-        return await self.write(request, operation=f"throttle.{name}")
+        return await self.write(request, f"throttle.{name}")
 
     async def write(self, request: Request, operation: str) -> Response:
-        caller: Caller = request.state.caller
-        self._count_write(caller)
-        if not caller.may(operation):
-            needed = OPERATION_ROLES[operation]
-            resource = clean(request.url.path.partition(":")[0], 256)
+        """One of the contract's writes, or its dry run."""
+        is_tried = request.query_params.get("dry_run") == "true"
+        try:
+            command = await parsing.command_of(
+                request,
+                operation,
+                await self._writer(request, operation, is_tried=is_tried),
+                config=self.store.held.config,
+                body_max_bytes=self.limits.body_max_bytes,
+                ttl_max_s=self.store.limits.ttl_max_s,
+            )
+        except Problem:
+            if not is_tried:
+                self._refused[operation, "refused"] += 1
+            raise
+        await self._settle()
+        if is_tried:
+            return _json(await self._stored(self.store.rehearse, command, now=self.clock()))
+        done = await self._stored(self.store.apply, command, now=self.clock())
+        return _answer(done, request.scope.get("root_path", "") + command.resource)
+
+    async def _writer(self, request: Request, operation: str, *, is_tried: bool) -> Caller:
+        """Who writes. raises: Problem 429 and 403; 400 for the name of a person acted for."""
+        token: Caller = request.state.caller
+        if not is_tried:
+            self._count_write(token)
+        caller = await self._known(request, operation, is_logged=not is_tried)
+        if why := caller.why_not(operation):
+            detail = f"{operation}: {why}; {clean(caller.actor)} is {caller.role}"
+            await self._forbid(request, caller, operation, detail, is_logged=not is_tried)
+        return caller
+
+    async def _known(self, request: Request, operation: str, *, is_logged: bool = True) -> Caller:
+        """The caller, or the person that it acts for. raises: Problem 403, 400"""
+        token: Caller = request.state.caller
+        try:
+            return parsing.acting_caller(token, request)
+        except Problem as problem:
+            if problem.status == 403:
+                await self._forbid(request, token, operation, problem.detail, is_logged=is_logged)
+            raise
+
+    async def _forbid(
+        self, request: Request, caller: Caller, operation: str, detail: str, *, is_logged: bool
+    ) -> NoReturn:
+        """Log that the caller may not, and say so. raises: Problem 403"""
+        if is_logged:
             entry = Entry(
                 caller.actor,
                 operation,
                 "",
                 role=caller.role,
+                via=caller.via,
                 result="refused",
                 code="forbidden",
                 request_id=request.state.request_id,
             )
-            record = partial(self.store.record, entry, resource, now=self.clock())
-            await asyncio.to_thread(record)
-            raise _forbidden(f"{operation} needs {needed}; {clean(caller.actor)} is {caller.role}")
-        raise Problem(501, "unsupported-operation", "Not supported", f"{operation}: {READS_ONLY}")
+            resource = clean(request.url.path.partition(":")[0], 256)
+            await self._stored(self.store.record, entry, resource, now=self.clock())
+        raise Problem(403, "forbidden", "Not allowed", detail)
 
-    def _count_write(self, caller: Caller) -> None:
-        now, times = asyncio.get_running_loop().time(), self._writes[caller.name]
+    def _count_write(self, token: Caller) -> None:
+        now, times = asyncio.get_running_loop().time(), self._writes[token.name]
         while times and times[0] <= now - 60:
             times.popleft()
         if len(times) >= self.limits.writes_per_min:
@@ -299,21 +350,37 @@ class _Plane:
 
     async def _reading(self, request: Request) -> Caller:
         """The caller, who may read; time's work is done first, so that what is read is in force."""
-        caller: Caller = request.state.caller
-        if caller.scope == "ofrep":
-            raise _forbidden("this token may evaluate flags only; use one without the scope ofrep")
+        token: Caller = request.state.caller
+        if token.scope == "ofrep":
+            # It is logged, so it costs what a write costs.
+            self._count_write(token)
+            detail = "this token may evaluate flags only; use one without the scope ofrep"
+            await self._forbid(request, token, "read", detail, is_logged=True)
+        caller = await self._known(request, "read")
         await self._settle()
         return caller
+
+    async def _stored(self, call: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs) -> Found:
+        """What the store answers; where it waits for a disk, not on the event loop."""
+        if False:
+            # A thread that the process waits for at its end: what was begun is carried out before it ends.
+            return await asyncio.to_thread(call, *args, **kwargs)
+        return call(*args, **kwargs)
+
+    def _published_limits(self) -> dict[str, int]:
+        kept = self.store.limits
+        return asdict(self.limits) | {
+            "ttl_max_s": kept.ttl_max_s,
+            "idempotency_retention_s": int(kept.idempotency_retention_s),
+            "event_retention_s": int(kept.event_retention_s),
+        }
 
     async def _settle(self) -> None:
         now = self.clock()
         if now < self.store.held.next_due:
             return
         try:
-            if self.store.is_file:
-                await asyncio.to_thread(self.store.tick, now)
-            else:
-                self.store.tick(now)
+            await self._stored(self.store.tick, now)
         except StoreError as error:
             # What is held is still what is in force, and may be read; /readyz tells that it cannot change.
             if not self.fault:
@@ -324,11 +391,14 @@ class _Plane:
 
 
 def _operation(name: str, caller: Caller) -> wire.Operation:
-    if name == "watch":
-        return wire.Operation(True, True)
-    if name == "dry_run":
-        return wire.Operation(False, True, READS_ONLY)
-    return wire.Operation(False, caller.may(name), READS_ONLY)
+    why = "" if name == "watch" else caller.why_not(name)
+    return wire.Operation(True, not why, why)
+
+
+def _only_posted(name: str) -> None:
+    """raises: HTTPException 405 where an operation's path is asked for: ids hold no colon."""
+    if ":" in name:
+        raise HTTPException(405, headers={"Allow": "POST"})
 
 
 def _audit_query(ask: lists.Asked) -> AuditQuery:
@@ -352,8 +422,16 @@ def _audit_query(ask: lists.Asked) -> AuditQuery:
     )
 
 
-def _forbidden(detail: str) -> Problem:
-    return Problem(403, "forbidden", "Not allowed", detail)
+def _answer(done: Done, resource: str) -> Response:
+    """What became of a write. `resource`: its path, told where it is new."""
+    answer = _json(done.body, done.etag)
+    answer.status_code = done.status
+    answer.headers["Tidegate-Audit-Id"] = done.audit_id
+    if done.status == 201:
+        answer.headers["Location"] = resource
+    if done.replayed:
+        answer.headers["Idempotency-Replayed"] = "true"
+    return answer
 
 
 def _json(body: bytes, etag: str | None = None) -> Response:

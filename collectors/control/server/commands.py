@@ -18,6 +18,8 @@ Rate = Annotated[float, Meta(gt=0, le=1)]
 KEY_PATTERN = r"^[A-Za-z0-9._-]{1,128}\Z"
 """Idempotency keys and decision ids."""
 
+SHA256_PATTERN = r"^[0-9a-f]{64}\Z"
+
 
 class Seen(Struct, frozen=True, forbid_unknown_fields=True):
     """What the operator saw (`from`). What is left out stays UNSET; a stage and a limit may be null."""
@@ -41,7 +43,7 @@ class ClientGate(Struct, frozen=True, forbid_unknown_fields=True):
     """The verdict of the client's own gate, audited and not judged."""
 
     verdict: Literal["GO", "HOLD", "NO-GO", "UNKNOWN"]
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    sha256: Annotated[str, Meta(pattern=SHA256_PATTERN)]
 
 
 class Write(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from collectors.control import wire
@@ -80,11 +81,39 @@ async def answer_problem(request: Request, error: Exception) -> Response:
 async def answer_http_exception(request: Request, error: Exception) -> Response:
     """Exception handler for what the router raises: unknown path, wrong method."""
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
     code = _CODES.get(error.status_code, "invalid-request")
     why = "nothing is here" if error.status_code == 404 else str(error.detail).lower()
     detail = f"{request.method} {clean(request.url.path)}: {why}; the API is below /v1"
-    return Problem(error.status_code, code, str(error.detail), detail, headers=error.headers).response(
+    return Problem(error.status_code, code, str(error.detail), detail, headers=headers).response(
         request.scope
+    )
+
+
+def _methods(request: Request) -> set[str]:
+    """What can be done at the request's path. That of an operation is posted to, and nothing else."""
+    routes = (one for one in request.app.routes if isinstance(one, Route))
+    found = (one.methods or set() for one in routes if one.matches(request.scope)[0] is not Match.NONE)
+    methods = {"OPTIONS"}.union(*found)
+    return methods - {"GET", "HEAD"} if ":" in request.url.path else methods
+
+
+def _unauthenticated(expired_at: float | None) -> Problem:
+    detail = (
+        "send Authorization: Bearer TOKEN with a token of this server"
+        if expired_at is None
+        else f"this token expired at {wire.render_time(expired_at)}; ask who runs the server for a new one"
+    )
+    return Problem(
+        401,
+        "unauthenticated",
+        "No valid token" if expired_at is None else "The token has expired",
+        detail,
+        headers={"WWW-Authenticate": 'Bearer error="invalid_token"' if expired_at else "Bearer"},
     )
 
 
@@ -118,14 +147,9 @@ class Envelope:
 
         if scope["path"].removeprefix(scope.get("root_path", "")) not in OPEN_PATHS:
             caller = self._access.caller(Headers(scope=scope).get("authorization"))
-            if caller is None:
-                problem = Problem(
-                    401,
-                    "unauthenticated",
-                    "No valid token",
-                    "send Authorization: Bearer TOKEN with a token of this server",
-                    headers={"WWW-Authenticate": "Bearer"},
-                )
+            now = self._clock()
+            if caller is None or (caller.expires_at is not None and caller.expires_at <= now):
+                problem = _unauthenticated(None if caller is None else caller.expires_at)
                 await problem.response(scope)(scope, receive, stamped)
                 return
             scope["state"]["caller"] = caller
@@ -134,6 +158,13 @@ class Envelope:
         except Exception:
             # Answered here, so that a fault of ours is a problem too; raised on, so that it is logged.
             if not started:
-                problem = Problem(500, "internal-error", "Internal error", "see the server's log")
+                # Where the fault struck is not known, so nor is whether a write came before it.
+                problem = Problem(
+                    500,
+                    "internal-error",
+                    "Internal error",
+                    "see the server's log",
+                    members={"outcome": "unknown"},
+                )
                 await problem.response(scope)(scope, receive, stamped)
             raise

@@ -1,19 +1,31 @@
-"""What stages, gates and throttles mean: pure functions from one state to the next.
+"""What stages, gates and the operations of a release mean: pure functions from one state to the next.
 
-Source: control contract, sections 3 and 4.
+Source: control contract, section 3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from collectors.control import wire
 
+LEGAL_PHASES: Mapping[str, tuple[str, ...]] = {
+    "release.advance": ("pending", "progressing", "paused"),
+    "release.pause": ("progressing", "paused"),
+    "release.resume": ("paused",),
+    "release.abort": ("pending", "progressing", "paused", "degraded", "unknown"),
+    "release.retry": ("aborted", "degraded"),
+    "release.rollback": ("pending", "progressing", "paused", "completed", "aborted", "degraded"),
+    "release.set_weight": ("progressing", "paused"),
+    "release.register": ("completed", "aborted"),
+}
+"""The phases in which each operation is legal; of a register, in which a release may start again. An
+operator's pause bars `advance`, and is the only one that `resume` ends."""
+
 
 def share(value: float) -> float:
-    """A share as the contract writes it: at most 4 decimals."""
-    return round(value, 4)
+    """A share as the contract writes it: at most 4 decimals, and no minus before a zero."""
+    return round(value, 4) + 0.0
 
 
 def exposure(
@@ -66,26 +78,74 @@ def entered(release: wire.Release, index: int, tiers: Sequence[str], now: float)
     `paused` at a manual gate, `progressing` at an automatic one. Observed shares stay as they were seen.
     raises: IndexError if there is no such stage.
     """
-    observed = {one.tier: one.observed for one in release.status.exposure}
-    seen = tuple(
-        replace(one, observed=observed.get(one.tier))
-        for one in exposure(release.stages, release.base, index, tiers)
-    )
     is_last = index == len(release.stages) - 1
-    waits = not is_last and release.stages[index].gate.kind == "manual"
+    phase, reason = ("completed", None) if is_last else _waiting(release.stages[index])
     status = wire.Status(
-        phase="completed" if is_last else "paused" if waits else "progressing",
-        pause_reason="gate" if waits else None,
+        phase=phase,
+        pause_reason=reason,
         stage_index=index,
         stage=release.stages[index].id,
         entered_at=wire.render_time(now),
-        exposure=seen,
+        exposure=_seen(release, exposure(release.stages, release.base, index, tiers)),
     )
     moved = replace(release, status=status)
     if is_last:
-        history = (release.candidate, *(one for one in release.history if one != release.candidate))
-        moved = replace(moved, stable=release.candidate, history=history)
+        moved = _promoted(moved, release.candidate)
     return with_gate(moved, now)
+
+
+def at_base(release: wire.Release, phase: str, tiers: Sequence[str]) -> wire.Release:
+    """The release at no stage: `phase`, exposure `base`, nothing that holds it."""
+    status = wire.Status(
+        phase=phase,
+        gate=wire.GateState("open"),
+        exposure=_seen(release, exposure(release.stages, release.base, None, tiers)),
+    )
+    return replace(release, status=status)
+
+
+def paused(release: wire.Release) -> wire.Release:
+    """The release held by an operator, where it stands."""
+    return replace(release, status=replace(release.status, phase="paused", pause_reason="operator"))
+
+
+def resumed(release: wire.Release) -> wire.Release:
+    """The release with an operator's pause undone, and nothing else: it stays at its stage."""
+    index = release.status.stage_index
+    phase, reason = ("progressing", None) if index is None else _waiting(release.stages[index])
+    return replace(release, status=replace(release.status, phase=phase, pause_reason=reason))
+
+
+def rolled_back(release: wire.Release, revision: str, tiers: Sequence[str]) -> wire.Release:
+    """The release ended at `revision`, which is candidate and stable; exposure `base`."""
+    ended = at_base(replace(release, candidate=revision), "completed", tiers)
+    return _promoted(ended, revision)
+
+
+def weighed(release: wire.Release, weight: float) -> wire.Release:
+    """The release with another weight for its stage's tier: until it enters a stage, or leaves all.
+
+    raises: TypeError where it stands at no stage.
+    """
+    index = release.status.stage_index
+    if index is None:
+        raise TypeError(f"{release.id} stands at no stage: there is no weight to set")
+    tier = release.stages[index].tier
+    shares = tuple(
+        replace(one, desired=share(weight)) if tier in {"*", one.tier} else one
+        for one in release.status.exposure
+    )
+    return replace(release, status=replace(release.status, exposure=shares))
+
+
+def stage_weight(release: wire.Release) -> float | None:
+    """The desired weight of the tier that the current stage names; None where there is none."""
+    index = release.status.stage_index
+    if index is None:
+        return None
+    tier = release.stages[index].tier
+    # A stage for everyone, and a weight set at one, give every tier the same.
+    return next((one.desired for one in release.status.exposure if tier in {"*", one.tier}), None)
 
 
 def due_stage(release: wire.Release, now: float) -> int | None:
@@ -97,52 +157,6 @@ def due_stage(release: wire.Release, now: float) -> int | None:
         return None
     following = status.stage_index + 1
     return following if following < len(release.stages) else None
-
-
-def throttled(cell: wire.Throttle, level: float, *, now: float, ttl_s: float | None = None) -> wire.Throttle:
-    """The cell set to admit `level`, at once.
-
-    The setting it replaces is remembered for its own remaining time; a set to the level already set
-    changes the time only and keeps what was remembered.
-    """
-    if cell.level == share(level):
-        remembered = cell.revert_to
-    else:
-        remembered = UNSET if cell.level == 1.0 else wire.Revert(cell.level, cell.expires_at)
-    return replace(
-        cell,
-        level=share(level),
-        effective_level=share(level),
-        state="applied",
-        ramp_per_min=None,
-        expires_at=None if ttl_s is None else wire.render_time(now + ttl_s),
-        revert_to=remembered,
-    )
-
-
-def reverted(cell: wire.Throttle, now: float) -> wire.Throttle:
-    """The cell gone back: to the setting it remembers while that has time left, else to level 1.0."""
-    back = cell.revert_to
-    if (
-        not isinstance(back, wire.Revert)
-        or back.level is None
-        or (back.expires_at is not None and wire.read_time(back.expires_at) <= now)
-    ):
-        back = wire.Revert(1.0, None)
-    return replace(
-        cell,
-        level=back.level,
-        effective_level=back.level,
-        state="applied",
-        ramp_per_min=None,
-        expires_at=back.expires_at,
-        revert_to=UNSET,
-    )
-
-
-def is_due(cell: wire.Throttle, now: float) -> bool:
-    """Whether the cell's time has run out at `now`."""
-    return cell.expires_at is not None and wire.read_time(cell.expires_at) <= now
 
 
 def controlled_release(release: wire.Release) -> object:
@@ -164,15 +178,17 @@ def controlled_release(release: wire.Release) -> object:
     )
 
 
-def controlled_throttle(cell: wire.Throttle) -> object:
-    """What a cell's etag stands for: its setting, less `effective_level` and the state of getting there."""
-    return (
-        cell.level,
-        cell.unit,
-        cell.limit,
-        cell.baseline,
-        cell.ramp_per_min,
-        cell.return_ramp_per_min,
-        cell.expires_at,
-        cell.revert_to,
-    )
+def _waiting(stage: wire.Stage) -> tuple[str, str | None]:
+    """Phase and pause reason of a release at a stage that it has yet to leave."""
+    return ("paused", "gate") if stage.gate.kind == "manual" else ("progressing", None)
+
+
+def _promoted(release: wire.Release, revision: str) -> wire.Release:
+    history = (revision, *(one for one in release.history if one != revision))
+    return replace(release, stable=revision, history=history)
+
+
+def _seen(release: wire.Release, shares: Sequence[wire.Exposure]) -> tuple[wire.Exposure, ...]:
+    """`shares` with what was last seen of each tier: a change of what is desired is not seen at once."""
+    observed = {one.tier: one.observed for one in release.status.exposure}
+    return tuple(replace(one, observed=observed.get(one.tier)) for one in shares)

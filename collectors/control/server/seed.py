@@ -6,9 +6,9 @@ Source of the shapes and rules: control contract, sections 1, 3, 4 and 13.
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -133,7 +133,8 @@ def checked(document: object) -> Seed:
     try:
         seed = msgspec.convert(document, Seed)
     except msgspec.ValidationError as error:
-        raise SeedError(_sentence(str(error))) from error
+        at, _, said = shape_fault(str(error), Seed)
+        raise SeedError(f"{at or '/'}: {said}") from error
     except RecursionError as error:
         raise SeedError("/: nested too deeply to be read") from error
     if fault := next(_faults(seed), None):
@@ -156,31 +157,44 @@ def _faults(seed: Seed) -> Iterator[tuple[str, str]]:
             )
     yield from _repeated("/releases", (one.id for one in seed.releases))
     yield from _repeated("/releases", (one.subject.name for one in seed.releases), "/subject/name")
+    features = [one.id for one in seed.features]
     for number, release in enumerate(seed.releases):
-        for pointer, what in _release_faults(seed, release):
+        for pointer, what in (
+            *release_faults(release.subject, release.stages, release.base, seed.tiers, features),
+            *_start_faults(release),
+        ):
             yield f"/releases/{number}{pointer}", what
     yield from _repeated("/throttles", (f"{one.feature}/{one.tier}" for one in seed.throttles))
     for number, cell in enumerate(seed.throttles):
-        if cell.feature not in (features := [one.id for one in seed.features]):
+        if cell.feature not in features:
             yield f"/throttles/{number}/feature", _unknown("feature", cell.feature, features)
         if cell.tier not in seed.tiers:
             yield f"/throttles/{number}/tier", _unknown("tier", cell.tier, seed.tiers)
 
 
-def _release_faults(seed: Seed, release: SeedRelease) -> Iterator[tuple[str, str]]:
-    name = release.subject.name
-    if name.endswith(".weight"):
+def release_faults(
+    subject: SeedSubject,
+    stages: Sequence[SeedStage],
+    base: Sequence[SeedWeight],
+    tiers: Sequence[str],
+    features: Sequence[str],
+) -> Iterator[tuple[str, str]]:
+    """(JSON pointer, sentence) of what makes no sense in a release, of a seed or of a register."""
+    if subject.name.endswith(".weight"):
         yield "/subject/name", "a subject's name must not end in '.weight'"
-    if release.subject.kind == "feature" and name not in (features := [one.id for one in seed.features]):
-        yield "/subject/name", _unknown("feature", name, features)
-    yield from _repeated("/stages", (one.id for one in release.stages))
-    for number, stage in enumerate(release.stages):
-        if stage.tier != "*" and stage.tier not in seed.tiers:
-            yield f"/stages/{number}/tier", _unknown("tier", stage.tier, (*seed.tiers, "*"))
-    yield from _repeated("/base", (one.tier for one in release.base))
-    for number, weight in enumerate(release.base):
-        if weight.tier not in seed.tiers:
-            yield f"/base/{number}/tier", _unknown("tier", weight.tier, seed.tiers)
+    if subject.kind == "feature" and subject.name not in features:
+        yield "/subject/name", _unknown("feature", subject.name, features)
+    yield from _repeated("/stages", (one.id for one in stages))
+    for number, stage in enumerate(stages):
+        if stage.tier != "*" and stage.tier not in tiers:
+            yield f"/stages/{number}/tier", _unknown("tier", stage.tier, (*tiers, "*"))
+    yield from _repeated("/base", (one.tier for one in base))
+    for number, weight in enumerate(base):
+        if weight.tier not in tiers:
+            yield f"/base/{number}/tier", _unknown("tier", weight.tier, tiers)
+
+
+def _start_faults(release: SeedRelease) -> Iterator[tuple[str, str]]:
     stages = [one.id for one in release.stages]
     if release.stage is None:
         if release.phase not in {None, "pending", "aborted"}:
@@ -209,29 +223,54 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
     return f"no {what} {clean(name)!r}; {hint}there are: {', '.join(names) or 'none'}"
 
 
-def _sentence(said: str) -> str:
-    """The library's message with the place first, as a JSON pointer, and with what is allowed."""
+class Fault(NamedTuple):
+    """What is wrong with a document's shape.
+
+    at: JSON pointer of where, "" for the whole; key: the member there that is unknown or missing, "" if it is
+    the value itself; what: a sentence, with what is allowed
+    """
+
+    at: str
+    key: str
+    what: str
+
+
+def shape_fault(said: str, shape: Any, patterns: Mapping[str, str] | None = None) -> Fault:
+    """The library's message about a document that should be a `shape`, for people.
+
+    patterns: in words, what the shape's patterns allow, where they are not of an id
+    """
     what, _, path = said.partition(" - at `$")
     keys = [name or index for name, index in _PATH.findall(path.rstrip("`"))]
-    pointer = "/" + "/".join(keys)
+    at, key = "".join(f"/{one}" for one in keys), ""
     if "unknown field" in what:
-        allowed = _allowed(Seed, keys)
-        wrong = what.split("`")[1] if "`" in what else ""
-        near = difflib.get_close_matches(wrong, allowed, n=1)
+        allowed = _allowed(shape, keys)
+        key = what.partition("`")[2].rpartition("`")[0]
+        near = difflib.get_close_matches(key, allowed, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"{pointer}: no such key {clean(wrong)!r}; {hint}allowed here: {', '.join(allowed)}"
-    if "matching regex" in what:
-        what = "an id is 1 to 63 of a-z 0-9 . _ @ - and begins with a letter or digit"
-    return f"{pointer}: {what[:1].lower()}{what[1:].replace('`', '')}"
+        return Fault(at, key, f"no such key {clean(key)!r}; {hint}allowed here: {', '.join(allowed)}")
+    if "missing required" in what:
+        key = what.partition("`")[2].rpartition("`")[0]
+    if pattern := re.search("matching regex '(.*)'", what):
+        what = (patterns or {}).get(
+            pattern[1].replace(r"\\", "\\"),
+            "an id is 1 to 63 of a-z 0-9 . _ @ - and begins with a letter or digit",
+        )
+    return Fault(at, key, f"{what[:1].lower()}{what[1:].replace('`', '')}")
 
 
 def _allowed(shape: Any, keys: list[str]) -> list[str]:
-    """Keys allowed at a place, following lists of structs."""
+    """Keys allowed at a place, following lists of structs; none where there is no such place."""
     for key in keys:
         if not key.isdigit():
-            shape = next(one.type for one in msgspec.structs.fields(shape) if one.encode_name == key)
+            shape = next((one.type for one in _fields(shape) if one.encode_name == key), None)
         shape = _struct_in(shape) or shape
-    return [one.encode_name for one in msgspec.structs.fields(shape)]
+    return [one.encode_name for one in _fields(shape)]
+
+
+def _fields(shape: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+    is_struct = isinstance(shape, type) and issubclass(shape, Struct)
+    return msgspec.structs.fields(shape) if is_struct else ()
 
 
 def _struct_in(shape: Any) -> Any:

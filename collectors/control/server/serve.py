@@ -4,22 +4,37 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import logging
 import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 
-from collectors.control.server.access import Access, Token, remove_token_file, write_token_file
+from collectors.config import ConfigError
+from collectors.control.server.access import (
+    TOKEN_VARIABLE,
+    Access,
+    Token,
+    remove_token_file,
+    write_token_file,
+)
 from collectors.control.server.app import plane_app
+from collectors.control.server.observing import Observer
 from collectors.control.server.seed import SeedError, read_seed
+from collectors.control.server.settings import PlaneSettings, read_plane_settings
 from collectors.control.server.store import Store, StoreError
+from collectors.control.server.tokens import read_tokens, told_roles
 from collectors.fleet import clean
+from collectors.toml_file import FileError
+
+logger = logging.getLogger(__name__)
 
 EXAMPLE_SEED = Path(__file__).with_name("seed-example.json")
 
@@ -27,12 +42,15 @@ EXAMPLE_SEED = Path(__file__).with_name("seed-example.json")
 @dataclass(frozen=True, slots=True)
 class PlaneOptions:
     """listen: HOST:PORT, port 0 for a free one; seed: what to start from; data: SQLite file, None to keep
-    everything in memory; allow_remote: listen beyond this machine although there is no TLS."""
+    everything in memory; allow_remote: listen beyond this machine although there is no TLS; config: a file of
+    `PlaneSettings`; tokens: who may do what, else the file that `config` names, else one token is made."""
 
     listen: str = "127.0.0.1:9911"
     seed: Path | None = None
     data: Path | None = None
     allow_remote: bool = False
+    config: Path | None = None
+    tokens: Path | None = None
 
 
 class ServeError(Exception):
@@ -65,8 +83,11 @@ def run_plane(options: PlaneOptions) -> int:
     try:
         with contextlib.ExitStack() as stack:
             host, port = listen_address(options.listen, allow_remote=options.allow_remote)
+            settings = PlaneSettings() if options.config is None else read_plane_settings(options.config)
+            tokens_file = options.tokens or settings.tokens
+            given = None if tokens_file is None else read_tokens(tokens_file)
             seed = None if options.seed is None else read_seed(options.seed)
-            store = Store.open(options.data)
+            store = Store.open(options.data, settings.limits.store())
             stack.callback(store.close)
             if seed is not None:
                 store.seed(seed, time.time())
@@ -75,24 +96,69 @@ def run_plane(options: PlaneOptions) -> int:
                 raise ServeError(f"nothing to serve: give --seed FILE; {EXAMPLE_SEED} is an example")
             listener = stack.enter_context(_listener(host, port))
             url = _url(host, listener.getsockname()[1])
-            token = Token.fresh()
-            server = _server(plane_app(store, clock=time.time, access=Access([token])))
+            tokens = given or (Token.fresh(),)
+            app = plane_app(
+                store,
+                clock=time.time,
+                access=Access(tokens),
+                limits=settings.limits.edge(),
+                stream=settings.limits.stream(),
+            )
+            server = _server(app)
             # From before the token file is there: a signal must not leave it behind.
             stack.enter_context(server.capture_signals())
-            try:
-                path = write_token_file(url, token)
-            except OSError as error:
-                where = error.filename or "the state directory"
-                raise ServeError(
-                    f"no token file can be written: {where}: {error.strerror}; set XDG_STATE_HOME"
-                ) from error
-            stack.callback(remove_token_file, path, token)
-            _announce(url, path, options)
-            asyncio.run(server.serve(sockets=[listener]))
-    except (ServeError, SeedError, StoreError) as error:
+            if tokens_file is None:
+                (token,) = tokens
+                path = _left_token(url, token, stack)
+                told = f"token file {path} (yours alone, removed at exit): {token.actor}, {token.role}"
+            else:
+                told = f"tokens of {tokens_file}: {told_roles(tokens, time.time())}"
+            _announce(url, told, options, is_own=tokens_file is None)
+            asyncio.run(_serve(server, listener, _observers(settings, store)))
+    except (ServeError, SeedError, StoreError, ConfigError, FileError) as error:
         print(f"tidegate: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _left_token(url: str, token: Token, stack: contextlib.ExitStack) -> Path:
+    """Leave the token for the command line of this user, until `stack` ends. raises: ServeError"""
+    try:
+        path = write_token_file(url, token)
+    except OSError as error:
+        where = error.filename or "the state directory"
+        raise ServeError(
+            f"no token file can be written: {where}: {error.strerror}; set XDG_STATE_HOME"
+        ) from error
+    stack.callback(remove_token_file, path, token)
+    return path
+
+
+def _observers(settings: PlaneSettings, store: Store) -> list[Observer]:
+    found = []
+    for one in settings.observed:
+        endpoint = one.prometheus or settings.prometheus
+        assert endpoint is not None  # checked with the settings
+        found.append(Observer(one, endpoint, store, time.time))
+    return found
+
+
+async def _serve(server: PlaneServer, listener: socket.socket, observers: Sequence[Observer]) -> None:
+    following = [asyncio.create_task(one.follow()) for one in observers]
+    for task in following:
+        task.add_done_callback(_tell_end)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+
+
+def _tell_end(task: "asyncio.Task[None]") -> None:
+    """A fault of ours in an observer ends that one alone; the plane goes on, and its log says so."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("a release is no longer observed", exc_info=error)
 
 
 def _server(app: Starlette) -> PlaneServer:
@@ -138,7 +204,7 @@ def _is_loopback(host: str) -> bool:
 def _listener(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=128)
+        return _bound(family, address)
     except socket.gaierror as error:
         raise ServeError(f"{clean(host)}: no such host ({error.strerror}); give an address") from error
     except OSError as error:
@@ -150,18 +216,35 @@ def _listener(host: str, port: int) -> socket.socket:
         raise ServeError(f"cannot listen at {_url(host, port)}: {error.strerror}; give another") from error
 
 
+def _bound(family: int, address: Any) -> socket.socket:
+    # The protocol is named so that asyncio turns Nagle's algorithm off: else every answer takes 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
 def _url(host: str, port: int) -> str:
     """The URL to reach it by from this machine, where `host` may mean every address."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # asked for by --allow-remote
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _announce(url: str, token_file: Path, options: PlaneOptions) -> None:
+def _announce(url: str, tokens: str, options: PlaneOptions, *, is_own: bool) -> None:
     kept = "in memory only: gone when it stops" if options.data is None else f"in {options.data}"
+    token = "" if is_own else f"{TOKEN_VARIABLE}=... "
     print(
         f"control plane at {url}\n"
         f"its data is {kept}\n"
-        f"token file {token_file} (yours alone, removed at exit)\n"
-        f"look at it: tidegate watch --plane {url}",
+        f"{tokens}\n"
+        f"roles: viewer reads; operator throttles, pauses, aborts; release-admin advances, registers too\n"
+        f"look at it: {token}tidegate watch --plane {url}",
         flush=True,
     )

@@ -6,11 +6,11 @@ Times are given by the caller, by whatever clock the plane runs on.
 """
 
 import contextlib
-import os
 import secrets
 import sqlite3
 import threading
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,14 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from collectors.control import wire
-from collectors.control.server import rules
+from collectors.control.server import rules, throttling, writes
 from collectors.control.server.commands import Command, Done
+from collectors.control.server.database import StoreError as StoreError  # what a store raises
+from collectors.control.server.database import in_file, in_memory
+from collectors.control.server.problems import Problem
+from collectors.control.server.rehearsal import dry_run
 from collectors.control.server.seed import TTL_MAX_S, Seed, SeedError, checked
-from collectors.control.server.state import Batch, Config, Entry, StoredEvent, registered
+from collectors.control.server.state import Answer, Batch, Config, Entry, StoredEvent, registered
 from collectors.control.server.state import (
     Held as Held,
 )  # the type of `Store.held`, for whoever embeds a store
@@ -30,20 +34,6 @@ EVENTS_KEPT = 1000
 EVENTS_KEPT_S = 600.0
 TELEMETRY_S = 5.0
 """A release's observed shares are published at most this often."""
-
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE resource (path TEXT PRIMARY KEY, kind TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE event (seq INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL);
-CREATE TABLE audit (seq INTEGER PRIMARY KEY, at REAL NOT NULL, actor TEXT NOT NULL, op TEXT NOT NULL,
-  resource TEXT NOT NULL, result TEXT NOT NULL, decision_id TEXT, body BLOB NOT NULL);
-CREATE INDEX audit_resource ON audit (resource, seq);
-"""
-
-
-class StoreError(Exception):
-    """The store cannot be opened or written. str() says which file, why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +73,8 @@ class Store:
         self._listeners: set[Callable[[], None]] = set()
         self._observed_at: dict[str, float] = {}
         self._events: list[StoredEvent] = []
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._resumed_at: float | None = None
         self._held = Held()
         self._load()
 
@@ -92,39 +84,12 @@ class Store:
 
         raises: StoreError if the file cannot be used or another plane is using it.
         """
-        if path is None:
-            database = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-            database.executescript(_SCHEMA)
-            return cls(database, is_file=False, limits=limits)
+        opened = in_memory() if path is None else in_file(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-            path.chmod(0o600)
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be opened: {error.strerror}; give another file") from error
-        database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=1.0)
-        try:
-            # One process owns the file: a second one's snapshot would not see our commits.
-            database.execute("PRAGMA locking_mode=EXCLUSIVE")
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=FULL")
-            database.execute("BEGIN IMMEDIATE")
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    database.execute(statement)
-                database.execute(f"PRAGMA user_version={_VERSION}")
-            database.execute("COMMIT")
-            if version > _VERSION:
-                raise StoreError(f"{path}: written by a newer tidegate; use that one, or another file")
-            return cls(database, is_file=True, limits=limits)
+            return cls(opened, is_file=path is not None, limits=limits)
         except (sqlite3.Error, ValueError) as error:
-            database.close()
-            why = "another plane is using it" if "locked" in str(error) else f"no data of a plane: {error}"
-            raise StoreError(f"{path}: {why}; give another file") from error
-        except StoreError:
-            database.close()
-            raise
+            opened.close()
+            raise StoreError(f"{path}: no data of a plane: {error}; give another file") from error
 
     def close(self) -> None:
         """Close the file. Safe to call twice."""
@@ -173,7 +138,7 @@ class Store:
                 held = batch.throttles[cell.feature, cell.tier]
                 if held.last_change is None:
                     entry = Entry("system:seed", "throttle.set", cell.reason)
-                    batch.put_throttle(rules.throttled(held, cell.level, now=now, ttl_s=cell.ttl_s), entry)
+                    batch.put_throttle(throttling.at_once(held, cell.level, now=now, ttl_s=cell.ttl_s), entry)
             for number, release in enumerate(seed.releases):
                 if release.id not in batch.releases:
                     holders = {one.subject.name: one.id for one in batch.releases.values()}
@@ -186,17 +151,90 @@ class Store:
 
     @property
     def write_counts(self) -> Mapping[tuple[str, str], int]:
-        """Writes since this process began, by operation and what became of them: applied, refused, conflict,
-        replayed."""
-        return {}
+        """Writes that `apply` was asked for since this process began, by operation and what became of them:
+        applied, refused, conflict, replayed."""
+        return dict(self._counts)
 
     def apply(self, command: Command, *, now: float) -> Done:
-        """Carry out one write."""
-        raise NotImplementedError
+        """Carry out one write, once: its key, used again for the same, gets the same answer and does nothing.
+
+        Resource, log entry, events and key are committed together, before this returns.
+        raises: Problem as the contract has it, which changed nothing and, from the check of `from` on, is
+            logged; StoreError if it could not be written, which changed nothing either.
+        """
+        try:
+            with self._batch(now) as batch:
+                done = self._attempt(command, batch)
+            if isinstance(done, Problem):
+                raise done
+        except Problem as problem:
+            self._count(command, "conflict" if problem.status in {409, 412} else "refused")
+            raise
+        self._count(command, "replayed" if done.replayed else "applied")
+        return done
+
+    def _attempt(self, command: Command, batch: Batch) -> Done | Problem:
+        """The answer to a write, or the refusal that was logged. raises: Problem that is not for the log."""
+        refused = writes.forbidden(command)
+        if refused is None:
+            if problem := writes.shape_problem(command, batch.config, self.limits.ttl_max_s):
+                raise problem
+            if before := self._answered(command, batch.now):
+                return before
+            if problem := writes.early_problem(command, batch):
+                raise problem
+            try:
+                return _done(command, writes.carry_out(command, batch), batch)
+            except Problem as problem:
+                refused = problem
+        batch.audit(writes.entry_of(command, refused), command.resource, None, None)
+        return refused
+
+    def _count(self, command: Command, result: str) -> None:
+        with self._lock:
+            self._counts[command.operation, result] += 1
 
     def rehearse(self, command: Command, *, now: float) -> bytes:
-        """What `apply` would do."""
-        raise NotImplementedError
+        """What `apply` would do, as JSON of a `wire.DryRun`. Nothing is written or logged; no key is needed.
+
+        raises: Problem, the one that `apply` would raise.
+        """
+        batch = self._at(now)
+        problem = (
+            writes.forbidden(command)
+            or writes.shape_problem(command, batch.config, self.limits.ttl_max_s)
+            or writes.early_problem(command, batch)
+        )
+        if problem:
+            raise problem
+        return dry_run(command, writes.carry_out(command, batch))
+
+    def _answered(self, command: Command, now: float) -> Done | None:
+        """What the key was answered with before. raises: Problem (422) if that was another request."""
+        asked = (command.caller.actor, command.key, now - self.limits.idempotency_retention_s)
+        try:
+            row = self._database.execute(
+                "SELECT * FROM answer WHERE actor = ? AND key = ? AND at >= ?", asked
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be read: {error}; nothing was changed") from error
+        if row is None:
+            return None
+        before = Answer(*row)
+        if before.fingerprint != command.fingerprint:
+            raise Problem(
+                422,
+                "idempotency-key-reused",
+                "Idempotency-Key used before",
+                f"this key answered another request ({before.audit_id}); use a new one for each decision",
+            )
+        return Done(
+            status=before.status,
+            body=before.body,
+            etag=before.etag,
+            audit_id=before.audit_id,
+            replayed=True,
+        )
 
     def put_release(self, release: wire.Release, *, now: float, entry: Entry | None = None) -> wire.Release:
         """Keep a release, with a new seq, and a new etag if what its etag stands for changed. With an
@@ -222,7 +260,7 @@ class Store:
     ) -> wire.Throttle:
         """Admit `level` (0..1) of a cell, at once. raises: KeyError if there is no such cell."""
         with self._batch(now) as batch:
-            cell = rules.throttled(batch.throttles[feature, tier], level, now=now, ttl_s=ttl_s)
+            cell = throttling.at_once(batch.throttles[feature, tier], level, now=now, ttl_s=ttl_s)
             return batch.put_throttle(cell, Entry(actor, "throttle.set", reason))
 
     def move_to(self, release_id: str, stage: str, *, now: float, actor: str, reason: str) -> wire.Release:
@@ -266,8 +304,9 @@ class Store:
         """
         if now < self._held.next_due:
             return
-        with self._batch(now) as batch:
-            batch.elapse()
+        with self._batch(now):
+            # What is due comes with every batch, and is all there is in this one.
+            pass
 
     def audit(self, query: AuditQuery, limit: int) -> list[tuple[int, bytes]]:
         """Entries of the log, (seq, JSON), newest first, at most `limit`. Reads the database."""
@@ -290,29 +329,49 @@ class Store:
             ).fetchall()
 
     @contextlib.contextmanager
-    def _batch(self, now: float) -> "Iterator[Batch]":
+    def _batch(self, now: float) -> Iterator[Batch]:
         with self._lock:
-            batch = Batch(self._held, now)
+            if self._resumed_at is None:
+                self._resumed_at = now
+            batch = self._at(now)
             yield batch
             if not batch.is_empty:
                 self._commit(batch)
+            elif now >= self._held.next_due:
+                self._held = batch.held()
         if not batch.is_empty:
             for wake in tuple(self._listeners):
                 wake()
 
-    def _commit(self, batch: "Batch") -> None:
+    def _at(self, now: float) -> Batch:
+        """A batch on what is held, with everything done that time alone brings."""
+        held = self._held
+        batch = Batch(held, now, now if self._resumed_at is None else self._resumed_at)
+        if now >= held.next_due:
+            batch.elapse()
+        return batch
+
+    def _commit(self, batch: Batch) -> None:
         events = [*self._events, *batch.events]
-        spare = len(events) - EVENTS_KEPT
-        old = bisect_right(events, batch.now - EVENTS_KEPT_S, hi=max(spare, 0), key=lambda one: one.at)
+        spare = len(events) - self.limits.events_kept
+        young = batch.now - self.limits.event_retention_s
+        old = bisect_right(events, young, hi=max(spare, 0), key=lambda one: one.at)
         kept = events[old:]
         meta = {"config": wire.render(batch.config), "seq": wire.render(batch.seq)}
+        ramps = batch.ramp_rows()
         try:
             self._database.execute("BEGIN IMMEDIATE")
             run = self._database.executemany
             run("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
             run("INSERT OR REPLACE INTO resource VALUES (?, ?, ?)", batch.resource_rows())
+            run("DELETE FROM ramp WHERE path = ?", [(path,) for path, _ in ramps])
+            run("INSERT INTO ramp VALUES (?, ?)", [row for row in ramps if row[1] is not None])
             run("INSERT INTO event VALUES (?, ?, ?, ?)", batch.events)
             run("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", batch.audit_rows)
+            if batch.answers:
+                forget = batch.now - self.limits.idempotency_retention_s
+                run("DELETE FROM answer WHERE at < ?", [(forget,)])
+                run("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?)", batch.answers)
             if old:
                 run("DELETE FROM event WHERE seq < ?", [(kept[0].seq,)])
             self._database.execute("COMMIT")
@@ -337,12 +396,41 @@ class Store:
                 releases.append(wire.read(body, wire.Release))
             else:
                 throttles.append(wire.read(body, wire.Throttle))
+        ramps = {
+            path: wire.read(body, throttling.Ramp)
+            for path, body in self._database.execute("SELECT path, body FROM ramp")
+        }
         batch = Batch(Held(wire.read(rows.get("seq", b"0"), int)), 0.0)
+        newest = self._database.execute("SELECT body FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+        batch.audit_sha256 = wire.read(newest[0], wire.Audit).sha256 if newest else ""
         batch.releases = {one.id: one for one in releases}
         batch.throttles = {(one.feature, one.tier): one for one in throttles}
+        batch.ramps = {key: ramps[one.path] for key, one in batch.throttles.items() if one.path in ramps}
         batch.config = config
         self._events = [
             StoredEvent(*row)
             for row in self._database.execute("SELECT seq, at, kind, body FROM event ORDER BY seq")
         ]
         self._held = batch.held()
+
+
+def _done(command: Command, landed: writes.Landed, batch: Batch) -> Done:
+    """The answer to a write, which its key is to get again."""
+    done = Done(
+        status=landed.status,
+        body=wire.render(landed.after),
+        etag=landed.after.etag,
+        audit_id=landed.audit_id,
+    )
+    answer = Answer(
+        actor=command.caller.actor,
+        key=command.key,
+        at=batch.now,
+        fingerprint=command.fingerprint,
+        status=done.status,
+        etag=done.etag,
+        audit_id=done.audit_id,
+        body=done.body,
+    )
+    batch.answers.append(answer)
+    return done

@@ -46,7 +46,7 @@ class _Ended(Exception):
 
 
 class EventStream:
-    """An ASGI response that follows the store from `since`."""
+    """An ASGI response that follows the store from `since`, until the token `ends_at`."""
 
     def __init__(
         self,
@@ -55,12 +55,14 @@ class EventStream:
         limits: StreamLimits,
         *,
         token: str,
+        ends_at: float | None,
         since: int | None,
         clock: Callable[[], float],
         settle: Callable[[], Awaitable[None]],
     ) -> None:
         self._store, self._streams, self._limits = store, streams, limits
-        self._token, self._since, self._clock, self._settle = token, since, clock, settle
+        self._token, self._ends_at = token, ends_at
+        self._since, self._clock, self._settle = since, clock, settle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse one stream too many (429), else send until reader or server ends it."""
@@ -127,6 +129,9 @@ class EventStream:
             await self._settle()
             if self._streams.is_closing:
                 await end("shutdown")
+                return
+            if self._ends_at is not None and self._clock() >= self._ends_at:
+                await end("token-expired")
                 return
             waiting = self._store.events_after(cursor)
             # Catching up with what was kept before the stream began is no reader's fault.
