@@ -328,6 +328,8 @@ class Context(_Strict):
 
     prometheus: one, or one for each cluster; alertmanager: for alerts and their silences
     nvml: this machine's own accelerators, where no exporter serves them
+    production: marked on every screen; arming asks for the context's name
+    writes: never; only after arming, for ten minutes; or at once, without arming
     presets: files of stacks that tidegate does not know; signals: queries of one's own, by signal
     """
 
@@ -339,6 +341,7 @@ class Context(_Strict):
     presets: tuple[FilePath, ...] = ()
     signals: dict[str, Override] = {}
     production: StrictBool = False
+    writes: Literal["never", "arm", "on"] = "arm"
     simulated: StrictBool = False
     tiers: tuple[Name, ...] = ()
     tier_titles: dict[str, Name] = {}

@@ -13,6 +13,7 @@ from typing import NoReturn, TypeAlias
 
 from tui import commands, first_steps
 from tui.output import USAGE_ERROR, OutputError, silence
+from tui.runbook.options import add_load, add_runbook
 
 VERSION = "0.1.0"
 _EPILOG = """examples:
@@ -23,6 +24,31 @@ _EPILOG = """examples:
   tidegate snapshot --prometheus http://localhost:9090 --format json | jq '.models[].name'
 
 keys: ? shows them all; enter opens a model, esc returns, / filters, s sorts, f freezes, q quits.
+"""
+
+_PLANE_EPILOG = """examples:
+  tidegate plane serve --seed plane.json                       try it: all in memory
+  tidegate plane serve --data plane.db --config plane.toml     keep it: a restart goes on where it was
+
+FILE of --seed, in JSON:
+  {"tiers": ["pro", "free"], "features": [{"id": "voice", "title": "Voice", "models": ["voice-1"]}]}
+
+FILE of --tokens (chmod 600), in TOML; give a secret as it is, or its SHA-256:
+  [[token]]
+  actor = "alice@example.com"
+  role = "operator"                      # viewer, operator or release-admin
+  sha256 = "9f86..."                     # printf %s TOKEN | sha256sum; or: secret = "..."
+  expires_at = 2027-01-01T00:00:00Z      # optional; so are delegate = true and scope = "ofrep"
+
+FILE of --config, in TOML; all of it is optional:
+  tokens = "tokens.toml"
+  [limits]                               # page_max, body_max_bytes, writes_per_min, watchers_per_token,
+  writes_per_min = 120                   # ttl_max_s, idempotency_retention_s, event_retention_s, heartbeat_s
+  [prometheus]
+  url = "http://127.0.0.1:9090"
+  [[observed]]                           # which share of each tier was seen to have a release's candidate
+  release = "llama-70b"
+  query = "sum by (tier) (rate(served{revision='$candidate'}[1m])) / sum by (tier) (rate(served[1m]))"
 """
 
 
@@ -93,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_init(group)
     _add_rules(group)
     _add_simulate(group)
+    add_runbook(group, _add, _usage)
     _add_plane(group)
     _add_helpers(group)
     return parser
@@ -136,6 +163,7 @@ def _add_demo(group: _Group) -> None:
     parser.add_argument(
         "--headless", action="store_true", help="no screen: a line a second on standard output"
     )
+    _add_read_only(parser)
     _add_looks(parser)
 
 
@@ -153,6 +181,7 @@ def _add_watch(group: _Group) -> None:
         "  tidegate watch --scrape http://HOST:8000/metrics      an engine, without a Prometheus",
     )
     parser.add_argument("--seconds", type=_positive, metavar="N", help="quit after N seconds")
+    _add_read_only(parser)
     _add_sources(parser)
     _add_looks(parser)
 
@@ -282,17 +311,28 @@ def _add_plane(group: _Group) -> None:
     plane = group.add_parser("plane", help="the embedded control plane")
     plane.set_defaults(run=lambda args: _usage(plane))
     actions = plane.add_subparsers(title="commands", metavar="COMMAND")
+    add_load(actions, _add)
     serve = _add(
         actions,
         "serve",
         commands.plane_serve,
         "serve the embedded control plane: releases and throttles over HTTP",
-        "It listens on the loopback and writes its address and token to a file only you can read,\n"
-        "where `tidegate watch --plane URL` finds it.",
+        "It keeps who is throttled to what share and which release stands at which stage, carries out what\n"
+        "operators ask for, each write once, and logs who changed what and why.\n\n"
+        "Without --tokens it makes one token, release-admin, in a file only you can read, where\n"
+        "`tidegate watch --plane URL` finds it. Roles: viewer reads; operator throttles, pauses, aborts;\n"
+        "release-admin advances, sets weights, rolls back and registers too.",
     )
+    serve.epilog = _PLANE_EPILOG
     serve.add_argument("--listen", default="127.0.0.1:9911", metavar="HOST:PORT", help="(127.0.0.1:9911)")
     serve.add_argument("--seed", type=Path, metavar="FILE", help="JSON: tiers, features, releases, throttles")
     serve.add_argument("--data", type=Path, metavar="FILE", help="SQLite file to keep state in (memory)")
+    serve.add_argument(
+        "--tokens", type=Path, metavar="FILE", help="TOML: who may do what (one token is made)"
+    )
+    serve.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML: limits, tokens, and metrics that observe releases"
+    )
     serve.add_argument(
         "--allow-remote", action="store_true", help="listen on other than the loopback, without TLS"
     )
@@ -366,6 +406,10 @@ def _add_urls(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
         "--nvml", action="store_true", help="this machine's own NVIDIA accelerators, without an exporter"
     )
     return group
+
+
+def _add_read_only(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--read-only", action="store_true", help="no key writes anything, armed or not")
 
 
 def _add_looks(parser: argparse.ArgumentParser) -> None:

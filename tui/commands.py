@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from collectors.fleet import Source
 
+Writes = Literal["never", "arm", "on"]
+"""Whether the cockpit may write: never, after arming, or at once."""
+
 _START = """tidegate has nothing to watch yet. Any of these starts it:
 
   tidegate demo                                  a simulated fleet; nothing else is needed
@@ -56,7 +59,8 @@ def demo(args: argparse.Namespace) -> int:
             from tui.headless import run_headless
 
             return run_headless(connect, args.seconds)
-        return _screen(connect, "demo", args.theme, args.glyphs, args.seconds)
+        writes: Writes = "never" if args.read_only else "arm"
+        return _screen(connect, "demo", args.theme, args.glyphs, args.seconds, writes)
     finally:
         # The source does so too, on a thread that the end of the process may cut off.
         for child in started:
@@ -82,7 +86,8 @@ def watch(args: argparse.Namespace) -> int:
         return live_source(name, context)
 
     theme = args.theme or os.environ.get("TIDEGATE_THEME") or settings.theme
-    return _screen(connect, name, theme, args.glyphs or settings.glyphs, args.seconds)
+    writes: Writes = "never" if args.read_only else context.writes
+    return _screen(connect, name, theme, args.glyphs or settings.glyphs, args.seconds, writes)
 
 
 def snapshot(args: argparse.Namespace) -> int:
@@ -121,7 +126,16 @@ def plane_serve(args: argparse.Namespace) -> int:
     """The embedded control plane, served until it is told to stop."""
     from collectors.control.server.serve import PlaneOptions, run_plane
 
-    return run_plane(PlaneOptions(args.listen, args.seed, args.data, args.allow_remote))
+    return run_plane(
+        PlaneOptions(
+            listen=args.listen,
+            seed=args.seed,
+            data=args.data,
+            allow_remote=args.allow_remote,
+            config=args.config,
+            tokens=args.tokens,
+        )
+    )
 
 
 def _glyphs(wanted: str | None) -> Literal["unicode", "ascii"]:
@@ -145,6 +159,7 @@ def _screen(
     theme: str | None,
     glyphs: str | None,
     seconds: float | None,
+    writes: "Writes",
 ) -> int:
     # Textual draws on standard error, so that one must be a terminal too.
     # A stream that was closed before we started is None.
@@ -169,6 +184,7 @@ def _screen(
             glyphs=_glyphs(glyphs),
             seconds=seconds,
             keymap=_keymap(),
+            writes=writes,
         )
     except (ThemeError, KeymapError) as error:
         return fail(error)

@@ -11,7 +11,7 @@ from msgspec import UNSET
 from collectors import fleet
 from collectors.control import wire
 from collectors.fleet import clean
-from collectors.intents import OPERATIONS, Ability
+from collectors.intents import OPERATIONS, Ability, Logged, Target
 
 PHASES = frozenset({"pending", "progressing", "paused", "completed", "aborted", "degraded", "unknown"})
 PAUSE_REASONS = frozenset({"gate", "operator", "analysis", "other"})
@@ -19,6 +19,8 @@ GATE_STATES = frozenset({"open", "closed", "unknown"})
 THROTTLE_STATES = frozenset({"applied", "pending", "ramping", "drifted", "unknown"})
 UNITS = frozenset({"share", "rpm", "tpm", "priority"})
 REASON_LIMIT = 500
+RESULTS = frozenset({"applied", "refused", "failed", "unknown"})
+_MOST_MEMBERS, _DEEPEST = 64, 6
 
 
 def release(one: wire.Release) -> fleet.Release:
@@ -85,6 +87,52 @@ def features(found: wire.Capabilities) -> tuple[fleet.Feature, ...]:
         fleet.Feature(clean(one.id), clean(one.title) or clean(one.id), tuple(clean(m) for m in one.models))
         for one in found.features
     )
+
+
+def logged(entry: wire.Audit) -> Logged:
+    """An entry of the log. raises: ValueError for a time that cannot be read, or a resource that is none."""
+    return Logged(
+        audit_id=clean(entry.id),
+        at=wire.read_time(entry.at),
+        actor=clean(entry.actor),
+        operation=clean(entry.op),
+        target=target(entry.resource),
+        reason=clean(entry.reason, REASON_LIMIT),
+        result=_known(entry.result, RESULTS),
+        code=clean(entry.code or "", 60),
+        before={clean(name): cleaned(value) for name, value in _first(entry.before)},
+        after={clean(name): cleaned(value) for name, value in _first(entry.after)},
+        decision_id=clean(entry.decision_id or ""),
+    )
+
+
+def target(resource: str) -> Target:
+    """What a path of the contract names. raises: ValueError for one that names no release and no cell."""
+    parts = [clean(part) for part in resource.split("/")]
+    match parts:
+        case ["", "v1", "releases", name] if name:
+            return Target("release", name)
+        case ["", "v1", "throttles", feature, tier] if feature and tier:
+            return Target("throttle", feature, tier)
+    raise ValueError(f"{clean(resource, 80)!r} names no release and no throttle")
+
+
+def cleaned(value: object, depth: int = 0) -> object:
+    """A value of JSON with every text in it cleaned; what is nested deeper than anything of ours is left
+    out, and so is what comes after the first few dozen members."""
+    if isinstance(value, str):
+        return clean(value, REASON_LIMIT)
+    if depth >= _DEEPEST:
+        return None
+    if isinstance(value, Mapping):
+        return {clean(str(name)): cleaned(one, depth + 1) for name, one in _first(value)}
+    if isinstance(value, list | tuple):
+        return [cleaned(one, depth + 1) for one in value[:_MOST_MEMBERS]]
+    return value
+
+
+def _first(members: Mapping[str, object] | None) -> list[tuple[str, object]]:
+    return list((members or {}).items())[:_MOST_MEMBERS]
 
 
 def abilities(found: wire.Capabilities) -> Mapping[str, Ability]:

@@ -1,4 +1,5 @@
-"""Asking a control plane over HTTP: bounded answers, the server's clock, and errors as sentences."""
+"""Asking a control plane over HTTP, and writing to it: bounded answers, the server's clock, errors as
+sentences."""
 
 import asyncio
 import ssl
@@ -6,11 +7,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from collectors.config import shown_url
-from collectors.control import wire
+from collectors.control import refusals, wire
 from collectors.control.interface import PlaneError
 from collectors.daemon import in_daemon
 from collectors.fleet import believable, clean
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     import httpx
 
 PROBLEM_LIMIT = 65_536
+KEEP_S = 30.0
+"""How long an idle connection is kept, so that a decision finds one open: longer than a dry run lasts."""
+
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_GOES_ON = "check the plane and the network if it goes on"
 
 Shape = TypeVar("Shape")
 
@@ -31,6 +36,9 @@ class Timing:
     dead_s: silence after which a stream counts as dead; first_retry_s doubles up to last_retry_s
     watch_retry_s: how long to poll, where there is no stream to be had, before asking for one again
     health_s: longest time between two updates
+    repeat_s: before a write without an answer is repeated, doubled each time
+    operation_s: between two looks at a write that its backend has yet to confirm
+    settle_s: how long such a write is waited for
     """
 
     connect_s: float = 3.0
@@ -40,6 +48,9 @@ class Timing:
     last_retry_s: float = 30.0
     watch_retry_s: float = 60.0
     health_s: float = 5.0
+    repeat_s: float = 1.0
+    operation_s: float = 1.0
+    settle_s: float = 60.0
 
 
 class Answer(NamedTuple):
@@ -48,6 +59,35 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     etag: str | None
+
+
+class Reply(NamedTuple):
+    """The answer to a POST, whole, whatever its status. `headers`: by lower-case name."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class LostReply(PlaneError):
+    """A request left for the plane, and no answer, or no whole one, came: nobody knows what became of it."""
+
+
+class DoubledAnswer(PlaneError):
+    """A connection brought an answer that was another request's: it was sent twice."""
+
+
+class _Sending:
+    """Whether any byte of a request has left, told by the library as it happens."""
+
+    def __init__(self) -> None:
+        self.has_left = False
+
+    async def __call__(self, name: str, info: Mapping[str, Any]) -> None:
+        # Before the first byte: whatever fails from here on may have been heard. A tunnel through a proxy is
+        # asked for first, by a request of its own.
+        if name.endswith("send_request_headers.started") and info["request"].method == b"POST":
+            self.has_left = True
 
 
 class ServerClock:
@@ -101,7 +141,7 @@ class ServerClock:
 
 
 class PlaneHTTP:
-    """GETs against one plane. Holds no state of it but its clock and what the asking cost."""
+    """Requests to one plane. Holds no state of it but its clock and what the asking cost."""
 
     def __init__(
         self,
@@ -129,6 +169,8 @@ class PlaneHTTP:
         self._secret: str | None = None
         self._client: httpx.AsyncClient | None = None
         self._opening = asyncio.Lock()
+        self._answers: deque[str] = deque(maxlen=256)
+        self._writes: deque[str] = deque(maxlen=256)
 
     def warnings(self) -> tuple[str, ...]:
         """What is unsafe about the connection as it was asked for, and a clock that is not believed."""
@@ -146,6 +188,13 @@ class PlaneHTTP:
         self, path: str, parameters: Mapping[str, str] | None = None, *, etag: str | None = None
     ) -> Answer:
         """GET `path`: an answer 200, or 304 if `etag` still holds. raises: PlaneError for anything else."""
+        try:
+            return await self._asked(path, parameters, etag)
+        except DoubledAnswer:
+            # Its connection is closed by now; what was asked is on another.
+            return await self._asked(path, parameters, etag)
+
+    async def _asked(self, path: str, parameters: Mapping[str, str] | None, etag: str | None) -> Answer:
         headers = {} if etag is None else {"If-None-Match": etag}
         limit_s = self.timing.connect_s + self.timing.read_s
         try:
@@ -156,8 +205,40 @@ class PlaneHTTP:
                     self.check_type(response, "application/json")
                     body = await self._bounded(response, self.max_bytes)
         except TimeoutError as error:
-            raise self.error(f"took longer than {limit_s:g} s over {path}; it is asked again") from error
+            raise self.error(f"took longer than {limit_s:g} s over {path}; {_GOES_ON}") from error
         return Answer(status, body, tag)
+
+    async def send(
+        self,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        parameters: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """POST `body`, which is JSON, to `path`: the whole answer, whatever its status.
+
+        raises: LostReply once a byte has left and no whole answer came; PlaneError if none has.
+        """
+        limit_s = self.timing.connect_s + self.timing.read_s
+        headers = {"Content-Type": "application/json", **headers}
+        sending = _Sending()
+        try:
+            async with (
+                asyncio.timeout(limit_s),
+                self._exchange("POST", path, parameters, headers, body=body, sending=sending) as response,
+            ):
+                whole = await self._bounded(response, self.max_bytes)
+                if self._secret:
+                    # An echo of it must not get into what is said of the answer.
+                    whole = whole.replace(self._secret.encode(), b"(token)")
+                return Reply(response.status_code, whole, dict(response.headers))
+        except TimeoutError as error:
+            said = self.error(f"took longer than {limit_s:g} s over {path}; {_GOES_ON}")
+            raise self._lost(said) if sending.has_left else said from error
+        except PlaneError as error:
+            if sending.has_left:
+                raise self._lost(error) from error
+            raise
 
     def decoded(self, path: str, body: bytes, shape: type[Shape]) -> Shape:
         """`body` as `shape`. raises: PlaneError saying what is wrong with it."""
@@ -179,37 +260,77 @@ class PlaneHTTP:
         read_s: float | None = None,
     ) -> "AsyncIterator[httpx.Response]":
         """GET `path`, its body yet to be read. raises: PlaneError unless the status is 200 or 304."""
+        async with self._exchange("GET", path, parameters, headers or {}, read_s=read_s) as response:
+            if response.status_code not in {200, 304}:
+                raise await self._refusal(path, response)
+            yield response
+
+    @asynccontextmanager
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        *,
+        read_s: float | None = None,
+        body: bytes | None = None,
+        sending: _Sending | None = None,
+    ) -> "AsyncIterator[httpx.Response]":
+        """One request, the body of its answer yet to be read. raises: PlaneError if no answer begins or it
+        breaks off."""
         client = await self._opened()
         import httpx
 
         timeout = httpx.Timeout(read_s or self.timing.read_s, connect=self.timing.connect_s)
-        headers = await self._headers() | dict(headers or {})
+        headers = await self._headers() | dict(headers)
         self.queries += 1
         sent = self.clock()
         try:
             async with client.stream(
-                "GET", f"{self.url}{path}", params=dict(parameters or {}), headers=headers, timeout=timeout
+                method,
+                f"{self.url}{path}",
+                params=dict(parameters or {}),
+                headers=headers,
+                content=body,
+                timeout=timeout,
+                extensions={} if sending is None else {"trace": sending},
             ) as response:
                 received = self.clock()
-                self.latency_s = max(received - sent, 0.0)
                 self.server_clock.sample(response.headers.get("tidegate-time"), sent, received)
-                if response.status_code not in {200, 304}:
-                    raise await self._refusal(path, response)
+                if sending is None:
+                    # A write may wait for its backend: that is no measure of the way to the plane.
+                    self.latency_s = max(received - sent, 0.0)
+                self._know(response, path, is_write=sending is not None)
                 yield response
         except httpx.TimeoutException as error:
             is_connecting = isinstance(error, httpx.ConnectTimeout)
             said = (
                 f"took no connection within {self.timing.connect_s:g} s; is the host up, and reachable?"
                 if is_connecting
-                else f"was silent for {read_s or self.timing.read_s:g} s on {path}; it is asked again"
+                else f"was silent for {read_s or self.timing.read_s:g} s on {path}; {_GOES_ON}"
             )
             raise self.error(said) from error
         except httpx.ConnectError as error:
-            raise self.error(_no_connection(error)) from error
+            raise self.error(refusals.no_connection(error)) from error
         except (httpx.InvalidURL, UnicodeError) as error:
             raise self.error("has a URL that cannot be used; give http://HOST:PORT") from error
         except (httpx.HTTPError, httpx.StreamError, ssl.SSLError) as error:
-            raise self.error(f"broke off on {path} ({type(error).__name__}); it is asked again") from error
+            raise self.error(f"broke off on {path} ({type(error).__name__}); {_GOES_ON}") from error
+
+    def _know(self, response: "httpx.Response", path: str, *, is_write: bool) -> None:
+        """raises: DoubledAnswer for one to a write that was an earlier request's, or to a read that was a
+        write's: a connection on which one comes twice passes it off as the next one's."""
+        answer = response.headers.get("tidegate-request-id", "")[:128]
+        if answer and answer in (self._answers if is_write else self._writes):
+            error = self.error(f"answered {path} with an answer it had given before; {_GOES_ON}")
+            raise DoubledAnswer(str(error))
+        self._answers.append(answer)
+        if is_write:
+            self._writes.append(answer)
+
+    def _lost(self, error: PlaneError) -> LostReply:
+        return LostReply(str(error), code=error.code, status=error.status)
 
     def check_type(self, response: "httpx.Response", wanted: str) -> None:
         """raises: PlaneError unless the answer is of type `wanted`, uncompressed."""
@@ -256,7 +377,8 @@ class PlaneHTTP:
                     f"({clean(str(error), 100)}); correct its path"
                 ) from error
         is_local = urlsplit(self.url).hostname in _LOOPBACK
-        return httpx.AsyncClient(verify=verify, trust_env=not is_local, follow_redirects=False)
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEEP_S)
+        return httpx.AsyncClient(verify=verify, trust_env=not is_local, follow_redirects=False, limits=limits)
 
     async def _headers(self) -> dict[str, str]:
         headers = {"Accept-Encoding": "identity", "User-Agent": "tidegate"}
@@ -284,34 +406,20 @@ class PlaneHTTP:
         return b"".join(parts)
 
     async def _refusal(self, path: str, response: "httpx.Response") -> PlaneError:
-        status = response.status_code
-        problem = wire.Problem()
+        status, problem = response.status_code, wire.Problem()
         if response.headers.get("content-type", "").startswith("application/problem+json"):
             try:
                 problem = wire.read(await self._bounded(response, PROBLEM_LIMIT), wire.Problem)
             except (ValueError, PlaneError):
                 # Whatever it meant to explain, the status says enough.
                 problem = wire.Problem()
-        detail = clean(problem.detail or problem.title, 200)
-        said = f": {detail}" if detail else ""
-        if status == 401:
-            mend = (
-                "the token is not, or no longer, valid; give the right one in TIDEGATE_TOKEN"
-                if self._secret
-                else "no token was found; set TIDEGATE_TOKEN, or run as the user who started the plane"
-            )
-            sentence = f"wants another token (401{said}): {mend}"
-        elif status == 403:
-            sentence = f"does not let this token read {path} (403{said}); ask for the role viewer"
-        elif 300 <= status < 400:
-            where = _destination(response.headers.get("location", ""))
-            sentence = f"sends us on to {where} ({status}); give that URL itself if it is the plane"
-        elif status == 404:
-            sentence = f"has no {path} (404{said}); check that the URL is a control plane"
-        elif status == 429:
-            sentence = f"is asked too often (429{said}); it is asked again later"
-        else:
-            sentence = f"answers {path} with {status}{said}; see its log if it goes on"
+        sentence = refusals.unread(
+            path,
+            status,
+            problem,
+            has_token=bool(self._secret),
+            location=response.headers.get("location", ""),
+        )
         return self.error(sentence, code=clean(problem.code, 60), status=status)
 
 
@@ -333,31 +441,3 @@ def checked_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise PlaneError(f"{shown_url(url)!r} is no plane's URL; give http://HOST:PORT or https://HOST")
     return url.rstrip("/").removesuffix("/v1")
-
-
-def _destination(location: str) -> str:
-    """Where a redirect leads, without what may be a secret of its address."""
-    try:
-        return clean(shown_url(location).removeprefix("://"), 100) or "elsewhere"
-    except ValueError:
-        return "elsewhere"
-
-
-def _no_connection(error: BaseException) -> str:
-    """Why there is no connection, by the innermost cause the libraries left."""
-    causes: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and len(causes) < 10:
-        causes.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    for one in causes:
-        if isinstance(one, ssl.SSLCertVerificationError):
-            why = clean(one.verify_message, 100)
-            return f"shows a certificate that is not trusted ({why}); name its CA file in the configuration"
-        if isinstance(one, ssl.SSLError):
-            return "does not speak TLS as expected; check whether the URL should begin with http:// instead"
-        if type(one).__name__ == "gaierror":
-            return "has a host name that cannot be resolved; correct it, or check DNS"
-        if isinstance(one, ConnectionRefusedError):
-            return "refuses the connection: nothing listens there; start the plane or correct the URL"
-    return f"cannot be reached ({clean(str(error), 100) or 'no reason given'}); check host, port and network"

@@ -12,21 +12,15 @@ import msgspec
 from msgspec.structs import replace as replace_struct
 
 from collectors.control import decode, told, wire
+from collectors.control.asking import PAGE_LIMIT, Listed, ask_capabilities, ask_pages
 from collectors.control.http import PlaneHTTP, Timing
-from collectors.control.interface import (
-    ControlPlane,
-    PlaneError,
-    PlaneState,
-    PlaneUpdate,
-)
+from collectors.control.interface import ControlPlane, PlaneError, PlaneState, PlaneUpdate
+from collectors.control.operator import PlaneOperator
 from collectors.control.sse import COMMENT, EventReader, SentEvent
 from collectors.fleet import Event, Release, SourceHealth, SourceState, Throttle, clean
-from collectors.intents import OPERATIONS, Ability
+from collectors.intents import OPERATIONS, Ability, Target
 
-API_VERSION = "v1"
 MAX_BYTES = 2_097_152
-MAX_PAGES = 200
-PAGE_LIMIT = 100
 WARNINGS = 20
 AUDIT_FIRST = 20
 """Entries of the log read at first, so that a screen does not open onto an empty history."""
@@ -35,14 +29,6 @@ _STREAM_REFUSED = frozenset({403, 404, 405, 429, 501})
 
 Key = TypeVar("Key", str, tuple[str, str])
 Thing = TypeVar("Thing", Release, Throttle)
-
-
-class _Listed(NamedTuple):
-    """A list, whole."""
-
-    items: tuple[msgspec.Raw, ...]
-    seq: int
-    etag: str | None
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -101,6 +87,7 @@ class NativePlane(ControlPlane):
         self._changed = asyncio.Event()
         self._health = SourceHealth(name, "plane", SourceState.CONNECTING)
         self._follower: asyncio.Task[None] | None = None
+        self._operator = PlaneOperator(self._http, held=self._held, keep=self._keep)
 
     def __repr__(self) -> str:
         return f"NativePlane({self._http.url!r})"
@@ -111,7 +98,7 @@ class NativePlane(ControlPlane):
         return decode.abilities(self._known.found)
 
     async def read(self) -> PlaneState:
-        found = await self._ask_capabilities()
+        found = await ask_capabilities(self._http)
         releases = await self._ask_list("/v1/releases", is_fresh=True)
         throttles = await self._ask_list("/v1/throttles", is_fresh=True)
         assert releases is not None and throttles is not None  # asked without a tag: never 304
@@ -142,6 +129,10 @@ class NativePlane(ControlPlane):
                 yield self._update()
         finally:
             await self._stop_following()
+
+    def operator(self) -> PlaneOperator:
+        """The one operator of this plane: what it has in flight, or unsettled, holds for all who ask."""
+        return self._operator
 
     async def aclose(self) -> None:
         await self._stop_following()
@@ -210,7 +201,7 @@ class NativePlane(ControlPlane):
 
     async def _meet(self) -> None:
         """Learn what can be done here, and whether this is still the server we knew."""
-        found, known = await self._ask_capabilities(), self._known
+        found, known = await ask_capabilities(self._http), self._known
         if known is None:
             self._known = _Known(found, {}, {}, 0)
             return
@@ -306,14 +297,17 @@ class NativePlane(ControlPlane):
 
     async def _list(self) -> None:
         """Read the lists, as far as they changed, and what the log says since."""
-        known, is_anew = self._known, self._must_list
-        assert known is not None  # capabilities are read first
+        is_anew = self._must_list
         releases = await self._ask_list("/v1/releases")
         throttles = await self._ask_list("/v1/throttles")
         listed = [one for one in (releases, throttles) if one is not None]
         if not listed:
             return
         self._unreadable.clear()
+        await self._ask_audit()
+        # Only now: while it was asked, a write of ours may have brought something newer.
+        known = self._known
+        assert known is not None  # capabilities are read first
         if releases is not None:
             read = self._releases(releases.items)
             merged = self._merged(known.releases, read, is_anew=is_anew)
@@ -322,7 +316,6 @@ class NativePlane(ControlPlane):
             cells = self._throttles(throttles.items)
             merged_cells = self._merged(known.throttles, cells, is_anew=is_anew)
             known = known._replace(throttles={key: merged_cells[key] for key in cells})
-        await self._ask_audit()
         seqs = [one.seq for one in listed]
         self._cursor = min(seqs) if is_anew else max(self._cursor, min(seqs))
         self._must_list = False
@@ -341,6 +334,28 @@ class NativePlane(ControlPlane):
             if old is not None:
                 self._notice(old, new)
         return merged
+
+    def _held(self, target: Target) -> Release | Throttle | None:
+        """What is held of a target, which may be old."""
+        if self._known is None:
+            return None
+        if target.kind == "release":
+            return self._known.releases.get(target.id)
+        return self._known.throttles.get((target.id, target.tier))
+
+    def _keep(self, thing: Release | Throttle) -> None:
+        """Take what an operator's read or write brought, so that the next update shows it.
+
+        The plane's own count stays: raised here, an answer that was under way would read as a reset.
+        """
+        known = self._known
+        if known is None or self._must_list:
+            return
+        if isinstance(thing, Release):
+            self._know(known._replace(releases=self._merged(known.releases, {thing.id: thing})))
+        else:
+            cell = {(thing.feature, thing.tier): thing}
+            self._know(known._replace(throttles=self._merged(known.throttles, cell)))
 
     def _notice(self, old: Release | Throttle, new: Release | Throttle) -> None:
         if self._has_audit and new.last_change != old.last_change:
@@ -395,22 +410,12 @@ class NativePlane(ControlPlane):
         if len(self._unreadable) < WARNINGS:
             self._unreadable[f"{what} {name}"] = clean(f"{what} {name} is left out: {error}", 256)
 
-    async def _ask_capabilities(self) -> wire.Capabilities:
-        answer = await self._http.ask("/v1/capabilities")
-        found = self._http.decoded("/v1/capabilities", answer.body, wire.Capabilities)
-        if found.api_version != API_VERSION:
-            raise self._http.error(
-                f"speaks {clean(found.api_version, 20)!r} and this tidegate {API_VERSION}; update tidegate, "
-                f"or name a server of {API_VERSION}"
-            )
-        return found
-
-    async def _ask_list(self, path: str, *, is_fresh: bool = False) -> _Listed | None:
+    async def _ask_list(self, path: str, *, is_fresh: bool = False) -> Listed | None:
         """A list, every page of it; None if it is as it was. `is_fresh`: whatever was read before."""
         etag = None if is_fresh or self._must_list else self._etags.get(path)
         for _ in range(3):
             try:
-                listed = await self._ask_pages(path, etag)
+                listed = await ask_pages(self._http, path, etag)
             except PlaneError as error:
                 # Slower than the page token's life, or the server restarted: begin again.
                 if error.code != "page-expired":
@@ -420,22 +425,6 @@ class NativePlane(ControlPlane):
                 self._etags[path] = listed.etag
             return listed
         raise self._http.error(f"expires the pages of {path} before they are read; try again later")
-
-    async def _ask_pages(self, path: str, etag: str | None) -> _Listed | None:
-        parameters = {"limit": str(PAGE_LIMIT)}
-        items: list[msgspec.Raw] = []
-        first: tuple[int, str | None] | None = None
-        for _ in range(MAX_PAGES):
-            answer = await self._http.ask(path, parameters, etag=etag if first is None else None)
-            if answer.status == 304:
-                return None
-            page = self._http.decoded(path, answer.body, wire.Page)
-            first = first or (page.seq, answer.etag)
-            items += page.items
-            if page.next_page_token is None:
-                return _Listed(tuple(items), *first)
-            parameters["page_token"] = page.next_page_token
-        raise self._http.error(f"lists {path} without end; {MAX_PAGES} pages were read and refused")
 
     async def _ask_audit(self) -> None:
         """Tell what the log has since last time. A plane without a log is told by its changes."""

@@ -11,14 +11,15 @@ def logged(entry: wire.Audit) -> Event:
     """The line of one entry of the log. raises: ValueError for a time that cannot be read."""
     at = wire.read_time(entry.at)
     before, after = entry.before or {}, entry.after or {}
-    verb = entry.op.partition(".")[2] or entry.op or "change"
+    verb = (entry.op.partition(".")[2] or entry.op or "change").replace("_", " ")
     is_throttle = entry.op.startswith("throttle.")
     what = _admitted(before, after, at) if is_throttle else _moved(verb, before, after)
     if entry.result not in {"applied", ""}:
         code = f" ({entry.code})" if entry.code else ""
         outcome = "outcome unknown" if entry.result == "unknown" else entry.result
         what = f"{verb} {outcome}{code}" + (f": {what}" if what not in {"", verb} else "")
-    reason = f", reason: {entry.reason}" if entry.reason else ""
+    gate = ", gate overridden" if entry.override_gate else ""
+    reason = f"{gate}, reason: {entry.reason}" if entry.reason else gate
     actor = f"{entry.actor} via {entry.via}" if entry.via else entry.actor
     kind = EventKind.THROTTLE if is_throttle else EventKind.RELEASE
     return Event(
@@ -33,12 +34,12 @@ def changed_release(old: fleet.Release, new: fleet.Release, at: float) -> Event 
     if (old.phase, old.pause_reason) != (new.phase, new.pause_reason):
         why = f" ({new.pause_reason})" if new.pause_reason else ""
         parts.append(f"{old.phase} → {new.phase}{why}")
-    if _stage_id(old) != _stage_id(new):
-        parts.append(f"stage {_stage_id(old)} → {_stage_id(new)}")
+    if stage_id(old) != stage_id(new):
+        parts.append(f"stage {stage_id(old)} → {stage_id(new)}")
     if old.candidate != new.candidate:
         parts.append(f"candidate {old.candidate} → {new.candidate}")
     if not parts and old.gate != new.gate:
-        where = f" of stage {_stage_id(new)}" if new.stage_index is not None else ""
+        where = f" of stage {stage_id(new)}" if new.stage_index is not None else ""
         parts.append(f"gate{where} is {new.gate}")
     if parts and new.message and new.message != old.message:
         parts.append(new.message)
@@ -96,6 +97,9 @@ def _admitted(before: dict[str, object], after: dict[str, object], at: float) ->
     expires = after.get("expires_at")
     if isinstance(expires, str):
         parts.append(f"ttl {span(wire.read_time(expires) - at)}")
+    ramp = _number(after.get("ramp_per_min"))
+    if ramp is not None:
+        parts.append(f"ramp {percent(ramp)} a minute")
     return ", ".join(parts)
 
 
@@ -105,7 +109,22 @@ def _moved(verb: str, before: dict[str, object], after: dict[str, object]) -> st
         if name in after and after[name] != before.get(name):
             old, new = before.get(name), after[name]
             parts.append(f"{name} {new}" if old is None else f"{name} {old} → {new or 'none'}")
+    if len(parts) == 1:
+        # A stage says what it opens; a weight of its own has to be told.
+        parts += _opened(before.get("desired"), after.get("desired"))
     return f"{parts[0]} {', '.join(parts[1:])}".strip()
+
+
+def _opened(before: object, after: object) -> list[str]:
+    """What changed of the share that each tier should have."""
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return []
+    shares = [(tier, _number(before.get(tier)), _number(share)) for tier, share in list(after.items())[:64]]
+    return [
+        f"{tier} {percent(old)} → {percent(new)}"
+        for tier, old, new in shares
+        if old is not None and new is not None and old != new
+    ]
 
 
 def _from_log(facts: dict[str, object]) -> str:
@@ -130,5 +149,6 @@ def _subject(resource: str) -> str:
     return clean(resource) or "?"
 
 
-def _stage_id(release: fleet.Release) -> str:
+def stage_id(release: fleet.Release) -> str:
+    """Id of the stage a release stands at, or `none`."""
     return "none" if release.stage_index is None else release.stages[release.stage_index].id

@@ -267,7 +267,7 @@ class Changed(Struct, frozen=True):
 class Problem(Struct, frozen=True):
     """RFC 9457, as far as a client looks at it.
 
-    outcome: of a 5xx: not_applied or unknown; current: the whole resource, with 409 and 412
+    outcome: of a 5xx: not_applied or unknown; current: the whole resource, with 409 and 412, else empty
     """
 
     code: str = ""
@@ -277,7 +277,7 @@ class Problem(Struct, frozen=True):
     outcome: str = ""
     missing: tuple[str, ...] = ()
     gate: GateState | None = None
-    current: msgspec.Raw | None = None
+    current: msgspec.Raw = msgspec.Raw()
 
 
 class Difference(Struct, frozen=True):
