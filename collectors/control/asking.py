@@ -1,5 +1,6 @@
 """Questions a plane is asked whole: what it can do, and its lists, page by page."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -12,6 +13,8 @@ from collectors.fleet import clean
 API_VERSION = "v1"
 MAX_PAGES = 200
 PAGE_LIMIT = 100
+LOG_PAGE = 500
+LOG_PAGES = 2000
 
 
 class OtherVersion(PlaneError):
@@ -55,3 +58,21 @@ async def ask_pages(http: PlaneHTTP, path: str, etag: str | None) -> Listed | No
             return Listed(tuple(items), *first)
         parameters["page_token"] = page.next_page_token
     raise http.error(f"lists {path} without end; {MAX_PAGES} pages were read and refused")
+
+
+async def ask_log(http: PlaneHTTP, filters: Mapping[str, str], limit: int | None) -> list[msgspec.Raw]:
+    """Entries of the log that fit, newest first, as they came; at most `limit`, or, if None, every one.
+
+    filters: of the contract's section 10. raises: PlaneError.
+    """
+    found: list[msgspec.Raw] = []
+    parameters = dict(filters)
+    for _ in range(LOG_PAGES):
+        parameters["limit"] = str(LOG_PAGE if limit is None else min(LOG_PAGE, limit - len(found)))
+        answer = await http.ask("/v1/audit", parameters)
+        page = http.decoded("/v1/audit", answer.body, wire.Page)
+        found += page.items
+        if page.next_page_token is None or (limit is not None and len(found) >= limit):
+            return found
+        parameters["page_token"] = page.next_page_token
+    raise http.error(f"has over {LOG_PAGE * LOG_PAGES} entries in its log; ask for a part of it")

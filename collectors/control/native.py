@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace as replace_struct
 
 from collectors.control import decode, told, wire
-from collectors.control.asking import PAGE_LIMIT, Listed, ask_capabilities, ask_pages
+from collectors.control.asking import PAGE_LIMIT, Listed, ask_capabilities, ask_log, ask_pages
 from collectors.control.http import PlaneHTTP, Timing
 from collectors.control.interface import ControlPlane, PlaneError, PlaneState, PlaneUpdate
 from collectors.control.operator import PlaneOperator
@@ -129,6 +129,10 @@ class NativePlane(ControlPlane):
                 yield self._update()
         finally:
             await self._stop_following()
+
+    async def log(self, filters: Mapping[str, str], limit: int | None) -> list[msgspec.Raw]:
+        """Entries of the log, newest first, as `ask_log` gives them. raises: PlaneError."""
+        return await ask_log(self._http, filters, limit)
 
     def operator(self) -> PlaneOperator:
         """The one operator of this plane: what it has in flight, or unsettled, holds for all who ask."""

@@ -8,13 +8,14 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import NamedTuple
 
 from collectors.control import compare, decode, wire, writing
 from collectors.control.asking import OtherVersion, ask_capabilities
 from collectors.control.asks import PlaneAsks
 from collectors.control.http import PlaneHTTP
 from collectors.control.interface import PlaneError
-from collectors.control.unsettled import Unsettleds
+from collectors.control.unsettled import Unsettled, UnsettledWrites
 from collectors.control.writing import Fate, Verdict
 from collectors.fleet import Release, Throttle, clean
 from collectors.intents import BRAKES, Difference, Intent, Logged, Outcome, OutcomeKind, Rehearsal, Target
@@ -33,6 +34,13 @@ _LANDED = frozenset({OutcomeKind.APPLIED, OutcomeKind.PENDING})
 Thing = Release | Throttle
 
 
+class _Accepted(NamedTuple):
+    """A write that was answered 202. `operation`: the id to ask about."""
+
+    operation: str
+    held: Unsettled
+
+
 class PlaneOperator:
     """`intents.Operator` for a native plane. Made by the plane it belongs to, once."""
 
@@ -42,14 +50,14 @@ class PlaneOperator:
         """held: what is known of a target; keep: told of every resource that is read, or comes of a write"""
         self._http, self._held = http, held
         self._asks = PlaneAsks(http, keep)
-        self._unsettled = Unsettleds(self._asks, quiet_s=http.timing.read_s)
-        self._in_flight: set[Target] = set()
+        self._unsettled = UnsettledWrites(self._asks, quiet_s=http.timing.read_s)
+        self._in_flight: set[tuple[Target, bool]] = set()
         self._seen: dict[Target, Thing] = {}
         self._role = ""
 
     async def rehearse(self, intents: Sequence[Intent]) -> tuple[Rehearsal, ...]:
         """See `intents.Operator`."""
-        meeting = self._meeting()
+        meeting = asyncio.create_task(self._meet())
         places = asyncio.Semaphore(AT_ONCE)
 
         async def one(intent: Intent) -> Rehearsal:
@@ -90,21 +98,15 @@ class PlaneOperator:
         self._role = clean(found.role, 40)
         return found
 
-    def _meeting(self) -> asyncio.Task[wire.Capabilities]:
-        meeting = asyncio.create_task(self._meet(), name=f"meet {self._http.name}")
-        # Where no intent comes as far as asking for it, its failure is nobody's.
-        meeting.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return meeting
-
     async def _rehearsed(self, intent: Intent, meeting: asyncio.Task[wire.Capabilities]) -> Rehearsal:
         told = Rehearsal(intent, self._http.clock())
         if why := writing.unfit(intent):
             return replace(told, refusal=why)
-        if intent.target in self._in_flight:
+        if self._is_busy(intent):
             return replace(told, refusal=_busy(intent), code="in-progress")
         try:
-            found = await asyncio.shield(meeting)
             now = await self._asks.resource(intent.target)
+            found = await asyncio.shield(meeting)
         except PlaneError as error:
             return replace(told, refusal=str(error), code=error.code)
         ability = decode.abilities(found)["dry_run"]
@@ -114,10 +116,12 @@ class PlaneOperator:
         if not ability.is_open:
             why = f"what it would do cannot be tried first: {ability.why or 'this plane has no dry run'}"
             return replace(told, refusal=why, code="unsupported-operation")
-        look = await self._unsettled.look(intent.target, now)
-        told = replace(told, warnings=self._warnings(look.said))
-        if not look.is_settled and intent.operation not in BRAKES:
-            return replace(told, refusal=look.said, code="in-progress")
+        told = replace(told, warnings=self._warnings())
+        if intent.operation not in BRAKES:
+            look = await self._unsettled.look(intent.target, now)
+            told = replace(told, warnings=(*((look.said,) if look.said else ()), *told.warnings))
+            if not look.is_settled:
+                return replace(told, refusal=look.said, code="in-progress")
         if now is None and not _is_new(intent):
             return replace(told, refusal=_gone(intent), code="not-found")
         if now is not None and (moved := compare.moved(intent, now, self._as_seen(intent))):
@@ -149,8 +153,8 @@ class PlaneOperator:
         why = answer.why or f"the plane answers a dry run with {reply.status}; update whichever is older"
         return replace(told, refusal=why, code=answer.code)
 
-    def _warnings(self, said: str) -> tuple[str, ...]:
-        found = [said] if said else []
+    def _warnings(self) -> tuple[str, ...]:
+        found = []
         offset = self._http.server_clock.offset_s
         if offset is not None and abs(offset) > CLOCK_WARNING_S:
             side = "ahead of" if offset > 0 else "behind"
@@ -160,18 +164,19 @@ class PlaneOperator:
         return (*found, *self._http.warnings())
 
     async def _carried_out(self, intents: tuple[Intent, ...]) -> AsyncGenerator[Outcome, None]:
-        claimed = {intent.target for intent in intents} - self._in_flight
-        self._in_flight |= claimed
+        busy = [self._is_busy(intent) for intent in intents]
+        claims = {_claim(one) for one, is_busy in zip(intents, busy, strict=True) if not is_busy}
+        self._in_flight |= claims
         # Beside the first look, so that it costs no time of its own.
-        meeting = self._meeting()
-        pending: list[tuple[str, Outcome]] = []
+        meeting = asyncio.create_task(self._meet())
+        pending: list[_Accepted] = []
         stopped = ""
         try:
-            for intent in intents:
+            for intent, is_busy in zip(intents, busy, strict=True):
                 if stopped:
                     yield self._unsent(intent, f"not sent: {stopped}")
                     continue
-                if intent.target not in claimed:
+                if is_busy:
                     yield self._unsent(intent, _busy(intent), "in-progress")
                     stopped = f"{intent.target} was in flight"
                     continue
@@ -186,11 +191,12 @@ class PlaneOperator:
                 async for outcome in outcomes:
                     yield outcome
         finally:
-            self._in_flight -= claimed
+            self._in_flight -= claims
+            # Also where it failed and nobody came as far as asking for it: then that is nobody's error.
             meeting.cancel()
 
     async def _one(
-        self, intent: Intent, meeting: asyncio.Task[wire.Capabilities], pending: list[tuple[str, Outcome]]
+        self, intent: Intent, meeting: asyncio.Task[wire.Capabilities], pending: list[_Accepted]
     ) -> AsyncGenerator[Outcome, None]:
         """One target: looked at, compared, written, settled, unless it is pending."""
         is_brake, now = intent.operation in BRAKES, None
@@ -210,9 +216,10 @@ class PlaneOperator:
             if not is_brake or isinstance(error, OtherVersion):
                 yield self._unsent(intent, f"not sent: {error}", error.code)
                 return
-        if intent.target in self._unsettled:
+        # A brake is never held up by what is unknown: it stops, whatever the write before it did.
+        if intent.target in self._unsettled and not is_brake:
             look = await self._unsettled.look(intent.target, now)
-            if not look.is_settled and not is_brake:
+            if not look.is_settled:
                 yield self._unsent(intent, f"not sent: {look.said}", "in-progress")
                 return
         if now is None and not is_brake and not _is_new(intent):
@@ -229,7 +236,7 @@ class PlaneOperator:
                 yield outcome
 
     async def _written(
-        self, intent: Intent, before: Thing | None, pending: list[tuple[str, Outcome]]
+        self, intent: Intent, before: Thing | None, pending: list[_Accepted]
     ) -> AsyncGenerator[Outcome, None]:
         """The write itself, and under its key as many repeats as it takes to know, or as are allowed."""
         target, timing = intent.target, self._http.timing
@@ -237,18 +244,18 @@ class PlaneOperator:
         loop = asyncio.get_running_loop()
         end = loop.time() + timing.settle_s
         # From here on, whatever breaks this off leaves the target blocked: it may have been sent.
-        earlier = self._unsettled.open(intent)
+        held = self._unsettled.open(intent)
         repeats, is_repeat, is_waiting = 0, False, False
         while True:
             try:
                 answer = await self._asks.write(request, intent, is_repeat=is_repeat, role=self._role)
             except PlaneError as error:
                 if not is_repeat:
-                    self._unsettled.settle(target, earlier)
+                    self._unsettled.settle(held)
                     yield self._unsent(intent, f"not sent, nor tried again by itself: {error}", error.code)
                     return
                 answer = Verdict(Fate.LOST, str(error))
-            self._unsettled.sent(target, answer.audit_id)
+            held.sent_at, held.audit_id = loop.time(), answer.audit_id or held.audit_id
             if answer.fate is Fate.IN_PROGRESS and loop.time() < end:
                 if not is_waiting:
                     yield self._outcome(
@@ -259,14 +266,13 @@ class PlaneOperator:
                 continue
             if answer.fate is Fate.PENDING:
                 text = f"accepted, and not confirmed yet by what carries it out ({answer.operation})"
-                accepted = self._outcome(
+                pending.append(_Accepted(answer.operation, held))
+                yield self._outcome(
                     intent, OutcomeKind.PENDING, text, audit_id=answer.audit_id, is_final=False
                 )
-                pending.append((answer.operation, accepted))
-                yield accepted
                 return
             if answer.fate in {Fate.APPLIED, Fate.REFUSED, Fate.CONFLICT}:
-                self._unsettled.settle(target, None if answer.fate is Fate.APPLIED else earlier)
+                self._unsettled.settle(held, answer.resource)
                 yield await self._concluded(intent, before, answer)
                 return
             if repeats == REPEATS or answer.fate is Fate.IN_PROGRESS:
@@ -275,9 +281,9 @@ class PlaneOperator:
             text = f"no answer yet: looking whether it was applied ({answer.why})"
             yield self._outcome(intent, OutcomeKind.UNKNOWN, text, audit_id=answer.audit_id, is_final=False)
             now = await self._looked(target)
-            if now is not None and self._unsettled.is_it(now, target):
-                self._unsettled.settle(target)
-                done = Verdict(Fate.APPLIED, audit_id=answer.audit_id, resource=now)
+            if now is not None and held.is_last_change(now):
+                self._unsettled.settle(held, now)
+                done = Verdict(Fate.APPLIED, audit_id=held.audit_id, resource=now)
                 yield await self._concluded(intent, before, done)
                 return
             await asyncio.sleep(max(timing.repeat_s * 2**repeats, min(answer.wait_s, timing.settle_s)))
@@ -286,37 +292,36 @@ class PlaneOperator:
             text = f"no answer yet: repeating it under the same key, {repeats} of {REPEATS}{stands}"
             yield self._outcome(intent, OutcomeKind.UNKNOWN, text, is_final=False)
 
-    async def _confirmed(self, pending: list[tuple[str, Outcome]]) -> AsyncGenerator[Outcome, None]:
+    async def _confirmed(self, pending: list[_Accepted]) -> AsyncGenerator[Outcome, None]:
         """The final outcomes of what was accepted and not confirmed, as each settles."""
         timing, loop = self._http.timing, asyncio.get_running_loop()
         end = loop.time() + timing.settle_s
         while pending and loop.time() < end:
             await asyncio.sleep(timing.operation_s)
-            for name, accepted in tuple(pending):
+            for one in tuple(pending):
                 try:
-                    running = await self._asks.operation(name)
+                    running = await self._asks.operation(one.operation)
                 except PlaneError:
                     # Whatever is wrong now may pass before the time is up; then it is unknown.
                     continue
                 if running.state == "running":
                     continue
-                pending.remove((name, accepted))
-                yield await self._ended(accepted, running)
-        for name, accepted in pending:
-            text = f"not confirmed within {timing.settle_s:g} s ({name}): {_BLOCKED}"
-            yield self._outcome(accepted.intent, OutcomeKind.UNKNOWN, text, audit_id=accepted.audit_id)
+                pending.remove(one)
+                yield await self._ended(one.held, running)
+        for one in pending:
+            text = f"not confirmed within {timing.settle_s:g} s ({one.operation}): {_BLOCKED}"
+            yield self._outcome(one.held.intent, OutcomeKind.UNKNOWN, text, audit_id=one.held.audit_id)
 
-    async def _ended(self, accepted: Outcome, running: wire.RunningOperation) -> Outcome:
+    async def _ended(self, held: Unsettled, running: wire.RunningOperation) -> Outcome:
         """What became of a pending write. A state that is no word of ours is unknown."""
-        intent, audit_id = accepted.intent, accepted.audit_id
-        target = intent.target
+        intent, audit_id = held.intent, held.audit_id
         if running.state == "succeeded":
-            self._unsettled.settle(target)
-            now = await self._looked(target)
+            now = await self._looked(intent.target)
+            self._unsettled.settle(held, now)
             stands = f": {compare.standing(now)}, rev {now.etag}" if now is not None else ""
             return self._outcome(intent, OutcomeKind.APPLIED, f"confirmed{stands}", audit_id=audit_id)
         if running.state == "failed":
-            self._unsettled.settle(target)
+            self._unsettled.settle(held)
             problem = running.problem or wire.Problem()
             why = clean(problem.detail or problem.title, 256) or "no reason given"
             text = f"accepted, and then it failed: {why}; see the plane's log, and look again"
@@ -344,14 +349,17 @@ class PlaneOperator:
         after = answer.resource
         assert after is not None  # an applied write brings its resource
         self._asks.keep(after)
+        since = ""
         if answer.is_replay:
             # A stored answer is as old as the first request.
-            await self._looked(intent.target)
+            now = await self._looked(intent.target)
+            if now is not None and now.etag != after.etag:
+                since = f"; changed since: {compare.sentence(compare.changes(after, now))}, rev {now.etag}"
         if before is None:
             what = compare.standing(after)
         else:
             what = compare.sentence(compare.changes(before, after)) or f"{compare.standing(after)}, as before"
-        text = f"{what}, rev {after.etag} ({answer.audit_id})"
+        text = f"{what}, rev {after.etag} ({answer.audit_id}){since}"
         return self._outcome(intent, OutcomeKind.APPLIED, text, audit_id=answer.audit_id)
 
     async def _moved(self, intent: Intent, answer: Verdict) -> tuple[Difference, ...]:
@@ -368,6 +376,13 @@ class PlaneOperator:
         except PlaneError:
             # Only to tell more: what matters is settled by the write's own key.
             return None
+
+    def _is_busy(self, intent: Intent) -> bool:
+        """Whether another decision is at its target. A brake waits for no write, only for another brake."""
+        is_brake = intent.operation in BRAKES
+        return (intent.target, True) in self._in_flight or (
+            not is_brake and (intent.target, False) in self._in_flight
+        )
 
     def _remember(self, target: Target, thing: Thing) -> None:
         if len(self._seen) >= _MOST_SEEN:
@@ -414,6 +429,11 @@ _ENDED = {
     OutcomeKind.CONFLICT: "was changed by somebody else",
     OutcomeKind.UNKNOWN: "is unknown",
 }
+
+
+def _claim(intent: Intent) -> tuple[Target, bool]:
+    """A target, and whether it is a brake that is at it."""
+    return intent.target, intent.operation in BRAKES
 
 
 def _is_new(intent: Intent) -> bool:

@@ -13,71 +13,75 @@ from collectors.intents import ANY_ETAG, Intent, Target
 
 @dataclass(slots=True)
 class Unsettled:
-    """A write whose fate is unknown. `sent_at`: when it was last sent, by the event loop's clock."""
+    """A write whose fate is unknown.
+
+    sent_at: when it was last sent, by the event loop's clock; audit_id: where an answer named one
+    """
 
     intent: Intent
     sent_at: float
     audit_id: str = ""
 
+    def is_last_change(self, thing: Release | Throttle | None) -> bool:
+        """Whether a resource says that this was its last change."""
+        change = None if thing is None else thing.last_change
+        return bool(self.audit_id) and change is not None and change.audit_id == self.audit_id
+
+    def is_past(self, thing: Release | Throttle | None) -> bool:
+        """Whether the rev it names is gone, so that it cannot do anything new any more."""
+        etag = self.intent.etag
+        return thing is not None and etag not in {None, ANY_ETAG, thing.etag}
+
 
 class Look(NamedTuple):
-    """What a look told. `said`: about the write, or why it is still unknown; "" where there is none."""
+    """What a look told. `said`: about the writes, or why it is still unknown; "" where there are none."""
 
     is_settled: bool
     said: str = ""
 
 
-class Unsettleds:
-    """The writes of one operator that are not settled."""
+class UnsettledWrites:
+    """The writes of one operator that are not settled: one for a target, or more where a brake came after."""
 
     def __init__(self, asks: PlaneAsks, *, quiet_s: float) -> None:
         """quiet_s: after so long a request cannot be under way any more"""
         self._asks, self._quiet_s = asks, quiet_s
-        self._held: dict[Target, Unsettled] = {}
+        self._held: dict[Target, list[Unsettled]] = {}
 
     def __contains__(self, target: Target) -> bool:
         return target in self._held
 
-    def open(self, intent: Intent) -> Unsettled | None:
-        """A write of `intent` is about to be sent. Returns the one that stood there before."""
-        before = self._held.get(intent.target)
-        self._held[intent.target] = Unsettled(intent, asyncio.get_running_loop().time())
-        return before
+    def open(self, intent: Intent) -> Unsettled:
+        """A write of `intent` is about to be sent."""
+        held = Unsettled(intent, asyncio.get_running_loop().time())
+        self._held.setdefault(intent.target, []).append(held)
+        return held
 
-    def sent(self, target: Target, audit_id: str = "") -> None:
-        """It was sent; audit_id: where an answer named one."""
-        if (held := self._held.get(target)) is not None:
-            held.sent_at = asyncio.get_running_loop().time()
-            held.audit_id = audit_id or held.audit_id
-
-    def is_it(self, thing: Release | Throttle | None, target: Target) -> bool:
-        """Whether the last change of a resource is the unsettled write of its target."""
-        held = self._held.get(target)
-        if held is None or not held.audit_id or thing is None or thing.last_change is None:
-            return False
-        return thing.last_change.audit_id == held.audit_id
-
-    def settle(self, target: Target, before: Unsettled | None = None) -> None:
-        """The write of a target is settled; `before` stands again, where there was one."""
-        if before is None:
-            self._held.pop(target, None)
+    def settle(self, one: Unsettled, after: Release | Throttle | None = None) -> None:
+        """It is known what a write did. after: the resource as it is now, if that is known: it settles all
+        that can do nothing new to it."""
+        target = one.intent.target
+        left = [held for held in self._held.get(target, []) if held is not one and not held.is_past(after)]
+        if left:
+            self._held[target] = left
         else:
-            self._held[target] = before
+            self._held.pop(target, None)
 
     async def look(self, target: Target, now: Release | Throttle | None) -> Look:
-        """Find out what an unsettled write did, from the resource as it is now and from the log.
+        """Find out what the unsettled writes did, from the resource as it is now and from the log."""
+        looks = [await self._look(held, now) for held in tuple(self._held.get(target, ()))]
+        return Look(all(one.is_settled for one in looks), "; ".join(one.said for one in looks))
 
-        The write is repeated, under its key, only where that cannot do anything new: the plane has it
-        already, or the rev it names is gone.
+    async def _look(self, held: Unsettled, now: Release | Throttle | None) -> Look:
+        """What became of one.
+
+        It is repeated, under its key, only where that cannot do anything new: the plane has it already, or
+        the rev it names is gone.
         """
-        held = self._held.get(target)
-        if held is None:
-            return Look(True)
-        intent = held.intent
-        if self.is_it(now, target):
+        if held.is_last_change(now):
             return self._settled(held, "was applied")
         try:
-            entry = await self._asks.entry(intent)
+            entry = await self._asks.entry(held.intent)
             result, is_known = (None if entry is None else entry.result), True
         except PlaneError:
             # A plane without a log, or one that is in trouble: the resource alone has to tell.
@@ -86,35 +90,31 @@ class Unsettleds:
             return self._settled(held, "was applied")
         if result in {"refused", "failed"}:
             return self._settled(held, f"was {result}")
-        is_past = now is not None and intent.etag not in {None, ANY_ETAG} and now.etag != intent.etag
-        if result is not None or (not is_known and is_past):
+        if result is not None or (not is_known and held.is_past(now)):
             return await self._repeated(held)
         left_s = held.sent_at + self._quiet_s - asyncio.get_running_loop().time()
         if left_s > 0:
-            return self._open(held, f"look again in {left_s:.0f} s")
+            return _open(held, f"look again in {left_s:.0f} s")
         return self._settled(held, "was never heard of" if is_known else "left no trace")
 
     async def _repeated(self, held: Unsettled) -> Look:
-        intent = held.intent
-        request = await self._asks.request(intent)
+        request = await self._asks.request(held.intent)
         try:
-            verdict = await self._asks.write(request, intent, is_repeat=True, role="")
+            verdict = await self._asks.write(request, held.intent, is_repeat=True, role="")
         except PlaneError as error:
-            return self._open(held, str(error))
-        self.sent(intent.target, verdict.audit_id)
+            return _open(held, str(error))
+        held.sent_at = asyncio.get_running_loop().time()
         if verdict.fate is Fate.APPLIED:
             return self._settled(held, "was applied")
         if verdict.fate in {Fate.REFUSED, Fate.CONFLICT}:
             return self._settled(held, "was not applied")
-        return self._open(held, "the plane has not finished it; look again")
+        return _open(held, "the plane has not finished it; look again")
 
     def _settled(self, held: Unsettled, what: str) -> Look:
-        if self._held.get(held.intent.target) is held:
-            self.settle(held.intent.target)
+        self.settle(held)
         return Look(True, f"the {held.intent.operation} without an answer {what}")
 
-    def _open(self, held: Unsettled, what: str) -> Look:
-        return Look(
-            False,
-            f"nobody knows yet whether the {held.intent.operation} before was applied, so it waits: {what}",
-        )
+
+def _open(held: Unsettled, what: str) -> Look:
+    said = f"nobody knows yet whether the {held.intent.operation} before was applied, so it waits: {what}"
+    return Look(False, said)

@@ -23,9 +23,17 @@ class ToldOperator:
         return await self._operator.rehearse(intents)
 
     async def carry_out(self, intents: Sequence[Intent]) -> AsyncIterator[Outcome]:
-        """As the operator does, telling each outcome that no log tells."""
+        """As the operator does, telling each outcome that no log tells.
+
+        Of a reply that was lost: that it was, once, and how it ended; the steps between are the dialog's.
+        """
+        open_keys: set[str] = set()
         async for outcome in self._operator.carry_out(intents):
-            if (event := told(outcome, self._now())) is not None:
+            key = outcome.intent.key
+            is_told = not outcome.is_final and key in open_keys
+            if not outcome.is_final:
+                open_keys.add(key)
+            if not is_told and (event := told(outcome, self._now())) is not None:
                 self._tell(event)
             yield outcome
 

@@ -165,7 +165,9 @@ def _model(
         if signal not in whole:
             whole[signal] = _absent(known, signal, lanes)
     whole.update(_UNKNOWN_YET)
-    by_tier: dict[str, Mapping[str, Reading]] = {tier: r for (tier, _), r in parts.items() if tier}
+    by_tier: dict[str, Mapping[str, Reading]] = {
+        tier: r for (tier, feature), r in parts.items() if tier and not feature
+    }
     for tier in _closed_tiers(known, subject):
         by_tier[tier] = {**_NOT_OPEN, **by_tier.get(tier, {})}
     if any(t.name == ALL_TIERS for t in tiers):
@@ -180,9 +182,19 @@ def _model(
         throttle=throttle,
         features=features,
         notes=() if tells_tiers or not whole else (Reason("no-tier", (name,)),),
-        by_feature={feature: r for (_, feature), r in parts.items() if feature},
+        by_feature={feature: r for (tier, feature), r in parts.items() if feature and not tier},
         cluster=cluster,
+        cells=_cells(parts),
     )
+
+
+def _cells(parts: _Parts) -> Mapping[str, Mapping[str, Mapping[str, Reading]]]:
+    """What is known of each feature in each tier."""
+    found: dict[str, dict[str, Mapping[str, Reading]]] = {}
+    for (tier, feature), readings in parts.items():
+        if tier and feature:
+            found.setdefault(feature, {})[tier] = readings
+    return found
 
 
 def _closed_tiers(known: Known, subject: str) -> Iterable[str]:

@@ -9,11 +9,11 @@ import pytest
 from collectors import fleet
 from collectors.control import decode
 from collectors.control.http import Timing
-from collectors.intents import OPERATIONS
 from collectors.control.server.app import Limits
 from collectors.control.server.store import Store
 from collectors.control.server.stream import StreamLimits
 from collectors.fleet import EventKind, SourceState
+from collectors.intents import OPERATIONS, Ability
 from tests.integration.control_serving import (
     NOW,
     Clock,
@@ -40,7 +40,7 @@ async def test_reading_once_gives_everything() -> None:
     assert fleet.Feature("voice", "Voice", ("voice-1",)) in state.features
     assert (state.actor, state.role, state.api_version) == ("carol", "viewer", "v1")
     assert set(state.abilities) == set(OPERATIONS)
-    assert state.abilities["throttle.set"].why == "this version only reads"
+    assert state.abilities["throttle.set"] == Ability(True, False, "needs operator")
     assert (state.at, state.clock_offset_s) == (NOW, 100)
     assert state.seq == plane.store.held.seq
 

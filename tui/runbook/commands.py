@@ -167,6 +167,7 @@ def load(args: argparse.Namespace) -> int:
 
 
 def _throttle(args: argparse.Namespace, intent: "Callable[[Throttle], Intent]") -> int:
+    from collectors.control.told import percent
     from tui.runbook.writing import carry_out, unmet
 
     async def do(plane: Plane) -> int:
@@ -177,10 +178,10 @@ def _throttle(args: argparse.Namespace, intent: "Callable[[Throttle], Intent]") 
         chosen = [cells[args.feature, tier] for tier in dict.fromkeys(args.tier)]
         for cell in chosen:
             if args.if_level is not None and cell.level != args.if_level:
-                stands = "unknown" if cell.level is None else f"admit {cell.level:.4g}"
-                return unmet(
-                    args, f"{cell.feature}/{cell.tier} stands at {stands}, not at {args.if_level:.4g}"
-                )
+                stands = "unknown" if cell.level is None else f"admit {percent(cell.level)}"
+                who = f", set by {cell.last_change.actor}" if cell.last_change else ""
+                wanted = f"admit {percent(args.if_level)}"
+                return unmet(args, f"{cell.feature}/{cell.tier} is {stands}, not {wanted}{who}")
         return await carry_out(args, plane, [intent(cell) for cell in chosen], args.reason)
 
     return asked(args, do)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from collectors.control import chain, told, wire
 from collectors.fleet import clean
-from tui.output import fail, say
+from tui.output import as_json, fail, say
 from tui.runbook.planes import Plane
 
 if TYPE_CHECKING:
@@ -44,10 +44,13 @@ async def print_log(args: argparse.Namespace, plane: Plane) -> int:
 async def verify_log(args: argparse.Namespace, plane: Plane) -> int:
     """Whether every entry follows the one before it."""
     entries = await plane.plane.log({}, None)
-    broken = chain.verify(reversed(entries))
+    broken = chain.verify(reversed(entries), previous="")
+    newest = wire.read(entries[0], wire.Audit).sha256 if entries else ""
+    if args.json:
+        say(as_json({"entries": len(entries), "broken": broken, "newest_sha256": newest}))
+        return 0 if broken is None else BROKEN
     if broken is not None:
         return fail(f"the log's chain is broken: {broken}", BROKEN)
-    newest = wire.read(entries[0], wire.Audit).sha256 if entries else ""
     say(f"{len(entries)} entries, every hash follows the one before; newest {newest or 'none'}")
     return 0
 

@@ -362,7 +362,7 @@ class _Plane:
 
     async def _stored(self, call: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs) -> Found:
         """What the store answers; where it waits for a disk, not on the event loop."""
-        if False:
+        if self.store.is_file:
             # A thread that the process waits for at its end: what was begun is carried out before it ends.
             return await asyncio.to_thread(call, *args, **kwargs)
         return call(*args, **kwargs)
