@@ -28,7 +28,7 @@ def secret(credential: Credential) -> str:
         found = os.environ.get(credential.env, "")
         whence = f"environment variable {credential.env}"
     elif credential.file is not None:
-        found, whence = _secret_in_file(credential.file.expanduser()), f"file {credential.file}"
+        found, whence = private_text(credential.file.expanduser()), f"file {credential.file}"
     else:
         found, whence = _secret_by_command(credential.command or ""), "the credential command"
     found = found.strip()
@@ -39,7 +39,11 @@ def secret(credential: Credential) -> str:
     return found
 
 
-def _secret_in_file(path: Path) -> str:
+def private_text(path: Path) -> str:
+    """What is in a file that nobody else can read, or in a secret that a container was given.
+
+    raises: ConfigError, which names the file and never what is in it
+    """
     try:
         # Mode and content of one open file: a path could be swapped between two looks. A pipe would block.
         opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -49,10 +53,13 @@ def _secret_in_file(path: Path) -> str:
                 raise ConfigError(f"credential file {path} is no regular file: write the credential into one")
             if mode & (stat.S_IRWXG | stat.S_IRWXO) and not _is_mounted_secret(path):
                 raise ConfigError(f"{path} can be read by others: run `chmod 600 {path}`")
-            return file.read(MOST_PRINTED)
+            text = file.read(MOST_PRINTED + 1)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"credential file {path} cannot be read: {why}") from error
+    if len(text) > MOST_PRINTED:
+        raise ConfigError(f"credential file {path} is longer than {MOST_PRINTED} bytes: none needs to be")
+    return text
 
 
 def _is_mounted_secret(path: Path) -> bool:

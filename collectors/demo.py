@@ -14,7 +14,7 @@ import sys
 import tomllib
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,12 +70,19 @@ class DemoSource:
         return self._watch.operator if self._watch is not None else None
 
     async def frames(self) -> "AsyncIterator[Frame]":
-        """As `Watch.frames`, once the child listens. raises: DemoError if it does not start."""
+        """As `Watch.frames`, once the child listens; an event tells where its plane can be asked.
+
+        raises: DemoError if it does not start.
+        """
         announced = await _announced(self._child)
         self._watch = _watch(announced, self._options)
+        is_told = False
         async for frame in self._watch.frames():
             if self._child.poll() is not None:
                 raise DemoError("the simulated fleet ended by itself: start the demo again")
+            if frame.plane is not None and not is_told:
+                is_told = True
+                frame = _with_place(frame, str(announced["plane"]))
             yield frame
 
     async def aclose(self) -> None:
@@ -144,6 +151,15 @@ def _last_words(child: "subprocess.Popen[bytes]") -> bytes:
     _end(child)
     assert child.stderr is not None
     return child.stderr.read(4096)
+
+
+def _with_place(frame: "Frame", url: str) -> "Frame":
+    """The frame with an event that names the plane, for commands in another terminal."""
+    from collectors.fleet import Event, EventKind
+
+    text = f"its control plane, while it runs: tidegate audit --plane {url}"
+    told = Event(frame.at, EventKind.NOTE, "demo", "ctl", text)
+    return replace(frame, events=(told, *frame.events))
 
 
 def _watch(announced: dict[str, Any], options: DemoOptions) -> "Watch":

@@ -367,6 +367,7 @@ class Model:
     throttle: lowest level in force among the features it serves; None when unknown
     notes: sentences about the model as a whole (no tier data, no accelerators)
     by_feature: feature -> signal id -> reading, where a label of a gateway or router tells features apart
+    cells: feature -> tier -> signal id -> reading, of arrivals and rejections alone: what a throttle does
     cluster: which of several clusters serves it; "" where there is one. `name` then ends in `@cluster`
     """
 
@@ -379,6 +380,7 @@ class Model:
     notes: tuple[Reason, ...] = ()
     by_feature: Mapping[str, Mapping[str, Reading]] = field(default_factory=dict)
     cluster: str = ""
+    cells: Mapping[str, Mapping[str, Mapping[str, Reading]]] = field(default_factory=dict)
 
     @property
     def subject(self) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ROLES: Mapping[str, str] = MappingProxyType(
     {
         "text": "whatever is normal",
+        "selected": "what the keys act on, besides its pointer",
         "muted": "labels, rules, objectives and other things beside the facts",
         "title": "headings",
         "graph": "bars and sparks; the cursor does not reverse them, because a reversed block reads as empty",

@@ -10,7 +10,7 @@ class Action:
     """Something that can be done.
 
     label: a few words, for help and hints
-    operation: the control plane's operation it would carry out; None for what only looks
+    operation: what it leads to: the control plane's operation where that has one; None for what only looks
     missing: why it cannot be done in this version, as a sentence for the screen; empty when it can
     """
 
@@ -20,7 +20,7 @@ class Action:
     missing: str = ""
 
 
-_WRITES = "with the control-plane writes: not in this version"
+_SILENCES = "with silences: not in this version"
 _REPLAY = "with recordings: not in this version"
 
 ACTIONS: Mapping[str, Action] = MappingProxyType(
@@ -51,20 +51,22 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             Action("help", "keys of this screen"),
             Action("quit", "quit"),
             Action("quit.ask", "quit, pressed twice"),
-            Action("throttle.edit", "throttle", "throttle.set", f"throttling comes {_WRITES}"),
-            Action("stage.advance", "advance", "release.advance", f"advancing a stage comes {_WRITES}"),
-            Action("stage.pause", "pause or resume", "release.pause", f"pausing and resuming come {_WRITES}"),
-            Action("stage.back_out", "back out", "release.abort", f"abort and roll back come {_WRITES}"),
-            Action("undo", "undo", "audit.undo", f"undo comes {_WRITES}"),
-            Action("arm", "arm writes", missing=f"arming comes {_WRITES}"),
+            Action("throttle.edit", "throttle", "throttle.set"),
+            Action("stage.advance", "advance", "release.advance"),
+            Action("stage.pause", "pause or resume", "release.pause"),
+            Action("stage.back_out", "back out: abort or roll back", "release.abort"),
+            Action("undo", "own last actions, and their undoing", "audit.undo"),
+            Action("arm", "arm writes for 10 min, and disarm", "arm"),
             Action("alert.list", "all alerts, and back"),
             Action("alert.first", "open the model of the worst alert that is not silenced"),
-            Action("alert.acknowledge", "acknowledge", "alert.acknowledge", f"acknowledging comes {_WRITES}"),
+            Action(
+                "alert.acknowledge", "acknowledge", "alert.acknowledge", f"acknowledging comes {_SILENCES}"
+            ),
             Action(
                 "alert.shelve",
                 "shelve",
                 "alert.shelve",
-                f"shelving comes {_WRITES}; a silence made in Alertmanager is shown",
+                f"shelving comes {_SILENCES}; a silence made in Alertmanager is shown",
             ),
             Action("replay", "replay the last minutes", missing=f"replay comes {_REPLAY}"),
             Action("replay.live", "back to live", missing=f"replay comes {_REPLAY}; the screen is live"),
@@ -78,6 +80,26 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
     }
 )
 """Every action by id."""
+
+
+DIALOGS = ("throttle.edit", "stage.advance", "stage.pause", "stage.back_out", "undo")
+"""Actions that open a dialog, for what the cursor stands on, and do nothing else."""
+
+CONFIRMING = "y"
+"""The key that means apply in a dialog, and nothing else in the product (S2)."""
+
+DIALOG_KEYS: tuple[tuple[str, str], ...] = (
+    ("tab up down", "go from row to row; it opens at Cancel"),
+    ("left right", "change the row's choice; at Cancel, the main one"),
+    ("space", "tick, in a row of boxes"),
+    ("1-5", "a reason that was given before"),
+    ("enter", "at Cancel: cancel; in a row: the next one; it never applies"),
+    (CONFIRMING, "apply, at Cancel alone, when all that it needs is there"),
+    ("ctrl-r", "dry run again"),
+    ("?", "all that y needs"),
+    ("esc", "cancel, always"),
+)
+"""What the keys of a dialog do: they are its own, in every dialog the same."""
 
 
 def dead_key(key: str) -> str:

@@ -4,8 +4,10 @@ Importing this module costs what a bare Textual application costs: sources, and 
 are imported on the feed's thread after the first paint.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from rich.console import RenderableType
@@ -15,9 +17,12 @@ from textual.app import App
 from textual.driver import Driver
 
 import themes
-from tui.feed import Feed
+from tui.actions import DIALOGS
+from tui.arming import Arming, Writes
+from tui.feed import Feed, sentence_of
+from tui.guards import KeyGuard
 from tui.keymap import DEFAULT_KEYS
-from tui.link import Link
+from tui.link import Link, NoOperator
 from tui.messages import FrameArrived, OutcomeArrived, SourceSpoke
 from tui.screens.base import CockpitScreen
 from tui.screens.fleet import FleetScreen
@@ -25,7 +30,9 @@ from tui.terminal import CockpitDriver, can_suspend
 
 if TYPE_CHECKING:
     from collectors.fleet import Frame, Source
-    from collectors.intents import Outcome
+    from collectors.intents import Intent, Outcome, Target
+    from tui.dialogs.form import Form
+    from tui.dialogs.reasons import Reasons
     from tui.screens.trends import Trends
     from tui.store import History
 
@@ -63,7 +70,7 @@ class CockpitApp(App[int], inherit_bindings=False):
         glyphs: Literal["unicode", "ascii"] = "unicode",
         seconds: float | None = None,
         keymap: Mapping[str, str] = DEFAULT_KEYS,
-        writes: Literal["never", "arm", "on"] = "arm",
+        writes: Writes = "arm",
     ) -> None:
         super().__init__(driver_class=CockpitDriver, ansi_color=True)
         self.context, self.glyphs, self.keymap = context, glyphs, keymap
@@ -80,6 +87,12 @@ class CockpitApp(App[int], inherit_bindings=False):
         self._still: History | None = None
         self._trends: Trends | None = None
         self.writes = writes
+        self.arming = Arming(writes)
+        self.guard = KeyGuard()
+        self.clock: Callable[[], float] = time.monotonic
+        self._reasons: Reasons | None = None
+        self._awaited: dict[str, Intent] = {}
+        self._asked_to_stay = False
         self._feed = Feed(self._connect_late, self._hand_over, self._speak)
         self.link = Link(self._feed, self._tell_outcome)
         for path in themes.THEMES:
@@ -137,9 +150,30 @@ class CockpitApp(App[int], inherit_bindings=False):
         assert self._trends is not None, "asked before the source was connected"
         return self._trends
 
+    @property
+    def reasons(self) -> "Reasons":
+        """What was typed as a reason in this session."""
+        if self._reasons is None:
+            from tui.dialogs.reasons import Reasons
+
+            self._reasons = Reasons()
+        return self._reasons
+
+    @property
+    def armed_text(self) -> str:
+        """The header's badge of writes: `[READ-ONLY]`, `[ARMED alice 09:12 left]`."""
+        return self.arming.badge(self.latest)
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether writes are on now."""
+        return not self.arming.off(self.latest)
+
     def doing(self) -> Mapping[str, Callable[[], None]]:
         """What can be done on every screen, by action id."""
         return {
+            **{action: partial(self._open, action) for action in DIALOGS},
+            "arm": self._arm,
             "freeze": self._freeze,
             "refresh": self._refresh_now,
             "redraw": self._redraw,
@@ -155,7 +189,7 @@ class CockpitApp(App[int], inherit_bindings=False):
         self.call_after_refresh(self._feed.start)
         self.set_interval(1.0, self._count_on)
         if self._seconds is not None:
-            self.set_timer(self._seconds, self._quit)
+            self.set_timer(self._seconds, partial(self.exit, 0))
 
     async def on_unmount(self) -> None:
         """Close the source; bounded, so that quitting is quick whatever it does."""
@@ -165,13 +199,65 @@ class CockpitApp(App[int], inherit_bindings=False):
         """Draw the newest frame, unless the display is frozen."""
         self.latest, self._arrived_at = message.frame, time.monotonic()
         self.sentence, self.in_trouble = "", False
+        self.arming.seen(message.frame)
         if self.frozen is None:
-            self._draw()
+            self.draw_all()
 
     def on_source_spoke(self, message: SourceSpoke) -> None:
         """Show what the feed has to say: the screen stays, and tells what to do."""
         self.sentence, self.in_trouble = message.sentence, message.trouble
-        self._draw()
+        self.draw_all()
+
+    def on_outcome_arrived(self, message: OutcomeArrived) -> None:
+        """To the dialog it belongs to; where that is closed, its end is told on whatever screen is on top."""
+        outcome = message.outcome
+        if outcome.is_final:
+            self._awaited.pop(outcome.intent.key, None)
+        screens = [one for one in self.screen_stack if isinstance(one, CockpitScreen)]
+        if not any(one.takes_outcome(outcome) for one in screens) and outcome.is_final:
+            self.say(f"{outcome.intent.target}: {outcome.kind.value}: {outcome.text}")
+
+    def on_app_focus(self) -> None:
+        """Somebody looks at this terminal again: what they typed was for another one (S4)."""
+        self._hold_keys()
+
+    def open_dialog(self, form: "Form") -> None:
+        """Ask for a decision."""
+        from tui.dialogs.dialog import DialogScreen
+
+        self.push_screen(DialogScreen(form))
+
+    def say(self, sentence: str) -> None:
+        """Tell it on the bottom line of whatever screen is on top."""
+        if isinstance(self.screen, CockpitScreen):
+            self.screen.say(sentence)
+
+    @property
+    def under_way(self) -> "frozenset[Target]":
+        """What decisions act on that were sent and have not ended."""
+        return frozenset(one.target for one in self._awaited.values())
+
+    def carry_out(self, intents: "Sequence[Intent]") -> None:
+        """Send a decision: every target of it gets a final outcome, whatever happens on the way."""
+        self._awaited.update({one.key: one for one in intents})
+        self._asked_to_stay = False
+        task = self.link.carry_out(intents)
+        # Behind the outcomes that are on their way through the queue.
+        task.add_done_callback(lambda done: self.call_later(self._carried_out, intents, done))
+
+    def _carried_out(self, intents: "Sequence[Intent]", task: "asyncio.Task[None]") -> None:
+        left = [one for one in intents if one.key in self._awaited]
+        if task.cancelled() or not (left or task.exception()):
+            return
+        from collectors.intents import Outcome, OutcomeKind
+
+        error = task.exception()
+        is_unsent = isinstance(error, NoOperator)
+        kind = OutcomeKind.REFUSED if is_unsent else OutcomeKind.UNKNOWN
+        why = sentence_of(error) if isinstance(error, Exception) else "It ended without a word."
+        text = why if is_unsent else f"{why} Look whether it landed before doing it again."
+        for one in left:
+            self.post_message(OutcomeArrived(Outcome(one, kind, time.time(), text, was_sent=not is_unsent)))
 
     def _connect_late(self) -> "Source":
         """On the feed's thread: import what draws frames, then build the source."""
@@ -197,13 +283,30 @@ class CockpitApp(App[int], inherit_bindings=False):
     def _tell_outcome(self, outcome: "Outcome") -> None:
         self.post_message(OutcomeArrived(outcome))
 
-    def _draw(self) -> None:
+    def draw_all(self) -> None:
+        """Draw whatever is on top, and what is seen below it."""
         if isinstance(self.screen, CockpitScreen):
             self.screen.draw()
 
+    def _hold_keys(self) -> None:
+        self.guard.restart(self.clock())
+
+    def _open(self, action: str) -> None:
+        """Open the dialog of an action, for what the cursor stands on."""
+        from tui.dialogs.opening import OPENERS
+
+        if isinstance(self.screen, CockpitScreen):
+            OPENERS[action](self, self.screen.selected())
+
+    def _arm(self) -> None:
+        from tui.dialogs.arm import turn_writes
+
+        turn_writes(self)
+        self.draw_all()
+
     def _count_on(self) -> None:
         if self.frozen is not None or time.monotonic() - self._arrived_at > LATE_S:
-            self._draw()
+            self.draw_all()
 
     def _freeze(self) -> None:
         if self.frozen is not None or self._history is None:
@@ -213,11 +316,11 @@ class CockpitApp(App[int], inherit_bindings=False):
 
             self.frozen, self._still = self.latest, StillHistory(self._history)
         self._counted = None
-        self._draw()
+        self.draw_all()
 
     def _refresh_now(self) -> None:
         self._feed.try_now()
-        self._draw()
+        self.draw_all()
 
     def _redraw(self) -> None:
         self.refresh(layout=True)
@@ -225,12 +328,13 @@ class CockpitApp(App[int], inherit_bindings=False):
     def _suspend(self) -> None:
         if can_suspend():
             self.action_suspend_process()
-        elif isinstance(self.screen, CockpitScreen):
-            self.screen.say("no shell with job control started tidegate: nothing to suspend to")
+        else:
+            self.say("no shell with job control started tidegate: nothing to suspend to")
 
     @on(Driver.SignalResume)
     def _resumed(self) -> None:
-        """Back from the shell: the terminal shows nothing of ours any more."""
+        """Back from the shell: the terminal shows nothing of ours any more, and keys were for the shell."""
+        self._hold_keys()
         self._redraw()
 
     def _fatal_error(self) -> None:
@@ -245,22 +349,25 @@ class CockpitApp(App[int], inherit_bindings=False):
         self._close_messages_no_wait()
 
     def _quit(self) -> None:
+        """Quit; while an action is under way, ask once."""
+        if self.link.in_flight and not self._asked_to_stay:
+            self._asked_to_stay = True
+            self.say("an action is under way: q again quits without seeing how it ends")
+            return
         self.exit(0)
 
     def _ask_to_quit(self) -> None:
         now = time.monotonic()
         if now - self._interrupted_at <= TWICE_S:
-            self._quit()
+            self.exit(0)
             return
         self._interrupted_at = now
-        if isinstance(self.screen, CockpitScreen):
-            self.screen.say("ctrl-c again quits")
+        self.say("ctrl-c again quits" + (", though an action is under way" if self.link.in_flight else ""))
 
     def _list_alerts(self) -> None:
         """The list of alerts on top; where it is below already, back to it."""
         if self.frame is None:
-            if isinstance(self.screen, CockpitScreen):
-                self.screen.say("nothing to show yet: waiting for the first frame")
+            self.say("nothing to show yet: waiting for the first frame")
             return
         from tui.screens.alerts import AlertsScreen
 

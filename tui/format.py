@@ -22,6 +22,7 @@ class Glyphs:
     some: behind a value that only some of its targets went into; longer: behind one over a longer time
     agrees, nearly, differs: how counts and times agree by Little's law, beside the model's name
     heat, spark: shades and heights, lowest first; over: above its objective, with no alert for it
+    ramping, waits: a throttle on its way, and one that is not confirmed; edge: either side of a badge
     arrow, at_least, at_most, ellipsis, passed, failed: one or two cells
     """
 
@@ -62,6 +63,9 @@ class Glyphs:
     corner: str
     limit: str
     recording: str
+    ramping: str
+    waits: str
+    edge: str
 
 
 UNICODE = Glyphs(
@@ -102,6 +106,9 @@ UNICODE = Glyphs(
     corner="└",
     limit="┄",
     recording="●",
+    ramping="/",
+    waits="…",
+    edge="┃",
 )
 ASCII = Glyphs(
     p1="!",
@@ -141,6 +148,9 @@ ASCII = Glyphs(
     corner="+",
     limit="-",
     recording="o",
+    ramping="^",
+    waits=",",
+    edge="|",
 )
 GLYPHS: Mapping[str, Glyphs] = {"unicode": UNICODE, "ascii": ASCII}
 """The two sets by the name that `--glyphs` takes."""
@@ -161,6 +171,7 @@ _PLAIN = str.maketrans(
         "×": "x",
         "°": " ",
         "│": "|",
+        "┃": "|",
         "─": "-",
         "»": ">",
         "›": ">",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from tui.actions import ACTIONS
+from tui.actions import ACTIONS, CONFIRMING
 
 DEFAULT_KEYS: Mapping[str, str] = MappingProxyType(
     {
@@ -159,6 +159,8 @@ def _complaints(keys: Mapping[str, object], file: str) -> Iterable[str]:
             yield f"{place} is no key{_near(key, NAMED_KEYS)}; printable keys are written as themselves"
         elif not isinstance(action, str):
             yield f"{place} must name an action in quotes"
+        elif key == CONFIRMING and action != UNBOUND:
+            yield f"{place} may not be bound: it means apply in a dialog, and nothing else"
         elif action != UNBOUND and action not in ACTIONS:
             yield f"{place} is bound to {clean(action)!r}, which is no action{_near(action, ACTIONS)}"
         elif action != UNBOUND and ACTIONS[action].operation and (key == "enter" or _CONTROL.fullmatch(key)):

@@ -113,6 +113,14 @@ class History:
                 known[n] = self._spans(model, tier, n)
             return known[n]
 
+    def value_at(self, model: str, tier: str, at: float) -> float:
+        """Seconds of wait of a tier at a time of the last ten minutes, or up to 10 s before; else GAP."""
+        ring, step = self._rings.get((model, tier)), int(at) // STEP_S
+        for one in (step, step - 1, step - 2):
+            if ring is not None and self._now - STEPS < one <= self._now and ring[one % STEPS] != GAP:
+                return ring[one % STEPS]
+        return GAP
+
     def is_scaled(self, model: str) -> bool:
         """Whether the worst tier's values are shares of its objective; without objectives, seconds."""
         return self._scaled.get(model, False)

@@ -94,12 +94,14 @@ class ServerClock:
     """What time it is at the server. Source: contract, section 12.
 
     is_strange: the last time it told is over ten years from ours, and was not taken
+    is_simulated: it says itself that its time is a simulated one
     """
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, float]] = deque(maxlen=10)
         self.newest: float | None = None
         self.is_strange = False
+        self.is_simulated = False
 
     @property
     def offset_s(self) -> float | None:
@@ -298,6 +300,7 @@ class PlaneHTTP:
             ) as response:
                 received = self.clock()
                 self.server_clock.sample(response.headers.get("tidegate-time"), sent, received)
+                self.server_clock.is_simulated = "tidegate-simulated" in response.headers
                 if sending is None:
                     # A write may wait for its backend: that is no measure of the way to the plane.
                     self.latency_s = max(received - sent, 0.0)

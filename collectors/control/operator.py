@@ -15,6 +15,7 @@ from collectors.control.asking import OtherVersion, ask_capabilities
 from collectors.control.asks import PlaneAsks
 from collectors.control.http import PlaneHTTP
 from collectors.control.interface import PlaneError
+from collectors.control.told import span
 from collectors.control.unsettled import Unsettled, UnsettledWrites
 from collectors.control.writing import Fate, Verdict
 from collectors.fleet import Release, Throttle, clean
@@ -156,10 +157,11 @@ class PlaneOperator:
     def _warnings(self) -> tuple[str, ...]:
         found = []
         offset = self._http.server_clock.offset_s
-        if offset is not None and abs(offset) > CLOCK_WARNING_S:
+        is_simulated = self._http.server_clock.is_simulated
+        if offset is not None and abs(offset) > CLOCK_WARNING_S and not is_simulated:
             side = "ahead of" if offset > 0 else "behind"
             found.append(
-                f"the plane's clock is {abs(offset):.0f} s {side} ours: the times shown are the plane's"
+                f"the plane's clock is {span(abs(offset))} {side} ours: the times shown are the plane's"
             )
         return (*found, *self._http.warnings())
 

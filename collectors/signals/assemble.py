@@ -30,6 +30,7 @@ _LONGEST_S = 1e9
 
 _COUNTED = frozenset({"accelerators", "power_w", "slices"})
 _OF_NODES = frozenset({"accelerators_allocatable", "accelerators_requested"})
+_OF_CELLS = frozenset({"arrivals", "rejected"})
 _SUMMED = ("waiting", "running", "arrivals", "served", "rejected", "tokens_in", "tokens_out")
 
 
@@ -189,6 +190,8 @@ def _gather_serving(answer: Answer, names: Names, found: _Gathered) -> None:
             keys.append(Key(model or "", tier, definition.signal))
         if feature:
             keys.append(Key(model or "", "", definition.signal, feature))
+            if tier and definition.signal in _OF_CELLS:
+                keys.append(Key(model or "", tier, definition.signal, feature))
         for key in keys:
             found.groups[key].append(entry)
             if definition.signal == "waiting" and isinstance(row.value, float) and 0 <= row.value < math.inf:

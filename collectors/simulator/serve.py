@@ -179,10 +179,11 @@ async def _serve(simulation: Simulation, listener: socket.socket, options: Simul
     files = _write_files(simulation, exporter, address, options.write)
 
     def listening() -> None:
+        # Before anybody is told where it is: whoever was told may ask at once.
+        written.extend(_token_file(base, token))
         if options.announce:
             _announce(simulation, exporter, base, token)
         else:
-            written.extend(_token_file(base, token))
             _tell(simulation, exporter, address, files)
 
     server = _Server(config, listening)
@@ -193,6 +194,8 @@ async def _serve(simulation: Simulation, listener: socket.socket, options: Simul
     ]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        # First of all: whoever ends us may not wait until every answer is out.
+        _take_away(written, token)
         app.state.plane.state.streams.close()
         server.should_exit = True
         loop.call_later(_LAST_CALL_S, _hurry, server)
@@ -202,8 +205,12 @@ async def _serve(simulation: Simulation, listener: socket.socket, options: Simul
     finally:
         for task in tasks[1:]:
             task.cancel()
-        for file in written:
-            remove_token_file(file, token)
+        _take_away(written, token)
+
+
+def _take_away(files: list[Path], token: Token) -> None:
+    while files:
+        remove_token_file(files.pop(), token)
 
 
 def _hurry(server: uvicorn.Server) -> None:

@@ -426,7 +426,7 @@ async def test_no_row_moves_right_after_a_key(monkeypatch: pytest.MonkeyPatch) -
         assert isinstance(app.screen, FleetScreen)
         return [line.id for line in app.screen.panel("fleet").lines if line.id]
 
-    first = replace(demo_frame(), releases=())
+    first = replace(demo_frame(), releases=(), throttles=())
     turned = replace(first, models=tuple(busy(m, n / 10) for n, m in enumerate(first.models)), at=AT + 1)
     async with cockpit([first]) as (app, pilot, source):
         while "sorted by busy" not in screen_text(app)[-2]:

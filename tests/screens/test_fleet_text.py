@@ -10,8 +10,16 @@ from collectors.fleet import Frame, Interval, Quality, Reading, Reason
 from tests.cluster_frames import clusters_frame
 from tests.frames import bare_frame, demo_frame, healthy_frame
 from tests.newcomer_frames import mixed_frame, newcomer_frame
+from tests.operated_frames import operated_frame
+from tests.unit.test_control_lines import feature_page
+from tests.unit.test_model_lines import page
+from tui.effects import Effects
 from tui.format import GLYPHS, width_of
+from tui.screens.feature_lines import feature_page_lines
+from tui.screens.model_lines import model_header, model_lines
 from tui.store import History
+from tui.widgets.badges import writes_badge
+from tui.widgets.ending import ending_lines
 from tui.widgets.fleet_table import FleetView, fleet_lines
 from tui.widgets.freshness import header_lines, note_lines, status_line
 from tui.widgets.heat_map import heat_lines
@@ -24,6 +32,7 @@ FRAMES = {
     "clusters": clusters_frame,
     "newcomer": newcomer_frame,
     "mixed": mixed_frame,
+    "operated": operated_frame,
 }
 
 
@@ -61,13 +70,21 @@ def rising(frame: Frame) -> History:
 def screen(name: str, width: int, height: int, glyphs_name: str) -> str:
     """Header, table, heat map, alerts, events and status, in one column of `height` lines."""
     frame, glyphs = FRAMES[name](), GLYPHS[glyphs_name]
+    history, effects = rising(frame), Effects()
     top = [
-        *header_lines(frame, width, glyphs),
-        *fleet_lines(frame, rising(frame), FleetView(), width, glyphs),
+        *header_lines(frame, width, glyphs, writes=writes_badge("[ARMED alice 09:12 left]")),
+        *ending_lines(frame, frame.at, width, glyphs),
+        *fleet_lines(frame, history, FleetView(), width, glyphs),
     ]
     bottom = [
         *alert_lines(frame, width, 5 if height < 32 else 7, glyphs),
-        *event_lines(frame.events, width, 0 if height < 32 else 5, glyphs),
+        *event_lines(
+            frame.events,
+            width,
+            0 if height < 32 else 6,
+            glyphs,
+            after=lambda event: effects.of(event, frame, history, frame.at, glyphs),
+        ),
         *note_lines(frame, width, glyphs),
         status_line(frame, width, glyphs, sort="name"),
     ]
@@ -87,13 +104,29 @@ def test_pieces_of_the_fleet_screen(name: str, size: tuple[int, int], snapshot: 
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda s: f"{s[0]}x{s[1]}")
-@pytest.mark.parametrize("name", ["demo", "clusters"])
+@pytest.mark.parametrize("name", ["demo", "clusters", "operated"])
 def test_pieces_of_the_fleet_screen_in_ascii(
     name: str, size: tuple[int, int], snapshot: SnapshotAssertion
 ) -> None:
     """The other glyph set, in nothing but ASCII."""
     text = screen(name, *size, "ascii")
     assert text.isascii()
+    assert text == snapshot(extension_class=Text)
+
+
+@pytest.mark.parametrize("glyphs", sorted(GLYPHS))
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_pages_of_what_is_operated(width: int, glyphs: str, snapshot: SnapshotAssertion) -> None:
+    """What is set, in force and seen of a model and of a feature, at each size tier."""
+    frame = operated_frame()
+    shown = replace(
+        page(frame, "delta-code", width=width, glyphs=GLYPHS[glyphs]), writes=writes_badge("[READ-ONLY]")
+    )
+    of_feature = feature_page(frame, "deep-research", width, glyphs)
+    lines = [*model_header(shown), *model_lines(shown)]
+    lines += [*model_header(of_feature), *feature_page_lines(of_feature)]
+    text = "\n".join(line.text.rstrip() for line in lines) + "\n"
+    assert glyphs == "unicode" or text.isascii()
     assert text == snapshot(extension_class=Text)
 
 

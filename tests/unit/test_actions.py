@@ -1,22 +1,36 @@
 """Every action can be done, or says why it cannot."""
 
-from tui.actions import ACTIONS, dead_key
+from collectors.intents import OPERATIONS
+from tui.actions import ACTIONS, CONFIRMING, DIALOG_KEYS, dead_key
 from tui.keymap import DEFAULT_KEYS
 
 
-def test_what_changes_the_fleet_says_that_it_is_missing() -> None:
+def test_what_changes_the_fleet_is_named_as_the_contract_names_it() -> None:
+    """S15: so that the plane's own word on it can be looked up."""
+    for action in ("throttle.edit", "stage.advance", "stage.pause", "stage.back_out"):
+        assert ACTIONS[action].operation in OPERATIONS
+        assert ACTIONS[action].missing == ""
+
+
+def test_what_is_missing_says_so() -> None:
     """D16: a key for a later feature answers in a sentence."""
     for action in ACTIONS.values():
         assert action.label
-        if action.operation is not None:
-            assert "not in this version" in action.missing
+        assert not action.missing or "not in this version" in action.missing
 
 
 def test_the_keys_of_later_features_are_taken() -> None:
     """They keep their meaning for good, so that no habit has to be unlearned."""
-    for key in "tapBuWxzLH:":
+    for key in "xzLH:":
         assert ACTIONS[DEFAULT_KEYS[key]].missing
     assert ACTIONS[DEFAULT_KEYS["space"]].missing
+    assert not any(ACTIONS[DEFAULT_KEYS[key]].missing for key in "tapBuW")
+
+
+def test_a_dialog_has_one_key_that_applies() -> None:
+    """S2: it is no key of a screen, and help tells of it."""
+    assert CONFIRMING not in DEFAULT_KEYS
+    assert [key for key, words in DIALOG_KEYS if words.startswith("apply")] == [CONFIRMING]
 
 
 def test_alerts_are_listed_and_opened() -> None:

@@ -32,6 +32,7 @@ from tests.frames import (
     release,
     stale,
 )
+from tests.operated_frames import cell, operated_frame
 from tui.format import ASCII, UNICODE, Glyphs
 from tui.store import History
 from tui.widgets.fleet_columns import fleet_columns
@@ -226,6 +227,36 @@ def test_features_with_a_release_have_rows() -> None:
     assert line.rstrip().endswith("T2")
     unknown = replace(demo_frame(), throttles=(Throttle("longctx", "free", 1, "t", None),))
     assert row(unknown, 120, FEATURE + "longctx").text.rstrip().endswith("?")
+
+
+def test_features_that_somebody_throttles_have_rows() -> None:
+    """A row for each feature with a release or a throttle in force, and for no other; all can be selected."""
+    frame = operated_frame()
+    ids = [line.id for line in drawn(frame, 120) if line.id.startswith(FEATURE)]
+    assert ids == [FEATURE + "deep-research", FEATURE + "images", FEATURE + "longctx"]
+    assert row(frame, 120, FEATURE + "images").text.split()[1:5] == ["–", "–", "–", "–"]
+    opened = replace(frame, throttles=tuple(replace(t, level=1.0, state="applied") for t in frame.throttles))
+    ids = [line.id for line in drawn(opened, 120) if line.id.startswith(FEATURE)]
+    assert ids == [FEATURE + "deep-research", FEATURE + "longctx"]
+
+
+def test_a_filter_of_features_counts_what_it_leaves() -> None:
+    """D13: a throttle on a row that is filtered away still counts."""
+    shown = drawn(operated_frame(), 80, FleetView(filter="long"))
+    heading = next(line.text for line in shown if "FEATURES" in line.text)
+    assert "FEATURES 1 of 3" in heading
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_a_throttle_on_its_way_is_marked(width: int) -> None:
+    """T5: the exact level in force and the mark of a ramp, though the column is three cells."""
+    ramping = (cell("chat", "free", 0.3, state="ramping", effective=0.42, ramp=0.1),)
+    frame = replace(one(model("m", CALM, throttle=0.42)), throttles=ramping)
+    assert row(frame, width, "m").text.rstrip().endswith("42/")
+    assert row(frame, width, FEATURE + "chat").text.rstrip().endswith("42/")
+    lower = (*ramping, cell("chat", "pro", 0.1))
+    frame = replace(one(model("m", CALM, throttle=0.1)), throttles=lower)
+    assert row(frame, width, "m").text.rstrip().endswith("T4")
 
 
 def test_exact_levels_are_shown_exactly() -> None:

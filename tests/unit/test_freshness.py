@@ -25,9 +25,9 @@ def test_production_and_simulated_are_words(width: int) -> None:
 def test_a_narrow_header_keeps_what_must_be_seen() -> None:
     """Below any size tier: production, not real, what alerts, the time; and never silence about armed."""
     text = header_lines(demo_frame(), 40)[0].text
-    assert text.startswith("PROD/")
-    assert "SIM" in text
-    assert text.endswith("■1 ▲2 ▼1 ~1  14:02:11Z")
+    assert text.startswith("┃PROD/us-e")
+    assert "[RO] SIM" in text
+    assert text.endswith("■1 ▲2 ▼1 ~1 14:02Z")
     assert "[ARMED]" in header_lines(demo_frame(), 60, writes=Cell("[ARMED]", "armed"))[0].text
 
 

@@ -3,7 +3,7 @@
 import pytest
 from rich.cells import cell_len
 
-from tui.actions import ACTIONS
+from tui.actions import ACTIONS, DIALOG_KEYS
 from tui.dialogs.help import help_lines
 from tui.format import GLYPHS
 from tui.keymap import DEFAULT_KEYS
@@ -23,9 +23,17 @@ def words_of(lines: list[str]) -> str:
 def test_the_marks_stand_before_what_is_missing() -> None:
     """Somebody who asks what a mark means need not scroll past keys that do nothing."""
     lines = shown(80)
-    places = [next(n for n, line in enumerate(lines) if head in line) for head in ("KEYS", "MARKS", "NOT IN")]
+    heads = ("KEYS", "IN A DIALOG", "MARKS", "NOT IN")
+    places = [next(n for n, line in enumerate(lines) if head in line) for head in heads]
     assert places == sorted(places)
-    assert len(lines) - places[2] <= 4
+    assert len(lines) - places[-1] <= 4
+
+
+def test_the_keys_of_a_dialog_are_told() -> None:
+    """They are not in the keymap, and the same in every dialog."""
+    text = words_of(shown(80))
+    for keys, words in DIALOG_KEYS:
+        assert words_of([f"{keys} {words}"]) in text
 
 
 @pytest.mark.parametrize("glyphs", ["unicode", "ascii"])

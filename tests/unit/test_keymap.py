@@ -31,6 +31,22 @@ def test_a_file_cannot_bind_them_either(key: str) -> None:
         with_keys({key: "throttle.edit"}, "keymap.toml")
 
 
+@pytest.mark.parametrize("action", ["open", "throttle.edit", "quit"])
+def test_the_key_that_applies_means_nothing_else(action: str) -> None:
+    """S2: no action can be put on it; to take it away is harmless, for it has none."""
+    with pytest.raises(KeymapError, match="key 'y' may not be bound: it means apply in a dialog"):
+        with_keys({"y": action}, "keymap.toml")
+    assert "y" not in with_keys({"y": "nothing"}, "keymap.toml")
+
+
+@pytest.mark.parametrize("action", sorted(action.id for action in ACTIONS.values() if action.operation))
+@pytest.mark.parametrize("key", ["enter", "ctrl+w"])
+def test_nothing_that_leads_to_a_write_is_on_enter_or_ctrl(action: str, key: str) -> None:
+    """S1: arming included."""
+    with pytest.raises(KeymapError, match="no Enter and no Ctrl-letter changes the fleet"):
+        with_keys({key: action}, "keymap.toml")
+
+
 def test_a_wrong_name_is_answered_with_the_near_one(tmp_path: Path) -> None:
     """File, key, what is wrong and what was probably meant; all of it at once."""
     file = tmp_path / "keymap.toml"

@@ -1,8 +1,11 @@
 """What is shown when nothing newer comes."""
 
+import pytest
+
 from collectors.fleet import Quality
 from tests.cluster_frames import clusters_frame
 from tests.frames import AT, demo_frame
+from tests.operated_frames import operated_frame
 from tui.screens.late import StillHistory, counted_on, held
 from tui.store import History
 
@@ -22,6 +25,8 @@ def test_features_age_with_the_rest() -> None:
     """D10: what a feature waits is no fact any more when its source is silent."""
     silent = counted_on(clusters_frame(), AT + 60).models[0].by_feature
     assert {one.value for readings in silent.values() for one in readings.values()} == {None}
+    cells = counted_on(operated_frame(), AT + 60).models[4].cells["images"]
+    assert {one.value for readings in cells.values() for one in readings.values()} == {None}
 
 
 def test_a_held_frame_keeps_its_values() -> None:
@@ -41,5 +46,6 @@ def test_still_history_answers_as_it_first_did() -> None:
     assert live.spark_values("aurora-5", None, 8) != before
     assert still.spark_values("aurora-5", None, 8) == before
     assert still.is_scaled("aurora-5")
+    assert still.value_at("aurora-5", "pro", AT) == live.value_at("aurora-5", "pro", AT) == pytest.approx(1.1)
     assert len(still.events) == 3
     assert len(live.events) == 6

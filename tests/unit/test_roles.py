@@ -116,6 +116,22 @@ def test_features_share_a_models_demand() -> None:
     assert (value(seen, "arrivals", feature="chat"), value(seen, "arrivals", feature="images")) == (6.0, 3.0)
 
 
+def test_a_cell_of_feature_and_tier_tells_what_came_and_what_was_refused() -> None:
+    """What a throttle does is seen where labels tell both; waits of a cell are not kept."""
+    free, pro = ({**MODEL, "route": "/v1/images", "team_alias": f"team-{tier}"} for tier in ("free", "pro"))
+    seen = see(
+        answer("gateway", "arrivals", (free, 8.0), (pro, 2.0)),
+        answer("gateway", "rejected", (free, 6.0), (pro, 0.0)),
+        answer("gateway", "waiting", (free, 5.0), (pro, 1.0)),
+    )
+    assert value(seen, "arrivals", "free", feature="images") == 8.0
+    assert value(seen, "rejected", "free", feature="images") == 6.0
+    assert value(seen, "rejected", "pro", feature="images") == 0.0
+    assert value(seen, "arrivals", feature="images") == 10.0
+    assert value(seen, "rejected", "free") == 6.0
+    assert Key("aurora-5", "free", "waiting", "images") not in seen.readings
+
+
 def test_a_rule_that_names_a_feature_for_each_customer_is_bounded() -> None:
     """Features beyond the most that are kept count in the whole only."""
     rows = [({**MODEL, "route": f"/v1/{n}"}, 1.0) for n in range(100)]

@@ -204,3 +204,17 @@ def test_a_large_past_delays_neither_the_frame_nor_who_reads() -> None:
     assert sorted(waits)[len(waits) // 2] < 0.016
     history.settle()
     assert min(history.spark_values("model-999", "tier5", 20)) == 0.5
+
+
+def test_a_wait_at_a_time_is_kept_for_ten_minutes() -> None:
+    """Of its step, or one just before; a gap before anybody watched, ahead, and after the window."""
+    history = History()
+    history.add(demo_frame())
+    history.add(replace(demo_frame(AT + 8), models=()))
+    assert history.value_at("aurora-5", "pro", AT) == pytest.approx(1.1)
+    assert history.value_at("aurora-5", "pro", AT + 8) == pytest.approx(1.1)
+    assert history.value_at("aurora-5", "pro", AT - 60) == GAP
+    assert history.value_at("aurora-5", "pro", AT + 600) == GAP
+    assert history.value_at("nothing", "pro", AT) == GAP
+    history.add(replace(demo_frame(AT + 700), models=()))
+    assert history.value_at("aurora-5", "pro", AT) == GAP

@@ -174,6 +174,32 @@ async def test_without_tiers_there_is_one_column() -> None:
     assert {"no-tiers", "no-objective", "no-plane"} <= {n.code for n in frame.notes}
 
 
+async def test_tiers_features_and_their_cells_stay_apart() -> None:
+    """A reading of a feature in one tier is neither the tier's nor the feature's."""
+    at = time.time()
+    arrivals = Definition("arrivals", "gw", "gateway", "counter", (Metric("m"),), ())
+    rows = tuple(
+        Row({"model_name": "aurora-5", "route": route, "team": tier}, value)
+        for route, tier, value in (("chat", "pro", 1.0), ("chat", "free", 2.0), ("images", "free", 4.0))
+    )
+    told = replace(poll(at), answers=(Answer(arrivals, rows, at),), stacks=("gw",))
+    context = Context.model_validate(
+        {
+            "identity": {
+                "features": [{"label": "route", "regex": "(.+)", "feature": "$1"}],
+                "tiers": [{"label": "team", "regex": "(.+)", "tier": "$1"}],
+            }
+        }
+    )
+    async with aclosing(watch(Scripted(lambda: told), context=context)) as watched:
+        model = (await until(watched, lambda frame: bool(frame.models)))[-1].models[0]
+    of = {tier: readings["arrivals"].value for tier, readings in model.tiers.items()}
+    assert of == {"pro": 1.0, "free": 6.0}
+    assert {f: r["arrivals"].value for f, r in model.by_feature.items()} == {"chat": 3.0, "images": 4.0}
+    cells = {(f, t): r["arrivals"].value for f, tiers in model.cells.items() for t, r in tiers.items()}
+    assert cells == {("chat", "pro"): 1.0, ("chat", "free"): 2.0, ("images", "free"): 4.0}
+
+
 async def test_unchanged_models_are_the_same_objects() -> None:
     """Between polls nothing is built again, so drawing can tell at a glance that nothing moved."""
     once = Scripted(lambda: poll(time.time()))

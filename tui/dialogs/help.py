@@ -6,7 +6,7 @@ from itertools import zip_longest
 from rich.cells import cell_len
 from textual.app import ComposeResult
 
-from tui.actions import ACTIONS, Action
+from tui.actions import ACTIONS, DIALOG_KEYS, Action
 from tui.format import GLYPHS
 from tui.keymap import key_label, keys_of
 from tui.screens.base import CockpitScreen
@@ -39,6 +39,8 @@ def help_lines(
     later = [" ".join(entry) for action in missing if (entry := _entry(action, keymap, glyphs))]
     lines = [text_line(f" KEYS of the {name} screen", width, glyphs, "title")]
     lines += _table(able, width, glyphs)
+    lines += [text_line("", width), text_line(" IN A DIALOG", width, glyphs, "title")]
+    lines += _table(DIALOG_KEYS, width, glyphs)
     lines += [text_line("", width), text_line(" MARKS", width, glyphs, "title")]
     lines += _table(marks(GLYPHS[glyphs]), width, glyphs)
     if later:

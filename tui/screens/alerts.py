@@ -9,11 +9,13 @@ from textual.app import ComposeResult
 
 from collectors.fleet import Alert, Frame, Severity
 from tui.format import GLYPHS, UNICODE, Glyphs, age, clock, fit, said, width_of
-from tui.screens.base import FAR
+from tui.screens.base import FAR, Selection
 from tui.screens.hints import Hint
 from tui.screens.lists import ListScreen
 from tui.screens.panel import Panel
 from tui.screens.readings import wrapped
+from tui.screens.selecting import selected_alert
+from tui.widgets.badges import writes_badge
 from tui.widgets.freshness import header_lines, status_line
 from tui.widgets.lines import Cell, Line, LineView, line_of
 from tui.widgets.timeline import RATE_S
@@ -205,11 +207,17 @@ class AlertsScreen(ListScreen):
     HINTS: Sequence[Hint] = (
         ("open", "open the model"),
         ("back", "back"),
+        ("throttle.edit", "throttle"),
+        ("stage.advance", "advance"),
         ("move.down", "down"),
         ("filter", "filter"),
-        ("freeze", "freeze"),
         ("help", "help"),
         ("quit", "quit"),
+        ("stage.pause", "pause"),
+        ("stage.back_out", "back out"),
+        ("undo", "undo"),
+        ("arm", "arm"),
+        ("freeze", "freeze"),
     )
 
     def compose(self) -> ComposeResult:
@@ -237,6 +245,11 @@ class AlertsScreen(ListScreen):
             "alert.list": self.leave,
         }
 
+    def selected(self) -> Selection:
+        """The model and tier that the alert under the cursor names."""
+        frame = self.cockpit.frame
+        return Selection() if frame is None else selected_alert(frame, self._panel("list").cursor_id)
+
     def draw(self) -> None:
         """The list from the application's frame; only what changed is painted."""
         frame = self.cockpit.frame
@@ -250,7 +263,8 @@ class AlertsScreen(ListScreen):
         rows["list"] = height - sum(rows.values())
         for name, count in rows.items():
             self._panel(name).set_rows(count)
-        self._panel("header").show(header_lines(frame, width, glyphs)[:1])
+        writes = writes_badge(self.cockpit.armed_text)
+        self._panel("header").show(header_lines(frame, width, glyphs, writes=writes)[:1])
         self._panel("list").show(alert_list(frame, width, glyphs, self._filter), header=1)
         now, frozen_s = self.cockpit.now, self.cockpit.frozen_s
         self._panel("status").show((status_line(frame, width, glyphs, now=now, frozen_s=frozen_s),))

@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from textual import events
 from textual.screen import Screen
 
 from tui.actions import ACTIONS, dead_key
+from tui.guards import PASTED
 from tui.keymap import pressed
 from tui.screens.repaint import SpanCompositor
 
 if TYPE_CHECKING:
+    from collectors.intents import Outcome
     from tui.app import CockpitApp
     from tui.screens.hints import Hint
     from tui.widgets.lines import Line, LineView
@@ -21,6 +23,15 @@ FAR = 1_000_000
 
 ANSWER_S = 6.0
 """Seconds that an answer to a key stays, unless another key comes first."""
+
+
+class Selection(NamedTuple):
+    """Ids of what the cursor stands on: what a dialog opens for. "" where it stands on none of the kind."""
+
+    model: str = ""
+    feature: str = ""
+    tier: str = ""
+    release: str = ""
 
 
 class CockpitScreen(Screen[None], inherit_bindings=False):
@@ -54,9 +65,22 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         """What this screen can do, by action id, besides what the application can do everywhere."""
         return {}
 
+    def selected(self) -> Selection:
+        """What the cursor stands on."""
+        return Selection()
+
     def draw(self) -> None:
         """Draw the application's frame anew; only what changed is painted."""
         raise NotImplementedError
+
+    def draw_below(self) -> bool:
+        """Draw under a dialog, with every row in its place (S7). False where that cannot be promised: then
+        the dialog takes the whole screen."""
+        return False
+
+    def takes_outcome(self, outcome: "Outcome") -> bool:
+        """Whether an outcome is of something that was decided here, and is shown here."""
+        return False
 
     def bottom_line_text(self) -> str:
         """What the screen wants in place of the hints; empty for nothing."""
@@ -122,10 +146,18 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         """Do what the key is bound to, or say why it does nothing (D16).
 
         Keys that came with the one that closed or covered this screen are dropped: they meant what is on top.
+        So are those of a paste, unless they are text for a field (S5).
         """
         event.stop()
         event.prevent_default()
+        guard, was_pasting = self.cockpit.guard, self.cockpit.guard.is_pasting
+        guard.note(event.key, event.is_printable, event.time)
         if not self.is_active:
+            return
+        if guard.is_pasting:
+            is_text = event.is_printable and self.takes_text(event.key, event.character)
+            if not is_text and not was_pasting:
+                self.say(PASTED)
             return
         if self._answer:
             self._answer = ""

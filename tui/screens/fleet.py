@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.screens.base import FAR
+from tui.screens.base import FAR, Selection
 from tui.screens.lists import ListScreen
 
 if TYPE_CHECKING:
@@ -29,11 +29,17 @@ PANELS = ("fleet", "alerts", "events")
 
 HINTS: "tuple[Hint, ...]" = (
     ("open", "open"),
-    ("filter", "filter"),
-    ("sort.next", "sort"),
-    ("help", "help"),
-    ("quit", "quit"),
+    ("throttle.edit", "throttle"),
+    ("stage.advance", "advance"),
     ("alert.list", "alerts"),
+    ("filter", "filter"),
+    ("help", "help"),
+    ("arm", "arm"),
+    ("quit", "quit"),
+    ("stage.pause", "pause"),
+    ("stage.back_out", "back out"),
+    ("undo", "undo"),
+    ("sort.next", "sort"),
     ("alert.first", "worst alert"),
     ("hit.next", "next mark"),
     ("freeze", "freeze"),
@@ -98,6 +104,21 @@ class FleetScreen(ListScreen):
             return dict.fromkeys(doing, lambda: self.say("nothing to show yet: waiting for the first frame"))
         return doing
 
+    def selected(self) -> Selection:
+        """The model or feature under the cursor; in the alerts, what the alert names."""
+        frame = self.cockpit.frame
+        if frame is None or not self._shown or self._active == "events":
+            return Selection()
+        from tui.screens.selecting import selected_alert, selected_feature, selected_model
+        from tui.widgets.fleet_table import FEATURE
+
+        id = self.panel(self._active).cursor_id
+        if self._active == "alerts":
+            return selected_alert(frame, id)
+        if id.startswith(FEATURE):
+            return selected_feature(frame, id.removeprefix(FEATURE))
+        return selected_model(frame, id) if id else Selection()
+
     def draw(self) -> None:
         """Every panel from the application's frame; before the first one, a skeleton that says so."""
         if not self.is_mounted:
@@ -123,6 +144,12 @@ class FleetScreen(ListScreen):
         self.panel("status").show(drawn.status)
         self._draw_detail()
         self.draw_bottom()
+
+    def draw_below(self) -> bool:
+        """Under a dialog, live, and no row changes its place (S7)."""
+        self._key_at = time.monotonic()
+        self.draw()
+        return True
 
     def draw_bottom(self) -> None:
         """The bottom line; before the first frame, the skeleton has it."""
@@ -238,6 +265,11 @@ class FleetScreen(ListScreen):
         frame = self.cockpit.frame
         if frame is None or not id:
             self.say("nothing to open here")
+            return
+        from tui.widgets.fleet_table import FEATURE
+
+        if id.startswith(FEATURE):
+            self.open_feature(id.removeprefix(FEATURE))
             return
         alert = next((a for a in frame.alerts if a.id == id), None) if panel == "alerts" else None
         if alert is not None:

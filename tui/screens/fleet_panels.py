@@ -1,14 +1,18 @@
 """What the panels of the fleet screen show. Imported with the first source, after the first paint."""
 
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from collectors.fleet import NEVER, Frame
+from tui.effects import Effects
 from tui.format import GLYPHS, Glyphs, fit
 from tui.screens.hints import text_line
 from tui.screens.layout import Rows, Wants, panel_rows
-from tui.screens.model_page import ModelPage
+from tui.screens.model_page import ModelPage, banner, undo_key
+from tui.three_states import plane_time
+from tui.widgets.badges import writes_badge
 from tui.widgets.fleet_row import RowCache, alerts_by_model, alerts_of, severity_of
-from tui.widgets.fleet_table import FleetView, fleet_lines
+from tui.widgets.fleet_table import FEATURE, FleetView, fleet_lines
 from tui.widgets.freshness import header_lines, note_lines, status_line
 from tui.widgets.heat_map import HeatCache, heat_height, heat_lines
 from tui.widgets.lines import Cell, Line
@@ -67,6 +71,7 @@ class FleetPanels:
         self._heat_cache: HeatCache = {}
         self._order: tuple[str, ...] = ()
         self._page = ModelPage()
+        self._effects = Effects()
 
     def view(self, sort: str, reverse: bool, text: str, is_still: bool) -> FleetView:
         """How the operator wants the table; while `is_still`, rows keep the order they had."""
@@ -77,21 +82,31 @@ class FleetPanels:
         frame = app.frame
         assert frame is not None, "drawn before the first frame"
         glyphs = GLYPHS[app.glyphs]
-        header = header_lines(frame, width, glyphs)
+        now = plane_time(frame, app.now, time.time())
+        writes = writes_badge(app.armed_text)
+        header = (*header_lines(frame, width, glyphs, writes=writes), *banner(app, frame, width))
         pinned, fleet = _pinned(fleet_lines(frame, app.history, view, width, glyphs, self._row_cache))
         models = {model.name for model in frame.models}
         self._order = tuple(line.id for line in fleet if line.id in models)
-        events = app.history.events
+        events = event_lines(
+            app.history.events,
+            width,
+            ALL,
+            glyphs,
+            after=lambda event: self._effects.of(event, frame, app.history, now, glyphs),
+            undo_key=undo_key(app),
+        )
+        is_quiet = len(events) == 1
         notes = note_lines(frame, width, glyphs)
         wants = Wants(
             header=len(header),
             fleet=len(fleet),
             heat=heat_height(frame.nodes, width),
             alerts=1 + len(frame.alerts),
-            events=1 + max(len(events), 1),
+            events=len(events) + is_quiet,
             notes=min(len(notes), NOTES_MOST),
         )
-        quiet = () if events else (text_line("   nothing since the screen was opened", width, role="muted"),)
+        quiet = (text_line("   nothing since the screen was opened", width, role="muted"),) * is_quiet
         rows = panel_rows(width, height, wants)
         heat = self._heat(frame, heat_page, width, rows.heat, glyphs)
         if len(heat) < rows.heat:
@@ -104,7 +119,7 @@ class FleetPanels:
             pinned=pinned,
             heat=heat,
             alerts=alert_lines(frame, width, rows.alerts, glyphs),
-            events=event_lines(events, width, ALL if rows.events else 0, glyphs) + quiet,
+            events=events + quiet if rows.events else (),
             notes=_first_notes(notes, rows.notes, width, glyphs),
             status=(
                 status_line(
@@ -114,8 +129,11 @@ class FleetPanels:
         )
 
     def detail(self, app: "CockpitApp", name: str, width: int) -> tuple[Line, ...]:
-        """The page of the model `name`, `width` cells wide, with a rule down its left side."""
-        header, lines = self._page.lines(app, name, width - 2)
+        """The page of a row by its id, `width` cells wide, with a rule down its left side."""
+        if name.startswith(FEATURE):
+            header, lines = self._page.feature(app, name.removeprefix(FEATURE), width - 2, alone=False)
+        else:
+            header, lines = self._page.lines(app, name, width - 2, alone=False)
         rule = Cell(f"{GLYPHS[app.glyphs].column} ", "muted")
         return tuple(Line((rule, *line.cells)) for line in (*header, *lines))
 

@@ -37,6 +37,13 @@ def _aged_model(model: Model, now: float, interval_s: float) -> Model:
             feature: {signal: aged(one, now, interval_s) for signal, one in readings.items()}
             for feature, readings in model.by_feature.items()
         },
+        cells={
+            feature: {
+                tier: {signal: aged(one, now, interval_s) for signal, one in readings.items()}
+                for tier, readings in tiers.items()
+            }
+            for feature, tiers in model.cells.items()
+        },
     )
 
 
@@ -60,6 +67,10 @@ class StillHistory(History):
         if key not in self._answers:
             self._answers[key] = self._live.spark_values(model, tier, n)
         return self._answers[key]
+
+    def value_at(self, model: str, tier: str, at: float) -> float:
+        """As in the live one: what was does not change."""
+        return self._live.value_at(model, tier, at)
 
     def is_scaled(self, model: str) -> bool:
         """As in the live one."""

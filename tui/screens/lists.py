@@ -77,6 +77,12 @@ class ListScreen(CockpitScreen):
         else:
             self.say("no model stands behind this row, so there is no page to open")
 
+    def open_feature(self, name: str) -> None:
+        """The page of a feature."""
+        from tui.screens.model import FeatureScreen
+
+        self.app.push_screen(FeatureScreen(name))
+
     def open_first_alert(self) -> None:
         """The model of the worst alert that nobody has silenced, the oldest of its kind (D6)."""
         alerts = worst_first(self.cockpit.frame.alerts) if self.cockpit.frame else ()

@@ -1,15 +1,18 @@
-"""One model: its queue, how it serves, what throttles it, how far its release is, why a cell is empty."""
+"""One model: its queue, how it serves, what throttles it, its release, why a cell is empty. And one
+feature: what throttles it, how far its release is, which models serve it."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 from textual.app import ComposeResult
 
 from tui.format import GLYPHS
-from tui.screens.base import CockpitScreen
+from tui.screens.base import CockpitScreen, Selection
 from tui.screens.hints import Hint
 from tui.screens.model_page import ModelPage
 from tui.screens.panel import Panel
+from tui.screens.selecting import selected_feature, selected_model
 from tui.widgets.freshness import status_line
+from tui.widgets.lines import Line
 
 
 class ModelScreen(CockpitScreen):
@@ -20,7 +23,13 @@ class ModelScreen(CockpitScreen):
 
     NAME = "model"
     HINTS: Sequence[Hint] = (
-        ("back", "back to the fleet"),
+        ("back", "back"),
+        ("throttle.edit", "throttle"),
+        ("stage.advance", "advance"),
+        ("stage.pause", "pause"),
+        ("stage.back_out", "back out"),
+        ("undo", "undo"),
+        ("arm", "arm"),
         ("move.down", "scroll"),
         ("freeze", "freeze"),
         ("help", "help"),
@@ -49,14 +58,21 @@ class ModelScreen(CockpitScreen):
             "heat.previous": lambda: self._turn_heat(-1),
         }
 
+    def selected(self) -> Selection:
+        """The model, the tier that is pointed at, and its release."""
+        frame = self.cockpit.frame
+        return Selection() if frame is None else selected_model(frame, self._model, self._tier)
+
+    def page_lines(self, width: int) -> tuple[Sequence[Line], Sequence[Line]]:
+        """Header and sections, `width` cells wide."""
+        return self._page.lines(self.cockpit, self._model, width, tier=self._tier, heat_page=self._heat_page)
+
     def draw(self) -> None:
         """The page from the application's frame."""
         if not self.is_mounted:
             return
         width, height = self.app.size
-        header, lines = self._page.lines(
-            self.cockpit, self._model, width, tier=self._tier, heat_page=self._heat_page
-        )
+        header, lines = self.page_lines(width)
         rows = {"header": min(len(header), max(height - 3, 0)), "hints": 1 if height > 2 else 0}
         rows["status"] = 1 if height > 3 else 0
         rows["page"] = height - sum(rows.values())
@@ -68,6 +84,11 @@ class ModelScreen(CockpitScreen):
             self.query_one(f"#{name}", Panel).set_rows(rows[name])
         self._draw_status(width)
         self.draw_bottom()
+
+    def draw_below(self) -> bool:
+        """Under a dialog: nothing of it changes its place."""
+        self.draw()
+        return True
 
     def beyond(self) -> str:
         """How much of the page is scrolled away."""
@@ -83,3 +104,18 @@ class ModelScreen(CockpitScreen):
     def _turn_heat(self, by: int) -> None:
         self._heat_page += by
         self.draw()
+
+
+class FeatureScreen(ModelScreen):
+    """The page of one feature."""
+
+    NAME = "feature"
+
+    def selected(self) -> Selection:
+        """The feature, and the release of its own that it may have."""
+        frame = self.cockpit.frame
+        return Selection() if frame is None else selected_feature(frame, self._model)
+
+    def page_lines(self, width: int) -> tuple[Sequence[Line], Sequence[Line]]:
+        """Header and sections, `width` cells wide."""
+        return self._page.feature(self.cockpit, self._model, width)

@@ -8,36 +8,32 @@ from collectors.fleet import (
     NEVER,
     SIGNALS,
     Event,
-    Frame,
     Model,
     Reading,
     Reason,
-    Release,
-    Throttle,
     worded,
 )
 from tui.format import (
     Glyphs,
     absent,
-    admit,
     age,
-    clock,
     count,
     counted,
-    duration,
     fit,
-    level,
     percent,
     said,
     shown,
     width_of,
 )
+from tui.screens.control_lines import has_plane, release_lines, throttle_lines
 from tui.screens.page import Page, beside, heading, padded, told
 from tui.screens.readings import NOW, SPARK_PARTS, TITLE, explained, reading_row, wrapped
 from tui.screens.waiting_lines import QUEUE, TWO_COLUMNS, feature_lines, queue_lines
+from tui.widgets.badges import page_badges
 from tui.widgets.lines import Cell, Line
-from tui.widgets.name import grade, truth_mark
+from tui.widgets.name import grade, named, truth_mark
 from tui.widgets.stage_track import EVERYONE, stage_glyphs, staged_tiers
+from tui.widgets.timeline import LEGEND, event_lines, strip_line
 
 SERVING = (
     "busy_ratio",
@@ -68,6 +64,15 @@ OPTIONAL = (
 )
 """Shown only where something measures it: few stacks do, and the rest need not be told."""
 
+NAME_LEAST = 12
+"""Cells that a name keeps before badges are shortened."""
+
+STRIP_S = 1800.0
+"""Seconds on the strip of marks."""
+
+ALL = 10_000
+"""More lines than there are events."""
+
 ROOMY = 120
 """From this width on, sentences are spelled out."""
 
@@ -79,27 +84,41 @@ def model_lines(page: Page, heat: Sequence[Line] = ()) -> tuple[Line, ...]:
         half = page.width // 2
         left, right = replace(page, width=half), replace(page, width=page.width - half)
         lines += beside(
-            [*_serving(left)], [*_throttles(right), *_release(right), *_capacity(right)], left, right
+            [*_serving(left)], [*_throttles(right), *release_lines(right), *_capacity(right)], left, right
         )
     else:
-        lines += [*_serving(page), *_throttles(page), *_release(page), *_capacity(page)]
-    lines += [*_doubts(page), *(heat or _no_nodes(page)), *_events(page)]
+        lines += [*_throttles(page), *release_lines(page), *_serving(page), *_capacity(page)]
+    lines += [*_doubts(page), *(heat or _no_nodes(page)), *event_lines_of(page)]
     return tuple(lines)
 
 
 def model_header(page: Page) -> tuple[Line, ...]:
-    """Name, context and size of the model; below, its stages with phase, gate and revision."""
+    """Name, badges and size of the model; below, its stages with phase, gate and revision.
+
+    The badges are words at every width (D15): a long name, and then the size, give way.
+    """
     frame, model, glyphs = page.frame, page.model, page.glyphs
-    place = f"PROD/{frame.context}" if frame.production else frame.context
-    badges = [Cell(said(place, glyphs), "production" if frame.production else "muted"), Cell("  ")]
-    badges += [Cell("SIMULATED", "simulated"), Cell("  ")] if frame.simulated else []
     size = [*_sizes(model, glyphs), _use(model, glyphs)]
-    serves = f"serves {', '.join(model.features)}" if model.features else ""
-    about = said("  ".join(filter(None, (*size, serves))), glyphs)
-    tail = f"@{model.cluster}" if model.cluster else ""
-    name = [Cell(f" {model.subject}", "title"), Cell(tail, "muted")]
-    first = [*(cell for cell in name if cell.text), Cell("  "), *badges, Cell(about, "muted")]
-    return (padded(first, page), padded([Cell(" "), *_track(page)], page))
+    serves = f"serves {', '.join(model.features)}" if page.kind == "model" and model.features else ""
+    kind = "feature" if page.kind == "feature" else ""
+    about = said("  ".join(filter(None, (kind, *size, serves))), glyphs)
+    least = min(width_of(model.name), NAME_LEAST) + 3
+    badges = page_badges(frame, page.writes, page.width - least, glyphs)
+    room = max(page.width - least - sum(width_of(badge.text) + 2 for badge in badges), 0)
+    name = min(width_of(model.name), NAME_LEAST + room)
+    first = [Cell(" "), *(Cell(text, role) for text, role in _named(model, name, glyphs))]
+    for badge in badges:
+        first += [Cell("  "), badge]
+    return (
+        padded([*first, Cell("  "), Cell(about, "muted")], page),
+        padded([Cell(" "), *_track(page)], page),
+    )
+
+
+def _named(model: Model, width: int, glyphs: Glyphs) -> list[tuple[str, str]]:
+    """The name in `width` cells, its cluster dim."""
+    head, tail = named(model.name, model.cluster, width, glyphs)
+    return [(head, "title"), (tail, "muted")] if tail else [(head, "title")]
 
 
 def _sizes(model: Model, glyphs: Glyphs) -> list[str]:
@@ -128,7 +147,9 @@ def _track(page: Page) -> list[Cell]:
     frame, glyphs = page.frame, page.glyphs
     release = page.release
     if release is None:
-        why = "no release opens this model in stages" if _has_plane(frame) else worded(Reason("no-plane"))
+        why = (
+            f"no release opens this {page.kind} in stages" if has_plane(frame) else worded(Reason("no-plane"))
+        )
         return [Cell(said(why, glyphs), "muted")]
     cells: list[Cell] = []
     tiers, everyone = staged_tiers(frame.tiers), release.desired(EVERYONE)
@@ -195,95 +216,7 @@ def _why(one: Reading, glyphs: Glyphs) -> str:
 
 
 def _throttles(page: Page) -> Iterator[Line]:
-    """The cells of the features this model serves: level, who, until when, why."""
-    frame, model = page.frame, page.model
-    yield heading("THROTTLES of its features, fleet-wide", page)
-    if not _has_plane(frame):
-        yield told(worded(Reason("no-plane")), page)
-        return
-    if not model.features:
-        yield told("no feature is known to be served by it", page)
-    order = {tier.name: place for place, tier in enumerate(frame.tiers)}
-    for feature in model.features:
-        cells = [throttle for throttle in frame.throttles if throttle.feature == feature]
-        for throttle in sorted(cells, key=lambda cell: order.get(cell.tier, len(order))):
-            if not _is_open(throttle):
-                yield from _throttle(throttle, page)
-        if opened := [order.get(t.tier, len(order)) for t in cells if _is_open(t)]:
-            titles = [frame.tiers[place].title for place in sorted(opened) if place < len(order)]
-            everyone = len(opened) == len(cells)
-            yield told(f"{feature}  open to {'every tier' if everyone else ', '.join(titles)}", page)
-        elif not cells:
-            yield told(f"{feature}  not throttled anywhere", page)
-
-
-def _is_open(throttle: Throttle) -> bool:
-    """Everyone is let in, and nothing is on its way to change that."""
-    return throttle.in_force == 1 and throttle.state == "applied"
-
-
-def _throttle(throttle: Throttle, page: Page) -> Iterator[Line]:
-    share, change, glyphs = throttle.in_force, throttle.last_change, page.glyphs
-    ends = "no end set"
-    if throttle.expires_at is not None:
-        ends = f"{duration(throttle.expires_at - page.now)} left"
-        if throttle.revert_to is not None:
-            ends += f", then {admit(throttle.revert_to.level)}"
-    state = "" if throttle.state == "applied" else f"  {throttle.state}"
-    text = f"{admit(share)}{state}  {ends}  rev {throttle.etag}"
-    role = "text" if throttle.state == "applied" else "pending"
-    place = min(28, page.width // 2)
-    name = fit(f"   {throttle.feature}/{throttle.tier}", place, glyphs)
-    preset = fit(level(share, glyphs), 4, glyphs)
-    yield padded([Cell(name), Cell(preset, role), Cell(said(text, glyphs), role)], page)
-    if change is not None:
-        why = f"by {change.actor} at {clock(change.at)}" + (f": {change.reason}" if change.reason else "")
-        yield padded([Cell(" " * place + "    "), Cell(said(why, glyphs), "muted")], page)
-
-
-def _release(page: Page) -> Iterator[Line]:
-    """Stages with what was asked for and what is seen, then the gate with its checks."""
-    frame, glyphs = page.frame, page.glyphs
-    yield heading("RELEASE: stages and gate", page)
-    release = page.release
-    if release is None:
-        yield told(
-            "no release opens this model in stages" if _has_plane(frame) else worded(Reason("no-plane")), page
-        )
-        return
-    if release.read_only:
-        yield told(f"nothing can be done to it from here: {release.read_only}", page)
-    for number, stage in enumerate(release.stages):
-        tier = "everyone" if stage.tier == EVERYONE else stage.tier
-        at = glyphs.pointer if number == release.stage_index else " "
-        observed = release.observed(stage.tier)
-        seen = percent(observed) if observed is not None else "not observed"
-        asked = release.desired(stage.tier)
-        shares = f"asked {percent(asked) if asked is not None else '?':>4}, seen {seen:>4}"
-        hold = f", holds {duration(stage.hold_s)}" if stage.hold_s else ""
-        text = f" {at} {fit(tier, 12, glyphs)} to {percent(stage.weight):>4}  {shares}  {stage.gate}{hold}"
-        yield padded([Cell(said(text, glyphs))], page)
-    yield from _gate(release, page)
-
-
-def _gate(release: Release, page: Page) -> Iterator[Line]:
-    glyphs = page.glyphs
-    yield padded([Cell(f"   gate {release.gate}", "text" if release.gate == "open" else "pending")], page)
-    shapes = {"pass": glyphs.passed, "passed": glyphs.passed, "ok": glyphs.passed, "open": glyphs.passed}
-    shapes |= {"fail": glyphs.failed, "failed": glyphs.failed, "closed": glyphs.failed}
-    for check in release.checks:
-        mark = shapes.get(check.state, glyphs.no_data)
-        role = "refused" if mark == glyphs.failed else "text"
-        ready = f"  ready in {duration(check.ready_at - page.now)}" if check.ready_at is not None else ""
-        text = f"   {mark} {fit(check.id, 18, glyphs)} {check.state}{ready}  {check.detail}"
-        yield padded([Cell(said(text.rstrip(), glyphs), role)], page)
-    paused = f"paused: {release.pause_reason}" if release.pause_reason else ""
-    for text in (paused, release.message):
-        if text:
-            yield told(text, page)
-    if (change := release.last_change) is not None:
-        why = f": {change.reason}" if change.reason else ""
-        yield told(f"{change.op} by {change.actor} at {clock(change.at)}{why}", page)
+    return throttle_lines(page, page.model.features, "THROTTLES of its features, fleet-wide")
 
 
 def _capacity(page: Page) -> Iterator[Line]:
@@ -326,14 +259,19 @@ def _no_nodes(page: Page) -> list[Line]:
     return [heading("NODES", page), told(worded(reason), page)]
 
 
-def _events(page: Page) -> Iterator[Line]:
-    yield heading("EVENTS of this model, newest first", page)
+def event_lines_of(page: Page) -> Iterator[Line]:
+    """The last half hour as a strip of marks, then each event."""
+    yield heading(f"EVENTS of this {page.kind}, newest first", page)
     if not page.events:
         yield told("none since the screen was opened", page)
-    for event in page.events:
-        who, what = fit(event.actor, 8, page.glyphs), fit(event.kind.value, 8, page.glyphs)
-        text = f" {clock(event.at)}  {who} {what} {event.subject}  {event.text}"
-        yield padded([Cell(said(text, page.glyphs))], page)
+        return
+    strip = strip_line(page.events, page.now, STRIP_S, page.width, page.glyphs)
+    yield padded(strip.cells, page)
+    if page.width >= len(LEGEND) + 3:
+        yield told(LEGEND, page)
+    after, key = page.after, page.undo_key
+    for line in event_lines(page.events, page.width, ALL, page.glyphs, after=after, undo_key=key)[1:]:
+        yield padded(line.cells, page)
 
 
 def events_of(model: Model, events: Sequence[Event]) -> tuple[Event, ...]:
@@ -341,10 +279,6 @@ def events_of(model: Model, events: Sequence[Event]) -> tuple[Event, ...]:
     subjects = {model.name, model.subject, *model.features}
     found = (event for event in events if event.subject.partition("/")[0] in subjects)
     return tuple(sorted(found, key=lambda event: event.at, reverse=True))
-
-
-def _has_plane(frame: Frame) -> bool:
-    return bool(frame.releases or frame.throttles) or any(s.kind == "plane" for s in frame.sources)
 
 
 def _plain(one: Reading, glyphs: Glyphs) -> str:

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Literal
 
 from collectors.fleet import Event, Frame, Model, Release
+from tui.effects import NOTHING, After
 from tui.format import Glyphs, fit, said, width_of
 from tui.screens.trends import Span
 from tui.widgets.lines import Cell, Line
@@ -14,12 +16,19 @@ def _nothing_kept(tier: str, parts: int) -> Sequence[float]:
     return ()
 
 
+def _nothing_after(event: Event) -> After:
+    return NOTHING
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """What the page is drawn from.
 
     now: by the frame's clock, seconds since the epoch; events: newest first; width: cells, >= 1
     trend: (signal, parts) -> the last ten minutes of this model; tier: name of one to point at
+    kind: what `model` is: a feature has a page of the same parts, made of a model without readings
+    after: what stands behind an event, and what followed; undo_key: the key of the first
+    writes: the badge that says whether writes are on; plane_now: by the plane's clock, None if it agrees
     waits: (tier, parts) -> its p99 queue wait in the last ten minutes, as `History.spark_values` gives it
     """
 
@@ -32,11 +41,23 @@ class Page:
     glyphs: Glyphs
     tier: str = ""
     waits: Callable[[str, int], Sequence[float]] = _nothing_kept
+    kind: Literal["model", "feature"] = "model"
+    writes: Cell = Cell("")  # noqa: RUF009  # an immutable tuple
+    plane_now: float | None = None
+    after: Callable[[Event], After] = _nothing_after
+    undo_key: str = "u"
+
+    @property
+    def plane_time(self) -> float:
+        """The plane's clock: throttles expire by it."""
+        return self.now if self.plane_now is None else self.plane_now
 
     @property
     def release(self) -> Release | None:
-        """The release that opens this model; a plane knows the model without its cluster."""
-        return self.frame.release_of(self.model.name) or self.frame.release_of(self.model.subject)
+        """The release that opens this subject; a plane knows a model without its cluster."""
+        names = (self.model.name, self.model.subject)
+        found = [r for r in self.frame.releases if r.subject_kind == self.kind and r.subject in names]
+        return min(found, key=lambda release: names.index(release.subject), default=None)
 
 
 def heading(text: str, page: Page) -> Line:

@@ -4,6 +4,7 @@ from array import array
 from typing import NamedTuple
 
 from collectors.fleet import Frame, Interval, Model, Quality
+from tui.screens.shares import Shares
 
 SIGNALS = (
     "waiting",
@@ -43,15 +44,19 @@ class Trends:
 
     Fed by one thread and read by another: each value is one item of an array, so a reader sees it before or
     after, never half.
+
+    shares: of each feature in a model's requests, fed along
     """
 
     def __init__(self) -> None:
+        self.shares = Shares()
         self._rings: dict[str, tuple[array[float], array[float]]] = {}
         self._seen: dict[str, Model] = {}
         self._step = -1
 
     def add(self, frame: Frame) -> None:
         """Take one frame in. Time that goes back, as in a replay, starts afresh."""
+        self.shares.add(frame)
         step = int(frame.at) // STEP_S
         if step < self._step or step >= self._step + STEPS:
             self._rings, self._seen = {}, {}

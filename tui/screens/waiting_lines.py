@@ -137,17 +137,17 @@ def _tier(page: Page, tier: Tier, columns: _Columns, severity: str) -> list[Cell
     at = glyphs.pointer if tier.name == page.tier else " "
     value_role = _JUDGED.get(found.standing, "")
     cells = [Cell(at), Cell(mark, role), Cell(f" {fit(tier.title, columns.name, glyphs)}")]
-    cells += [_seconds_cell(model.reading(signal, tier.name), columns.value, glyphs) for signal in QUEUE[:2]]
-    cells.append(_seconds_cell(found.reading, columns.p99, glyphs, value_role, found.instead))
+    cells += [seconds_cell(model.reading(signal, tier.name), columns.value, glyphs) for signal in QUEUE[:2]]
+    cells.append(seconds_cell(found.reading, columns.p99, glyphs, value_role, found.instead))
     text = f"{objective(promised)} s" if promised is not None else "none"
     cells.append(Cell(fit(text, columns.promised, glyphs, right=True), "muted"))
     if columns.bar:
         cells.append(Cell(f"  {_in_range(found, glyphs)}  ", value_role or "text"))
     for signal, wide in zip(QUEUE[3:], (columns.waiting, columns.rate, columns.rate), strict=True):
-        cells.append(_number_cell(signal, model.reading(signal, tier.name), wide, glyphs))
+        cells.append(number_cell(signal, model.reading(signal, tier.name), wide, glyphs))
     if columns.answer:
         cells += [
-            _seconds_cell(model.reading(signal, tier.name), columns.answer, glyphs) for signal in ANSWERS
+            seconds_cell(model.reading(signal, tier.name), columns.answer, glyphs) for signal in ANSWERS
         ]
     cells.append(Cell(fit(age_text(found.reading, page.now), columns.age, glyphs, right=True), "muted"))
     if columns.spark:
@@ -156,7 +156,7 @@ def _tier(page: Page, tier: Tier, columns: _Columns, severity: str) -> list[Cell
     return cells
 
 
-def _seconds_cell(one: Reading, width: int, glyphs: Glyphs, role: str = "", instead: str = "") -> Cell:
+def seconds_cell(one: Reading, width: int, glyphs: Glyphs, role: str = "", instead: str = "") -> Cell:
     """A wait or an answer time, with its bucket where the column is wide; `role` is that of a good one."""
     if one.value is None:
         text, own = absent(one, glyphs)
@@ -167,7 +167,8 @@ def _seconds_cell(one: Reading, width: int, glyphs: Glyphs, role: str = "", inst
     return Cell(fit(text, width, glyphs, right=True), role if role and own == "text" else own)
 
 
-def _number_cell(signal: str, one: Reading, width: int, glyphs: Glyphs) -> Cell:
+def number_cell(signal: str, one: Reading, width: int, glyphs: Glyphs) -> Cell:
+    """A number of things, or things a second, right-aligned."""
     shape = count if signal == "waiting" else rate
     text, own = absent(one, glyphs) if one.estimate is None else shown(one, shape(one.estimate), glyphs)
     return Cell(fit(text, width, glyphs, right=True), own)
@@ -223,17 +224,17 @@ def feature_lines(page: Page) -> Iterator[Line]:
         readings = found[feature]
         arrivals = readings.get("arrivals", NEVER)
         cells = [Cell(f"   {fit(feature, name, glyphs)}"), *_share_cells(arrivals, demand.of, glyphs)]
-        cells.append(_number_cell("arrivals", arrivals, 10, glyphs))
+        cells.append(number_cell("arrivals", arrivals, 10, glyphs))
         for signal, _ in signals:
             one = readings.get(signal, NEVER)
-            made = _number_cell if signal in ("rejected", "waiting") else None
-            cells.append(made(signal, one, 10, glyphs) if made else _seconds_cell(one, 10, glyphs))
+            made = number_cell if signal in ("rejected", "waiting") else None
+            cells.append(made(signal, one, 10, glyphs) if made else seconds_cell(one, 10, glyphs))
         cells.append(Cell(fit(age_text(arrivals, page.now), 6, glyphs, right=True), "muted"))
         yield whole(cells, page)
     if demand.other is not None:
         cells = [Cell(f"   {fit('other', name, glyphs)}", "muted")]
         cells += _share_cells(demand.other, demand.of, glyphs)
-        cells.append(_number_cell("arrivals", demand.other, 10, glyphs))
+        cells.append(number_cell("arrivals", demand.other, 10, glyphs))
         yield padded([*cells, Cell("  of no feature that a rule names", "muted")], page)
 
 

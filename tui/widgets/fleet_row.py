@@ -14,7 +14,6 @@ from collectors.fleet import (
     Reading,
     Release,
     Severity,
-    SourceState,
     Standing,
     Tier,
     standing,
@@ -31,7 +30,6 @@ from tui.format import (
     bounds,
     count,
     fit,
-    level,
     objective,
     percent,
     quantile,
@@ -42,11 +40,11 @@ from tui.format import (
     width_of,
 )
 from tui.store import judged_tiers
-from tui.widgets.fleet_columns import Column, Columns, stage_codes
+from tui.widgets.fleet_columns import Column, Columns
 from tui.widgets.lines import Cell, Line, line_of
 from tui.widgets.name import name_cells
+from tui.widgets.plane_cells import stage_cells, throttle_cells, weight_cells
 from tui.widgets.spark import spark
-from tui.widgets.stage_track import stage_glyphs, stage_track, staged_tiers, weight
 from tui.widgets.tier_names import tier_codes
 
 IDLE = 0.10
@@ -80,6 +78,7 @@ class Inputs(NamedTuple):
 
     values: of each spark, in the order of its columns; scaled: whether the worst tier's are shares
     untold: the control plane is lost, so stage, weight and throttle are what it said last
+    ramping: its lowest throttle is on its way to another level
     """
 
     model: Model
@@ -92,6 +91,7 @@ class Inputs(NamedTuple):
     width: int
     glyphs: Glyphs
     untold: bool = False
+    ramping: bool = False
 
     def same(self, other: "Inputs") -> bool:
         """Model and release by identity: comparing all their readings costs as much as drawing them."""
@@ -425,59 +425,6 @@ class ModelRow:
         return spark(values, promised, self.glyphs)
 
 
-def is_untold(frame: Frame) -> bool:
-    """True while a control plane that has spoken does not answer: what it said is shown, marked as stale."""
-    return any(s.kind == "plane" and s.state is SourceState.LOST for s in frame.sources)
-
-
-def is_staged(frame: Frame) -> bool:
-    """True where something tells stages: a release, or a control plane that may tell one any moment."""
-    return bool(frame.releases) or _has_plane(frame)
-
-
-def is_throttled(frame: Frame) -> bool:
-    """True where something tells throttles, if only that nothing is throttled."""
-    return bool(frame.throttles) or _has_plane(frame) or any(m.throttle is not None for m in frame.models)
-
-
-def _has_plane(frame: Frame) -> bool:
-    return any(one.kind == "plane" for one in frame.sources)
-
-
-def stage_cells(
-    release: Release | None, tiers: tuple[Tier, ...], column: Column, glyphs: Glyphs, untold: bool = False
-) -> list[Cell]:
-    """The stage, on a track with names where the column is one, else as glyphs alone."""
-    role = "stale" if untold and release is not None else "text"
-    if column.id == "track":
-        return [Cell(fit(stage_track(release, tiers, glyphs), column.width, glyphs), role)]
-    made, codes = stage_glyphs(release, staged_tiers(tiers), glyphs), stage_codes(tiers)
-    if codes:
-        text = "".join(fit(glyph, width_of(code)) for glyph, code in zip(made, codes, strict=True))
-    else:
-        text = (" " if column.width >= 2 * len(made) else "").join(made)
-    return [Cell(fit(text, column.width, glyphs), role)]
-
-
-def weight_cells(
-    release: Release | None, tiers: tuple[Tier, ...], column: Column, glyphs: Glyphs, untold: bool = False
-) -> list[Cell]:
-    """The weight of the farthest stage, in percent; `~` before it where the plane no longer says so."""
-    share = weight(release, tiers)
-    if share is None:
-        return [Cell(fit(glyphs.dash, column.width, glyphs, right=True))]
-    text = f"{glyphs.no_data if untold else ''}{round(share * 100)}"
-    return [Cell(fit(text, column.width, glyphs, right=True), "stale" if untold else "text")]
-
-
-def throttle_cells(share: float | None, column: Column, glyphs: Glyphs, untold: bool = False) -> list[Cell]:
-    """A throttle level; `~` before it where the plane no longer says so."""
-    if share is None:
-        return [Cell(fit(level(share, glyphs), column.width), "unknown")]
-    text = f"{glyphs.no_data if untold else ''}{level(share, glyphs)}"
-    return [Cell(fit(text, column.width), "stale" if untold else "text")]
-
-
 _DRAW: Mapping[str, Callable[[ModelRow, Column], list[Cell]]] = {
     "name": ModelRow._name,
     "stage": lambda row, column: stage_cells(row.release, row.tiers, column, row.glyphs, row.inputs.untold),
@@ -493,5 +440,7 @@ _DRAW: Mapping[str, Callable[[ModelRow, Column], list[Cell]]] = {
     "worst": ModelRow._worst,
     "tier": ModelRow._tier,
     "more": lambda row, column: [Cell(" " * column.width)],
-    "throttle": lambda row, column: throttle_cells(row.model.throttle, column, row.glyphs, row.inputs.untold),
+    "throttle": lambda row, column: throttle_cells(
+        row.model.throttle, column, row.glyphs, row.inputs.untold, row.inputs.ramping
+    ),
 }

@@ -6,29 +6,29 @@ Pure but for the cache it may be given: a model whose inputs are the same object
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from collectors.fleet import Frame, Reason, Release, worded
+from collectors.fleet import Frame, Reason, worded
 from tui.format import UNICODE, Glyphs, fit, objective, said, width_of
 from tui.store import History
+from tui.three_states import is_open, is_untold
 from tui.widgets.fleet_columns import LEAD, Columns, fleet_columns
-from tui.widgets.fleet_row import (
-    Inputs,
-    ModelRow,
-    Row,
-    RowCache,
-    alerts_by_model,
-    alerts_of,
+from tui.widgets.fleet_row import Inputs, ModelRow, Row, RowCache, alerts_by_model, alerts_of
+from tui.widgets.lines import Cell, Line, line_of
+from tui.widgets.name import name_width
+from tui.widgets.plane_cells import (
+    Lowest,
+    is_ramping,
     is_staged,
     is_throttled,
-    is_untold,
+    lowest_levels,
     stage_cells,
     throttle_cells,
     weight_cells,
 )
-from tui.widgets.lines import Cell, Line, line_of
-from tui.widgets.name import name_width
 
 SORTS = ("name", "severity", "worst", "waiting", "kv", "busy", "saturation", "throttle")
 """What the table can be sorted by; all but the name put the largest first."""
+
+_OPEN = Lowest(1.0, False)
 
 FEATURE = "feature:"
 """How the id of a feature's row begins; a model's row has the model's name."""
@@ -61,10 +61,17 @@ def fleet_lines(
 
     width: cells, >= 1; cache: rows of earlier frames, brought up to date here
     """
-    longest = max(map(name_width, frame.models), default=0)
+    features = max(map(width_of, feature_names(frame)), default=0)
+    longest = max([features, *map(name_width, frame.models)])
     clustered = any(model.cluster for model in frame.models)
     columns = fleet_columns(
-        width, frame.tiers, longest, clustered, staged=is_staged(frame), throttled=is_throttled(frame)
+        width,
+        frame.tiers,
+        longest,
+        clustered,
+        staged=is_staged(frame),
+        throttled=is_throttled(frame),
+        features=features,
     )
     rows = _rows(frame, history, view, width, columns, glyphs, {} if cache is None else cache)
     lines = [_heading(frame, view, len(rows), columns, width, glyphs), *(row.line for row in rows)]
@@ -90,6 +97,7 @@ def _rows(
     sparks = [
         (c.width if c.id == "spark" else 4, c.tier) for c in columns.all if c.id in ("spark", "tier-wide")
     ]
+    lowest, untold = lowest_levels(frame.throttles), is_untold(frame)
     made: list[Row] = []
     for model in frame.models:
         name = model.name
@@ -108,7 +116,8 @@ def _rows(
             columns,
             width,
             glyphs,
-            is_untold(frame),
+            untold,
+            is_ramping(model, lowest),
         )
         row = cache.get(name)
         if row is None or row.ages or not row.inputs.same(inputs):
@@ -200,21 +209,25 @@ def _exceptions(frame: Frame, usual: Mapping[str, float | None]) -> str:
     return f"({differing[0]}{more})"
 
 
+def feature_names(frame: Frame) -> tuple[str, ...]:
+    """Features with a row: those with a release of their own, and those that somebody throttles."""
+    staged = {r.subject for r in frame.releases if r.subject_kind == "feature"}
+    return tuple(sorted(staged | {t.feature for t in frame.throttles if not is_open(t)}))
+
+
 def _feature_lines(frame: Frame, view: FleetView, columns: Columns, width: int, glyphs: Glyphs) -> list[Line]:
-    releases = sorted((r for r in frame.releases if r.subject_kind == "feature"), key=lambda r: r.subject)
-    if not releases:
+    names = feature_names(frame)
+    if not names:
         return []
-    title = f"{glyphs.rule} FEATURES {glyphs.nothing} with a release of their own"
-    more = "; THR = lowest level among its tiers"
-    title += more if width >= 100 else ""
-    wanted = view.filter.casefold()
+    wanted, lowest = view.filter.casefold(), lowest_levels(frame.throttles)
+    shown = [name for name in names if wanted in name.casefold()]
+    title = f"{glyphs.rule} FEATURES {glyphs.nothing} with a release or a throttle of their own"
+    if wanted:
+        title = f"{glyphs.rule} FEATURES {len(shown)} of {len(names)}"
+    title += f"; THR = lowest level among {'its' if wanted else 'their'} tiers" if width >= 100 else ""
     return [
         line_of((Cell(_ruled(title, width, glyphs), "muted"),), width, glyphs=glyphs),
-        *(
-            _feature_line(frame, release, columns, width, glyphs)
-            for release in releases
-            if wanted in release.subject.casefold()
-        ),
+        *(_feature_line(frame, name, lowest.get(name, _OPEN), columns, width, glyphs) for name in shown),
     ]
 
 
@@ -222,25 +235,26 @@ def _ruled(title: str, width: int, glyphs: Glyphs) -> str:
     return fit(f"{title} {glyphs.rule * (width - width_of(title) - 1)}", width, glyphs)
 
 
-def _feature_line(frame: Frame, release: Release, columns: Columns, width: int, glyphs: Glyphs) -> Line:
-    levels = [t.in_force for t in frame.throttles if t.feature == release.subject]
-    known = [one for one in levels if one is not None]
-    share = None if len(known) < len(levels) else min(known, default=1.0)
+def _feature_line(
+    frame: Frame, name: str, lowest: Lowest, columns: Columns, width: int, glyphs: Glyphs
+) -> Line:
+    release = next((r for r in frame.releases if r.subject_kind == "feature" and r.subject == name), None)
+    untold = is_untold(frame)
     cells = [Cell(" " * LEAD)]
     for number, column in enumerate(columns.all):
         if number:
             cells.append(Cell(" "))
         if column.id == "name":
-            cells.append(Cell(fit(release.subject, column.width, glyphs)))
+            cells.append(Cell(fit(name, column.width, glyphs)))
         elif column.id in ("stage", "track"):
-            cells += stage_cells(release, frame.tiers, column, glyphs, is_untold(frame))
+            cells += stage_cells(release, frame.tiers, column, glyphs, untold)
         elif column.id == "weight":
-            cells += weight_cells(release, frame.tiers, column, glyphs, is_untold(frame))
+            cells += weight_cells(release, frame.tiers, column, glyphs, untold)
         elif column.id == "throttle":
-            cells += throttle_cells(share, column, glyphs, is_untold(frame))
+            cells += throttle_cells(lowest.share, column, glyphs, untold, lowest.ramping)
         elif column.id == "tier-wide":
             cells.append(Cell(fit(f"{glyphs.column}   {glyphs.nothing}", column.width), "muted"))
         else:
             text = "" if column.id == "more" else glyphs.nothing
             cells.append(Cell(fit(text, column.width, right=column.right), "muted"))
-    return line_of(cells, width, FEATURE + release.subject, glyphs)
+    return line_of(cells, width, FEATURE + name, glyphs)

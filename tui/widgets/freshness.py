@@ -1,6 +1,6 @@
 """The lines around the screen: what is watched and how it stands above, how fresh all that is below."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from collectors.fleet import Frame, Model, Severity, SourceHealth, SourceState, worded
 from tui.format import (
@@ -18,6 +18,7 @@ from tui.format import (
     stamp,
     width_of,
 )
+from tui.widgets.badges import clock_cell, operator_text, place, shorter
 from tui.widgets.fleet_row import has_no_data
 from tui.widgets.lines import Cell, Line, line_of
 
@@ -28,8 +29,11 @@ ROOMY = 120
 
 _WORST = (SourceState.LOST, SourceState.PARTIAL, SourceState.CONNECTING, SourceState.OK)
 
-NARROW = 24
-"""Cells for context and badges below which badges are shortened."""
+CONTEXT_LEAST = 8
+"""Cells of the context's name for which badges are shortened."""
+
+NARROW = 60
+"""Below this width the time of day has no seconds."""
 
 
 def header_lines(
@@ -45,9 +49,13 @@ def header_lines(
     writes: the badge that says whether writes are on, and for whom
     """
     between = "  " if width >= ROOMY else " "
-    time = Cell(f" {stamp(frame.at) if width >= ROOMY else clock(frame.at)}")
-    right = _joined([*_alert_counts(frame, glyphs), time], between)
+    time = stamp(frame.at) if width >= ROOMY else clock(frame.at)
+    time = time if width >= NARROW else f"{time[:5]}Z"
+    counts = _alert_counts(frame, glyphs)
+    right = _joined([*counts, Cell(f" {time}" if width >= NARROW else time)], between)
     left = _joined(_left(frame, writes, glyphs, width - _width(right) - 1, between), between)
+    if _width(left) + _width(right) >= width:
+        right = _joined(counts, between)
     gap = Cell(" " * max(1, width - _width(left) - _width(right)))
     lines = (line_of((*left, gap, *right), width, glyphs=glyphs),)
     rule = Line((Cell(glyphs.rule * width, "muted"),))
@@ -63,7 +71,7 @@ def status_line(
     frozen_s: float | None = None,
     sort: str = "",
 ) -> Line:
-    """Mode, every source with its age or its trouble, models without data, and the sort.
+    """Mode, every source with its age or its trouble, models without data, who we are there, and the sort.
 
     Where not all sources fit, the worst come first and the rest are counted, as `+2` (D13).
     now: the watched clock, which goes on when frames do not; the frame's own time if None
@@ -72,16 +80,18 @@ def status_line(
     now = frame.at if now is None else now
     mode = Cell(frame.mode, "title") if frozen_s is None else Cell(f"FROZEN {age(frozen_s)}", "armed")
     stale = sum(has_no_data(model) for model in frame.models)
-    after = []
+    after = [cell for cell in (clock_cell(frame),) if cell is not None]
     if stale:
         models = counted(str(len(frame.models)), "model")
-        after = [Cell(f"{stale} of {models} stale", "missing")]
+        after.append(Cell(f"{stale} of {models} stale", "missing"))
     right = Cell(f"sort:{sort}" if sort else "", "muted")
     room = width - width_of(right.text)
     sources = _told_once(frame.sources)
     cells = _sources(sources, now, room - _width(_joined([mode, *after])), width >= ROOMY, glyphs)
     told = sources if len(cells) == len(sources) else ()
     left = _joined(_with_errors([mode, *cells, *after], told, room, glyphs))
+    if you := operator_text(frame.plane, room - _width(left) - 3, glyphs):
+        left += [Cell("  "), Cell(you, "muted")]
     room -= _width(left)
     if room < 1:
         return line_of(left, width, glyphs=glyphs)
@@ -116,22 +126,32 @@ def _told_once(sources: Sequence[SourceHealth]) -> Sequence[SourceHealth]:
 
 
 def _left(frame: Frame, writes: Cell, glyphs: Glyphs, room: int, between: str) -> Sequence[Cell]:
-    """What fits in `room`, the badges that must be seen before the numbers that are nice to see (D15)."""
-    badges = [Cell("SIMULATED" if room >= NARROW else "SIM", "simulated")] if frame.simulated else []
-    # Where there is no room, the state in which nothing can happen goes unsaid; "armed" never does.
-    badges += [writes] if writes.text and (room >= NARROW or writes.role != "read-only") else []
-    production = "PROD/" if frame.production else ""
-    kept = len(production) + sum(len(between) + width_of(badge.text) for badge in badges)
-    for_name = room - kept - len(PRODUCT) - len(between)
-    product = [Cell(PRODUCT, "title")] if for_name >= min(8, width_of(frame.context)) else []
+    """What fits in `room`. Production, whether writes are on and what is not real are words at every size
+    (D15); the numbers that are nice to see come after."""
+    known = width_of(place(frame, "", glyphs).text)
+    wanted = known + min(width_of(frame.context), CONTEXT_LEAST)
+    for badges in _badges(frame, writes):
+        kept = sum(len(between) + width_of(badge.text) for badge in badges)
+        if wanted + kept <= room:
+            break
+    for_name = room - kept - known - len(PRODUCT) - len(between)
+    product = [Cell(PRODUCT, "title")] if for_name >= min(CONTEXT_LEAST, width_of(frame.context)) else []
     for_name += 0 if product else len(PRODUCT) + len(between)
     name = fit(frame.context, min(width_of(frame.context), max(4, for_name)), glyphs)
-    made = [*product, Cell(production + name, "production" if frame.production else "text"), *badges]
+    made = [*product, place(frame, name, glyphs), *badges]
     for number in _numbers(frame, glyphs):
         if _width(_joined([*made, number], between)) > room:
             break
         made.append(number)
     return made
+
+
+def _badges(frame: Frame, writes: Cell) -> Iterator[list[Cell]]:
+    """What must be seen, from the longest words for it to the shortest; at least one."""
+    for number, text in enumerate(shorter(writes.text)):
+        badge = [Cell(text, writes.role)] if text else []
+        for told in ("SIMULATED", "SIM") if number == 0 else ("SIM",):
+            yield [*badge, *([Cell(told, "simulated")] if frame.simulated else [])]
 
 
 def _numbers(frame: Frame, glyphs: Glyphs) -> Sequence[Cell]:

@@ -24,5 +24,8 @@ def marks(glyphs: Glyphs) -> tuple[tuple[str, str], ...]:
         (g.differs, "behind a name: they do not; the numbers are suspect"),
         (f"{g.no_data} ?", "behind a name: not known any more, or the load moves too fast to tell"),
         (f"-- {g.dash}", "not measured; idle"),
+        (f"42{g.ramping}", "throttle on its way: the share admitted now"),
+        (g.differs, "before a throttle or a tier: what is seen is not what is in force"),
+        ("T s r", "events: throttle, step of a release, what else happens to it"),
         (f"{g.released} {g.partial} {g.paused} {g.closed}", "stage: open, in part, paused, not open"),
     )

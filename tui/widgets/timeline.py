@@ -1,11 +1,12 @@
 """What is wrong and what happened: alerts with the first one on top, events, a strip of marks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from math import isfinite
 from types import MappingProxyType
 
 from collectors.fleet import Alert, Event, EventKind, Frame, Severity
+from tui.effects import NOTHING, After
 from tui.format import UNICODE, Glyphs, age, clock, fit, said, width_of
 from tui.widgets.lines import Cell, Line, line_of
 
@@ -26,10 +27,28 @@ MARKS: Mapping[EventKind, str] = MappingProxyType(
 )
 """One letter for each kind of event, those that matter most first: on a strip the first one wins its cell."""
 
+STEP = "s"
+"""The letter of a release that went a step."""
+
+LEGEND = "T throttle  s step  r release  X fault  ! alert  ~ source"
+"""The letters that tell most, in words."""
+
+_STEPS = ("advance", "retry", "set_weight", "stage ", "register")
+
+ACTED_MOST = 12
+"""Newest events of which it is told what followed: more are not on the screen."""
+
+WORDY = 100
+"""Cells of width from which the kind of an event is a word."""
+
 ROOMY, SOURCE_MOST = 120, 20
 """Cells of width from which an alert says who told it and who silenced it, and the most for who told it."""
 
 _ROLES = {Severity.P1: "p1", Severity.P2: "p2", Severity.P3: "p3"}
+
+
+def _nothing_after(event: Event) -> After:
+    return NOTHING
 
 
 def alert_lines(frame: Frame, width: int, height: int, glyphs: Glyphs = UNICODE) -> tuple[Line, ...]:
@@ -56,14 +75,28 @@ def alert_lines(frame: Frame, width: int, height: int, glyphs: Glyphs = UNICODE)
 
 
 def event_lines(
-    events: Sequence[Event], width: int, height: int, glyphs: Glyphs = UNICODE
+    events: Sequence[Event],
+    width: int,
+    height: int,
+    glyphs: Glyphs = UNICODE,
+    *,
+    after: Callable[[Event], After] = _nothing_after,
+    undo_key: str = "u",
 ) -> tuple[Line, ...]:
-    """A heading, then the newest events that fit `height`, newest first."""
+    """A heading, then the newest events that fit `height`, newest first.
+
+    after: what stands behind one of the caller's own actions, and what followed an action; undo_key: its key
+    """
     if height < 1:
         return ()
     heading = line_of((Cell(_ruled("EVENTS & AUDIT", width, glyphs), "muted"),), width, glyphs=glyphs)
     newest = sorted(events, key=lambda one: one.at, reverse=True)[: height - 1]
-    return (heading, *(_event_line(one, width, glyphs) for one in newest))
+    lines = [
+        line
+        for number, one in enumerate(newest)
+        for line in _event_lines(one, width, glyphs, after(one) if number < ACTED_MOST else NOTHING, undo_key)
+    ]
+    return (heading, *lines[: height - 1])
 
 
 def strip_line(
@@ -77,14 +110,14 @@ def strip_line(
     cell_s = span_s / room
     newest = int(at / cell_s)  # cut at fixed times, so that marks do not creep
     ranks = list(MARKS)
-    places: dict[int, EventKind] = {}
+    places: dict[int, Event] = {}
     for event in events:
         place = room - 1 - (newest - int(event.at / cell_s))
         if 0 <= place < room and (
-            place not in places or ranks.index(event.kind) < ranks.index(places[place])
+            place not in places or ranks.index(event.kind) < ranks.index(places[place].kind)
         ):
-            places[place] = event.kind
-    text = "".join(MARKS[places[n]] if n in places else glyphs.nothing for n in range(room))
+            places[place] = event
+    text = "".join(mark_of(places[n]) if n in places else glyphs.nothing for n in range(room))
     return line_of((Cell(label, "muted"), Cell(text), Cell(end, "muted")), width, glyphs=glyphs)
 
 
@@ -153,12 +186,49 @@ def _silence(alert: Alert, now: float, width: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _event_line(event: Event, width: int, glyphs: Glyphs) -> Line:
-    subject = fit(event.subject, min(24, max(10, width // 6)), glyphs)
-    head = f" {clock(event.at)} {fit(event.actor, 8, glyphs)} {event.kind:<8} {subject} "
+def _event_lines(event: Event, width: int, glyphs: Glyphs, after: After, undo_key: str) -> tuple[Line, ...]:
+    """Who did what, then why; at the end what undoes it; what followed, below where it has no room."""
+    actor = _actor(event.actor, 8 if width < ROOMY else 12, glyphs)
+    subject = _subject(event.subject, min(32, max(10, width // 5)), glyphs)
+    kind = f"{event.kind:<8}" if width >= WORDY else mark_of(event)
+    head = f" {clock(event.at)} {actor} {kind} {subject} "
+    undo = f"{undo_key} {after.undo}" if after.undo else ""
+    effect = said(after.effect, glyphs)
+    room = max(0, width - width_of(head) - (width_of(undo) + 2 if undo else 0))
+    text = said(event.text, glyphs)
+    is_inline = bool(effect) and width_of(text) + 2 + width_of(effect) <= room
     role = "fault" if event.kind is EventKind.FAULT else "text"
-    text = fit(said(event.text, glyphs), max(0, width - width_of(head)), glyphs)
-    return line_of((Cell(head), Cell(text, role)), width, glyphs=glyphs)
+    told = Cell(fit(text, width_of(text) if is_inline else room, glyphs), role)
+    cells = [Cell(head), told, Cell(f"  {effect}" if is_inline else "", "muted")]
+    if undo:
+        gap = width - sum(width_of(cell.text) for cell in cells) - width_of(undo)
+        cells += [Cell(" " * max(gap, 1)), Cell(undo, "key")]
+    line = line_of(cells, width, glyphs=glyphs)
+    if not effect or is_inline:
+        return (line,)
+    indent = " " * min(10, width // 8)
+    below = fit(f"{indent}{glyphs.corner} {effect}", width, glyphs)
+    return line, line_of((Cell(below, "muted"),), width, glyphs=glyphs)
+
+
+def _subject(subject: str, width: int, glyphs: Glyphs) -> str:
+    """What it was done to, in `width` cells; of a cell without room, the feature gives way to the tier."""
+    head, slash, tier = subject.rpartition("/")
+    room = width - width_of(tier) - 1
+    if width_of(subject) <= width or not slash or room < 4:
+        return fit(subject, width, glyphs)
+    return f"{fit(head, room, glyphs)}/{tier}"
+
+
+def _actor(actor: str, width: int, glyphs: Glyphs) -> str:
+    """A name in `width` cells; of an address that has no room, what is before the `@`."""
+    return fit(actor if width_of(actor) <= width else actor.partition("@")[0] or actor, width, glyphs)
+
+
+def mark_of(event: Event) -> str:
+    """The letter of an event: of its kind, but `s` for a release that went a step."""
+    is_step = event.kind is EventKind.RELEASE and event.text.startswith(_STEPS)
+    return STEP if is_step else MARKS[event.kind]
 
 
 def _ruled(title: str, width: int, glyphs: Glyphs) -> str:

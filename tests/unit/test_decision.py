@@ -1,0 +1,176 @@
+"""What `y` needs: each need alone is missed, is the first that is told, and says what to do."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors.intents import Ability, Difference, OutcomeKind, PlaneFacts, decided
+from tests.dialog_parts import ALL_ABILITIES, OPERATOR, VIEWER, CellForm, ended, operated_frame, would_apply
+from tui.dialogs.decision import FRESH_S, Decision, DryRun, missing, moved, needs
+from tui.dialogs.reasons import OFFERED, USUAL, Reasons, typed
+
+NOW = 1000.0
+FRAME = operated_frame()
+
+
+def decision(**changes: object) -> Decision:
+    """One for which everything holds."""
+    form = CellForm(FRAME, **changes)  # type: ignore[arg-type]
+    plan = form.plan()
+    run = DryRun(plan.intents, tuple(would_apply(one) for one in plan.intents), NOW - 1)
+    return Decision(form, plan, "launch spike", plan.phrase, run)
+
+
+def said(one: Decision, plane: PlaneFacts | None = OPERATOR, writes_off: str = "", now: float = NOW) -> str:
+    return missing(needs(one, plane, writes_off, now))
+
+
+def test_everything_holds() -> None:
+    """Then nothing is missing, with or without a phrase, for one target or two."""
+    assert said(decision()) == ""
+    assert said(decision(phrase="throttle 2", tiers=("team", "free"))) == ""
+
+
+def refused(one: Decision, what: str) -> Decision:
+    assert one.dry_run is not None
+    first, *rest = one.dry_run.rehearsals
+    runs = (replace(first, refusal=what), *rest)
+    return replace(one, dry_run=replace(one.dry_run, rehearsals=runs))
+
+
+def short(one: Decision) -> Decision:
+    assert one.dry_run is not None
+    return replace(one, dry_run=replace(one.dry_run, rehearsals=()))
+
+
+def failed(one: Decision) -> Decision:
+    assert one.dry_run is not None
+    return replace(one, dry_run=replace(one.dry_run, failure="nobody answers."))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda one: replace(one, plan=replace(one.plan, problem="tick a tier", intents=())), "tick a tier"),
+        (lambda one: replace(one, reason=""), "a reason is missing: press 1 to 5"),
+        (lambda one: replace(one, reason="  ab "), "a reason is missing"),
+        (lambda one: replace(one, reason="x" * 501), "too long"),
+        (lambda one: replace(one, phrase="throttle 1"), "type throttle 2 in the row above"),
+        (lambda one: replace(one, phrase="Throttle 2"), "type throttle 2"),
+        (lambda one: replace(one, phrase="throttle 2 "), "type throttle 2"),
+        (lambda one: replace(one, dry_run=None), "waiting for the dry run"),
+        (lambda one: replace(one, dry_run=decision(level=0.1).dry_run), "waiting for the dry run"),
+        (lambda one: refused(one, "the gate is closed"), "says no to images/free: the gate is closed"),
+        (short, "does not tell of every target"),
+        (failed, "no dry run: nobody answers."),
+    ],
+)
+def test_one_thing_is_missing(change: Callable[[Decision], Decision], words: str) -> None:
+    """Each alone keeps `y` off, in a sentence that says so (D16)."""
+    assert words in said(change(decision(phrase="throttle 2")))
+
+
+@pytest.mark.parametrize(("age_s", "is_fresh"), [(0.0, True), (14.9, True), (15.0, False), (3600.0, False)])
+def test_a_dry_run_grows_old(age_s: float, is_fresh: bool) -> None:
+    """S9: younger than 15 s."""
+    one = decision()
+    assert one.dry_run is not None
+    told = said(one, now=one.dry_run.asked_at + age_s)
+    assert (told == "") is is_fresh
+    assert is_fresh or "old: ctrl-r asks again" in told
+    assert FRESH_S == 15
+
+
+@pytest.mark.parametrize(
+    ("plane", "words"),
+    [
+        (None, "no control plane is connected"),
+        (VIEWER, "your role, viewer, may not: needs operator"),
+        (PlaneFacts(role="operator"), "this control plane does not offer it"),
+        (
+            replace(OPERATOR, abilities={**ALL_ABILITIES, "throttle.set": Ability(False, why="no gateway")}),
+            "no gateway",
+        ),
+    ],
+)
+def test_the_role_and_the_plane_must_allow_it(plane: PlaneFacts | None, words: str) -> None:
+    """S15: what the plane does not offer, or not to us, is told in its own words."""
+    assert words in said(decision(), plane)
+
+
+def test_unarmed_is_told_before_what_is_typed() -> None:
+    """S6: whoever only looks is told that writes are off, not asked for a reason."""
+    assert (
+        said(replace(decision(), reason=""), writes_off="writes are off: W arms") == "writes are off: W arms"
+    )
+
+
+def test_a_target_on_its_way_is_blocked() -> None:
+    """S11: until the earlier action on it has ended; another target is not held up."""
+    one = decision()
+    target = one.plan.intents[0].target
+    told = missing(needs(one, OPERATOR, "", NOW, {target}))
+    assert told == "an earlier action on images/free is still under way: wait for its end"
+    assert missing(needs(one, OPERATOR, "", NOW, {target._replace(tier="team")})) == ""
+
+
+def test_a_brake_needs_no_phrase() -> None:
+    """It is held up by nothing that is typed but its reason."""
+    one = replace(decision(phrase="throttle 2", is_brake=True), phrase="")
+    assert said(one) == ""
+
+
+def test_a_local_decision_needs_its_phrase_only() -> None:
+    """Arming: no reason, no plane, no dry run."""
+    form = CellForm(FRAME, phrase="us-east")
+    local = Decision(form, form.plan(), is_local=True)
+    assert "type us-east" in said(local, None, "writes are off")
+    assert said(replace(local, phrase="us-east"), None, "writes are off") == ""
+
+
+def test_it_is_over_when_every_target_has_its_end() -> None:
+    """A pending one, or one without a word, keeps it open."""
+    one = decision(tiers=("team", "free"))
+    sent = decided(one.plan.intents, "launch spike")
+    assert not one.is_over
+    one = replace(one, sent=sent, outcomes={sent[0].key: ended(sent[0])})
+    assert not one.is_over
+    pending = ended(sent[1], OutcomeKind.PENDING, is_final=False)
+    assert not replace(one, outcomes={**one.outcomes, sent[1].key: pending}).is_over
+    assert replace(one, outcomes={**one.outcomes, sent[1].key: ended(sent[1])}).is_over
+
+
+def test_what_moved_is_told_by_target() -> None:
+    """S8: before and now, levels as shares that are admitted; what stayed is left out."""
+    was = CellForm(FRAME, tiers=("team", "free")).plan().intents
+    now = CellForm(operated_frame(0.2, "t-9"), tiers=("free",)).plan().intents
+    assert moved(was, now) == (Difference("images/free level", "admit 50%", "admit 20%"),)
+    assert moved(was, was) == ()
+
+
+def test_reasons_are_kept_for_the_session() -> None:
+    """Drafts by dialog; own ones are offered first, each once, five in all."""
+    reasons = Reasons()
+    reasons.keep("throttle images", "half ty")
+    assert reasons.draft("throttle images") == "half ty"
+    assert reasons.draft("throttle chat") == ""
+    assert tuple(reasons.offered()) == USUAL
+    reasons.used("throttle images", "storm over")
+    reasons.used("throttle images", USUAL[1])
+    assert reasons.draft("throttle images") == ""
+    assert list(reasons.offered()) == [USUAL[1], "storm over", USUAL[0], USUAL[2], USUAL[3]]
+    assert len(reasons.offered()) == OFFERED
+
+
+@given(st.text(max_size=700), st.text(min_size=1, max_size=700))
+def test_whatever_is_typed_makes_a_reason_that_can_be_sent(before: str, more: str) -> None:
+    """Bounded, one line, no control character; typing a letter adds that letter."""
+    text = typed(typed("", before), more)
+    assert len(text) <= 500
+    assert text == "".join(text.splitlines())
+    text.encode()
+    assert typed("spike", "!") == "spike!"
+    assert typed("spike", "a\nb") == "spikea b"

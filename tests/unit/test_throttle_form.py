@@ -1,0 +1,793 @@
+"""The throttle dialog's form: what it offers first, what it would do, what it refuses, and what it says."""
+
+from dataclasses import replace
+
+import pytest
+
+from collectors.fleet import (
+    Alert,
+    Feature,
+    Frame,
+    LastChange,
+    Quality,
+    Reading,
+    Reason,
+    Revert,
+    Severity,
+    SourceHealth,
+    SourceState,
+    Tier,
+    reading,
+)
+from collectors.intents import Logged, Target
+from tests.frames import AT, bare_frame, demo_frame, model
+from tests.throttle_frames import TIERS, cell, counting, plane, sharing, throttled
+from tui.dialogs.form import Choice, Entry, Level
+from tui.dialogs.throttle import ThrottleForm, extend_form, throttle_form, throttle_inverse
+from tui.format import width_of
+from tui.screens.base import Selection
+from tui.screens.trends import Trends
+from tui.throttles import Change, changed, course_now, minutes, read_percent
+
+IMAGES = Selection(feature="images", tier="free")
+MINUTE = 60.0
+
+
+def opened(frame: Frame, selection: Selection = IMAGES, trends: Trends | None = None) -> ThrottleForm:
+    """The form, which there must be."""
+    form = throttle_form(frame, selection, trends)
+    assert isinstance(form, ThrottleForm), form
+    return form
+
+
+def choice(form: ThrottleForm, id: str) -> Choice:
+    """One row of options."""
+    found = next(row for row in form.fields if row.id == id)
+    assert isinstance(found, Choice)
+    return found
+
+
+def entry(form: ThrottleForm) -> Entry:
+    """The row to type in."""
+    found = next(row for row in form.fields if row.id == "exact")
+    assert isinstance(found, Entry)
+    return found
+
+
+def chosen(form: ThrottleForm, **choices: str) -> ThrottleForm:
+    """The form with one option chosen in each of these rows; `till` stands for the row "for"."""
+    for field, option in choices.items():
+        form = form.with_choice({"till": "for"}.get(field, field), (option,))
+    return form
+
+
+def text_of(form: ThrottleForm, width: int = 500) -> str:
+    """All facts, each paragraph in one line."""
+    return "\n".join(line.text for line in form.facts(width, "unicode"))
+
+
+class TestNothingToThrottle:
+    """Where there is nothing to throttle, a sentence says why."""
+
+    def test_without_a_plane(self) -> None:
+        """No plane at all says how to get one; one that has not spoken is waited for."""
+        assert throttle_form(bare_frame(), IMAGES, None) == "no control plane: give --plane URL"
+        waiting = replace(demo_frame(), plane=None)
+        assert throttle_form(waiting, IMAGES, None) == (
+            "no control plane answers, so nothing can be asked of it yet"
+        )
+
+    def test_without_the_role(self) -> None:
+        """The plane's own reason is given."""
+        frame = throttled(of=plane(closed={"throttle.set": "needs operator"}))
+        assert throttle_form(frame, IMAGES, None) == "no throttle can be set: needs operator"
+
+    @pytest.mark.parametrize("lacks", ["features", "tiers"])
+    def test_without_cells(self, lacks: str) -> None:
+        """A plane without features, or without tiers, has no cells."""
+        frame = throttled()
+        frame = replace(frame, features=()) if lacks == "features" else frame
+        frame = replace(frame, plane=replace(plane(), tiers=())) if lacks == "tiers" else frame
+        assert lacks in str(throttle_form(frame, IMAGES, None))
+
+
+class TestOpening:
+    """What is offered and chosen when the dialog opens."""
+
+    def test_the_selected_cell_is_chosen_and_nothing_would_change(self) -> None:
+        """An open cell: its level is chosen, so that `y` alone does nothing."""
+        form = opened(throttled())
+        assert choice(form, "feature").chosen == ("images",)
+        assert choice(form, "tier").chosen == ("free",)
+        assert choice(form, "admit").chosen == ("T0",)
+        assert choice(form, "for").chosen == ("30m",)
+        assert choice(form, "ramp").chosen == ("0",)
+        assert [row.id for row in form.fields] == ["feature", "tier", "admit", "exact", "ramp", "for", "then"]
+        assert form.plan().problem == "nothing would change: images/free admit 100% already"
+        assert (form.title, form.main) == ("Throttle · images · 2 models", "admit")
+        assert (form.key, form.revision) == ("throttle images", "rev t-images-free")
+
+    def test_a_model_offers_the_features_that_it_serves(self) -> None:
+        """Others are left out, all features together are not."""
+        form = opened(throttled(), Selection(model="delta-code"))
+        assert [option.id for option in choice(form, "feature").options] == ["images", "longctx", "*"]
+
+    def test_a_model_that_serves_nothing_known_offers_all(self) -> None:
+        """A fleet's features are still there to throttle."""
+        form = opened(throttled(), Selection(model="fable-voice"))
+        assert [option.id for option in choice(form, "feature").options] == ["chat", "images", "longctx", "*"]
+
+    def test_a_feature_stands_first_among_all(self) -> None:
+        """The selected one, then the others in the plane's order."""
+        form = opened(throttled(), Selection(feature="longctx"))
+        assert [option.id for option in choice(form, "feature").options] == ["longctx", "chat", "images", "*"]
+
+    def test_the_release_of_a_feature_selects_it(self) -> None:
+        """A row of the group of features is a release."""
+        assert opened(throttled(), Selection(release="longctx-rollout")).feature == "longctx"
+        assert opened(throttled(), Selection(release="delta-code-rollout")).offered == ("images", "longctx")
+
+    def test_an_only_feature_has_no_all(self) -> None:
+        """All of one is that one."""
+        frame = replace(demo_frame(), features=demo_frame().features[:1])
+        assert [o.id for o in choice(opened(throttled(frame=frame)), "feature").options] == ["chat"]
+
+    def test_without_a_tier_the_least_privileged_is_ticked(self) -> None:
+        """Tiers run from the most to the least privileged; a tier that the plane does not know is none."""
+        for tier in ("", "all"):
+            form = opened(throttled(), Selection(feature="images", tier=tier))
+            assert choice(form, "tier").chosen == ("free",)
+        assert [option.label for option in choice(form, "tier").options] == ["Pro", "Plus", "Team", "Free"]
+
+    def test_the_feature_that_grew_most_is_chosen(self) -> None:
+        """Not the largest one, and it says why."""
+        frame = throttled()
+        trends = Trends()
+        trends.add(sharing(frame, "delta-code", images=12, longctx=88))
+        later = replace(sharing(frame, "delta-code", images=38, longctx=62), at=AT + 5 * MINUTE)
+        trends.add(later)
+        form = opened(later, Selection(model="delta-code"), trends)
+        assert (form.feature, choice(form, "feature").note) == ("images", "12→38% of delta-code")
+        assert opened(later, Selection(), trends).feature == "images"
+
+    def test_without_growth_the_largest_is_chosen(self) -> None:
+        """As it is where nothing is known of the past."""
+        frame = sharing(throttled(), "delta-code", images=38, longctx=62)
+        form = opened(frame, Selection(model="delta-code"))
+        assert (form.feature, choice(form, "feature").note) == ("longctx", "62% of delta-code")
+        assert choice(opened(frame, Selection()), "feature").note == "most requests, 62.0/s"
+
+    def test_an_exact_level_stands_between_its_neighbours(self) -> None:
+        """A level that is no preset has an option of its own, from which the arrows lead on."""
+        row = choice(opened(throttled(cell("images", "free", 0.375))), "admit")
+        assert [option.id for option in row.options] == ["T0", "T1", "T2", "exact", "T3", "T4", "T5"]
+        assert (row.chosen, row.note) == (("exact",), "now admit 37.5%, no preset")
+
+    def test_times_that_the_plane_does_not_allow_are_greyed(self) -> None:
+        """The longest that is allowed is chosen; with none of them, the plane's own longest."""
+        form = opened(throttled(of=plane(ttl_max_s=1200)))
+        row = choice(form, "for")
+        assert row.chosen == ("15m",)
+        assert {option.id: bool(option.why) for option in row.options} == {
+            "5m": False, "15m": False, "30m": True, "1h": True, "until-cleared": False,
+        }  # fmt: skip
+        assert choice(form.with_choice("for", ("1h",)), "for").chosen == ("15m",)
+        short = chosen(opened(throttled(of=plane(ttl_max_s=90))), admit="T3")
+        assert short.plan().intents[0].arguments["ttl_s"] == 90
+
+    def test_without_ramps_only_at_once_is_left(self) -> None:
+        """The plane's reason stands beside it, and no ramp is asked for."""
+        frame = throttled(cell("images", "free", 0.3), of=plane(closed={"throttle.ramp": "no ramps here"}))
+        form = chosen(opened(frame), admit="T1", ramp="20")
+        row = choice(form, "ramp")
+        assert (row.chosen, row.note) == (("0",), "no ramps here")
+        assert [bool(option.why) for option in row.options] == [False, True, True, True]
+        assert "ramp_per_min" not in form.plan().intents[0].arguments
+
+
+class TestTightening:
+    """Brakes need `y` only, however many cells they are on."""
+
+    def test_one_cell(self) -> None:
+        """The intent names what was seen; the summary says it all."""
+        plan = chosen(opened(throttled()), admit="T3").plan()
+        (intent,) = plan.intents
+        assert (intent.operation, intent.target) == ("throttle.set", Target("throttle", "images", "free"))
+        assert intent.arguments == {"level": 0.3, "ttl_s": 1800}
+        assert (intent.seen, intent.etag) == ({"level": 1.0}, "t-images-free")
+        assert plan.summary == "images/free: admit 100% → admit 30% for 30 min, then back to admit 100%"
+        assert (plan.level, plan.is_brake, plan.phrase) == (Level.ONE, True, "")
+
+    def test_several_cells_go_least_privileged_first(self) -> None:
+        """What is there already is left out, and said."""
+        frame = throttled(cell("images", "team", 0.3, expires_at=AT + 7200))
+        form = opened(frame).with_choice("tier", ("pro", "team", "free"))
+        plan = chosen(form, admit="T3").plan()
+        assert [str(one.target) for one in plan.intents] == ["images/free", "images/pro"]
+        assert (plan.level, plan.is_brake, plan.phrase) == (Level.ONE, True, "")
+        assert plan.summary == (
+            "images for Pro, Team, Free: admit 100% → admit 30% for 30 min, then each back to what it was"
+            " (2 cells); 1 already so"
+        )
+        assert "images/team T3 admit 30%, 2h00m left, to 16:02Z, then admit 100%" in text_of(
+            chosen(form, admit="T3")
+        )
+
+    def test_one_that_has_the_level_gets_more_time_with_the_others(self) -> None:
+        """Otherwise it would end before them; never less time."""
+        frame = throttled(cell("images", "team", 0.3, expires_at=AT + 60))
+        plan = chosen(opened(frame).with_choice("tier", ("team", "free")), admit="T3").plan()
+        assert [str(one.target) for one in plan.intents] == ["images/free", "images/team"]
+        assert plan.is_brake
+
+    def test_all_features_and_tiers(self) -> None:
+        """A brake over everything needs no phrase."""
+        form = chosen(opened(throttled()).with_choice("tier", TIERS), feature="*", admit="T5")
+        plan = form.plan()
+        assert (len(plan.intents), plan.is_brake, plan.phrase, plan.level) == (12, True, "", Level.ONE)
+        assert [one.target.tier for one in plan.intents[:3]] == ["free"] * 3
+        assert form.title == "Throttle · all 3 features · 6 models"
+
+    def test_a_later_rise_is_told(self) -> None:
+        """The earlier setting is remembered, but runs out meanwhile: the plane opens then."""
+        form = chosen(opened(throttled(cell("images", "free", 0.3, expires_at=AT + 7200))), admit="T4")
+        assert form.plan().summary.endswith(
+            "for 30 min, then back to admit 30% until 16:02Z, then admit 100%"
+        )
+        form = chosen(form, then="open")
+        assert form.plan().summary.endswith("for 30 min, then admit 100%")
+        assert form.plan().is_brake
+        assert "from 14:32Z on this admits more than what is planned now" in text_of(form)
+
+    def test_an_alert_does_not_stop_a_brake(self) -> None:
+        """Nor does it ask for anything typed."""
+        frame = replace(throttled(), alerts=(Alert("a", Severity.P1, "delta-code", "free", AT, "hot"),))
+        assert chosen(opened(frame), admit="T4").plan().phrase == ""
+
+
+class TestLoosening:
+    """Letting more in asks for more, the wider it is."""
+
+    LOW = cell("images", "free", 0.3, expires_at=AT + 600, revert_to=Revert(0.5, None))
+
+    def test_one_cell_in_peace(self) -> None:
+        """`y` only, slowly by default."""
+        plan = chosen(opened(throttled(self.LOW)), admit="T1").plan()
+        assert plan.intents[0].arguments == {"level": 0.7, "ttl_s": 1800, "ramp_per_min": 0.1}
+        assert (plan.level, plan.is_brake, plan.phrase) == (Level.ONE, False, "")
+        assert plan.summary == ("images/free: admit 30% → admit 70% by 10 %/min for 30 min, then admit 100%")
+        assert choice(chosen(opened(throttled(self.LOW)), admit="T1"), "ramp").note == "admit 70% in 4 min"
+
+    def test_a_ramp_longer_than_its_time_is_said(self) -> None:
+        """It would never arrive."""
+        form = chosen(opened(throttled(self.LOW)), admit="T0", ramp="5", till="5m")
+        assert choice(form, "ramp").note == "admit 100% in 14 min: longer than the 5 min it is set for"
+
+    @pytest.mark.parametrize(
+        ("severity", "where", "phrase"),
+        [
+            (Severity.P1, "delta-code", "images"),
+            (Severity.P2, "cirrus-vision", "images"),
+            (Severity.P3, "delta-code", ""),
+            (Severity.P1, "embed-2", ""),
+        ],
+    )
+    def test_during_an_alert(self, severity: Severity, where: str, phrase: str) -> None:
+        """A P1 or P2 on a model that serves the feature asks for its name; others do not."""
+        frame = replace(throttled(self.LOW), alerts=(Alert("a", severity, where, "", AT, "hot"),))
+        plan = chosen(opened(frame), admit="T1").plan()
+        assert (plan.phrase, plan.level) == (phrase, Level.TWO if phrase else Level.ONE)
+
+    def test_several_cells_go_most_privileged_first(self) -> None:
+        """With the feature's name as the phrase."""
+        frame = throttled(*(cell("images", tier, 0.1) for tier in TIERS))
+        plan = chosen(opened(frame).with_choice("tier", ("team", "plus", "free")), admit="T2").plan()
+        assert [one.target.tier for one in plan.intents] == ["plus", "team", "free"]
+        assert (plan.level, plan.phrase) == (Level.TWO, "images")
+
+    def test_all_tiers_or_all_features(self) -> None:
+        """The phrase has the number of cells and the context."""
+        frame = throttled(
+            *(cell(name, tier, 0.1) for name in ("chat", "images", "longctx") for tier in TIERS)
+        )
+        frame = replace(frame, context="PROD")
+        every_tier = chosen(opened(frame).with_choice("tier", TIERS), admit="T1").plan()
+        assert (every_tier.level, every_tier.phrase) == (Level.THREE, "throttle 4 prod")
+        every_feature = chosen(opened(frame), feature="*", admit="T1").plan()
+        assert (every_feature.level, every_feature.phrase) == (Level.THREE, "throttle 3 prod")
+        assert every_feature.summary.startswith("all 3 features for Free: admit 10% → admit 70%")
+
+    def test_what_tightens_goes_first_and_at_once(self) -> None:
+        """One decision may do both; it is no brake then."""
+        frame = throttled(cell("images", "free", 0.1))
+        form = chosen(opened(frame).with_choice("tier", ("team", "free")), admit="T2")
+        plan = form.plan()
+        assert [(one.target.tier, one.arguments.get("ramp_per_min")) for one in plan.intents] == [
+            ("team", None),
+            ("free", 0.1),
+        ]
+        assert (plan.is_brake, plan.level) == (False, Level.TWO)
+        assert choice(form, "ramp").note == "what tightens: at once"
+
+    def test_levels_that_differ_are_never_guessed(self) -> None:
+        """Ticking another tier, or all features, does not carry a level over to it."""
+        frame = throttled(cell("images", "free", 0.0))
+        for form in (opened(frame).with_choice("tier", TIERS), chosen(opened(frame), feature="*")):
+            assert form.plan().problem == "they differ, admit 0% to 100%: choose what to admit"
+            assert choice(form, "admit").chosen == ()
+
+    def test_a_ramp_under_way_is_not_jumped_over(self) -> None:
+        """Reopening stands at 40%: half of it is more than now, so it is no brake, and goes slowly."""
+        frame = throttled(cell("images", "free", 1.0, state="ramping", effective_level=0.4))
+        plan = chosen(opened(frame), admit="T2").plan()
+        assert (plan.is_brake, plan.intents[0].arguments["ramp_per_min"]) == (False, 0.1)
+        assert chosen(opened(frame), admit="T3").plan().is_brake
+
+
+class TestExtending:
+    """The same dialog on a throttle in force changes its time."""
+
+    @pytest.mark.parametrize(
+        ("left_s", "till", "summary", "is_brake"),
+        [
+            (600, "30m", "extend images/free, admit 30%, by 20 min, to 14:32Z, then admit 100%", True),
+            (7200, "30m", "shorten images/free, admit 30%, by 90 min, to 14:32Z, then admit 100%", False),
+            (None, "30m", "images/free: admit 30% gets an end, 30 min from now, then admit 100%", False),
+            (600, "until-cleared", "images/free: admit 30% stays until cleared", True),
+        ],
+    )
+    def test_time_alone_changes(self, left_s: int | None, till: str, summary: str, is_brake: bool) -> None:
+        """More time for a throttle only tightens; less lets more in."""
+        ends = None if left_s is None else AT + left_s
+        form = chosen(opened(throttled(cell("images", "free", 0.3, expires_at=ends))), till=till)
+        plan = form.plan()
+        assert (plan.summary, plan.is_brake) == (summary, is_brake)
+        assert plan.intents[0].arguments == {"level": 0.3} | ({"ttl_s": 1800} if till == "30m" else {})
+
+    def test_what_it_goes_back_to_stays(self) -> None:
+        """A plane keeps what it remembers while the level stays, so "open" cannot be chosen."""
+        frame = throttled(cell("images", "free", 0.3, expires_at=AT + 60, revert_to=Revert(0.5, None)))
+        form = opened(frame)
+        row = choice(form, "then")
+        assert (row.chosen, row.note, bool(row.options[1].why)) == (("previous",), "then admit 50%", True)
+        assert form.plan().summary.endswith("then admit 50%")
+
+    def test_more_time_for_what_lets_in_more_is_no_brake(self) -> None:
+        """It goes back to less than it admits now."""
+        frame = throttled(cell("images", "free", 0.7, expires_at=AT + 60, revert_to=Revert(0.1, None)))
+        assert not opened(frame).plan().is_brake
+
+    @pytest.mark.parametrize("ends_at", [None, AT + 7200])
+    def test_nothing_ends_sooner_unasked(self, ends_at: float | None) -> None:
+        """The time that stands there at first only ever gives more."""
+        form = opened(throttled(cell("images", "free", 0.3, expires_at=ends_at)))
+        assert form.plan().problem == (
+            "nothing would change: images/free admit 30% already, for longer: choose a time to end it sooner"
+        )
+
+    def test_nothing_new_is_nothing(self) -> None:
+        """Without an end before and after, nothing would change."""
+        form = chosen(opened(throttled(cell("images", "free", 0.3))), till="until-cleared")
+        assert form.plan().problem == "nothing would change: images/free admit 30% already"
+
+    def test_by_its_target(self) -> None:
+        """A cell in force has a form; one that is open has nothing to extend."""
+        frame = throttled(cell("images", "free", 0.3, expires_at=AT + 60))
+        form = extend_form(frame, Target("throttle", "images", "free"))
+        assert isinstance(form, ThrottleForm)
+        assert form.plan().summary.startswith("extend images/free")
+        assert "nothing to extend" in str(extend_form(frame, Target("throttle", "images", "pro")))
+        assert "nothing to extend" in str(extend_form(frame, Target("throttle", "music", "pro")))
+        assert "no control plane" in str(extend_form(bare_frame(), Target("throttle", "images", "free")))
+
+
+class TestClearing:
+    """A throttle in force can be cleared: to the setting before, or altogether."""
+
+    FRAME = throttled(
+        cell("images", "free", 0.3, revert_to=Revert(0.5, None), return_ramp_per_min=0.1),
+        cell("images", "team", 0.1),
+    )
+
+    def test_to_what_was_before(self) -> None:
+        """It says what that is, and how fast."""
+        form = chosen(opened(self.FRAME), do="clear")
+        plan = form.plan()
+        assert (plan.intents[0].operation, plan.intents[0].arguments) == ("throttle.clear", {})
+        assert plan.summary == "clear images/free: admit 30% → admit 50%"
+        assert not plan.is_brake
+        assert choice(form, "ramp").note == "back by 10 %/min"
+        assert all(option.why for option in choice(form, "admit").options)
+
+    def test_altogether(self) -> None:
+        """To 100%, whatever it remembers; what is open is left out."""
+        form = chosen(
+            opened(self.FRAME).with_choice("tier", ("team", "pro", "free")), do="clear", then="open"
+        )
+        plan = form.plan()
+        assert [(str(one.target), one.arguments) for one in plan.intents] == [
+            ("images/team", {"revert_to": "open"}),
+            ("images/free", {"revert_to": "open"}),
+        ]
+        assert plan.summary.endswith("admit 10% to 30% → admit 100% (2 cells); 1 already so")
+
+    def test_what_has_run_out_does_not_come_back(self) -> None:
+        """The setting before had an end of its own."""
+        frame = throttled(cell("images", "free", 0.3, revert_to=Revert(0.5, AT - 1)))
+        plan = chosen(opened(frame), do="clear").plan()
+        assert plan.summary == "clear images/free: admit 30% → admit 100%"
+
+    def test_back_to_less_is_a_brake(self) -> None:
+        """What was before let in less."""
+        frame = throttled(cell("images", "free", 0.7, expires_at=AT + 60, revert_to=Revert(0.1, None)))
+        assert chosen(opened(frame), do="clear").plan().is_brake
+
+    def test_where_it_may_not_be(self) -> None:
+        """The option is greyed, and cannot be chosen."""
+        facts = plane(closed={"throttle.clear": "needs operator"})
+        form = opened(throttled(cell("images", "free", 0.3), of=facts))
+        assert choice(form, "do").options[1].why == "needs operator"
+        assert choice(chosen(form, do="clear"), "do").chosen == ("set",)
+
+    def test_a_limit_is_cleared_by_its_limit(self) -> None:
+        """Where no level is known the precondition names the limit."""
+        frame = throttled(cell("images", "free", None, unit="rpm", limit=30.0))
+        (intent,) = chosen(opened(frame), do="clear").plan().intents
+        assert intent.seen == {"limit": 30.0}
+
+
+class TestTyping:
+    """An exact percentage, typed."""
+
+    @pytest.mark.parametrize(
+        ("text", "share"),
+        [("12.5", 0.125), ("12.5%", 0.125), (" 0 ", 0.0), ("100", 1.0), ("33.33", 0.3333), ("7.", 0.07)],
+    )
+    def test_a_percentage_is_taken(self, text: str, share: float) -> None:
+        """Exactly as typed, to what a plane compares."""
+        assert read_percent(text) == share
+        form = opened(throttled(cell("images", "free", 0.9))).with_text("exact", text)
+        assert entry(form).wrong == ""
+        assert form.plan().intents[0].arguments["level"] == share
+
+    @pytest.mark.parametrize("text", ["300", "-5", "abc", "1e1", "12,5", "nan", "12.345", "%", "٣", "100.01"])
+    def test_anything_else_is_refused_in_words(self, text: str) -> None:
+        """Nothing can be applied, and the text stays to be mended."""
+        form = opened(throttled()).with_text("exact", text)
+        assert entry(form).wrong
+        assert entry(form).text == text
+        assert form.plan().problem.startswith("Exact: ")
+        assert form.plan().intents == ()
+
+    def test_the_newest_wins(self) -> None:
+        """A preset chosen later takes the typed text away; empty text gives the preset back."""
+        form = chosen(opened(throttled()), admit="T3").with_text("exact", "12.5")
+        assert choice(form, "admit").chosen == ("exact",)
+        assert form.with_text("exact", "").plan().intents[0].arguments["level"] == 0.3
+        assert entry(chosen(form, admit="T4")).text == ""
+
+    def test_other_rows_take_no_text(self) -> None:
+        """Nor do rows that are not there, nor options that are not."""
+        form = opened(throttled())
+        assert form.with_text("admit", "5") is form
+        assert form.with_choice("nothing", ("x",)) is form
+        assert form.with_choice("admit", ("T9",)) is form
+
+
+class TestProblems:
+    """Why nothing can be done, one reason at a time."""
+
+    def test_no_tier(self) -> None:
+        """All unticked."""
+        assert opened(throttled()).with_choice("tier", ()).plan().problem == "no tier is ticked: tick one"
+
+    def test_a_cell_that_is_not_told(self) -> None:
+        """Nothing is changed unseen."""
+        frame = throttled()
+        frame = replace(frame, throttles=frame.throttles[:5])
+        problem = chosen(opened(frame).with_choice("tier", TIERS), admit="T3").plan().problem
+        assert problem == "what is set for images/plus and 2 more is not told, and nothing is changed unseen"
+
+    def test_a_unit_without_a_baseline(self) -> None:
+        """A share of what is not known."""
+        form = opened(throttled(cell("images", "free", None, unit="rpm", limit=30.0)))
+        assert chosen(form, admit="T3").plan().problem == (
+            "images/free cannot be set by share: no baseline says how much rpm is all of it"
+        )
+        assert "enforced as 30 rpm, no baseline" in text_of(form)
+
+    def test_an_unknown_level(self) -> None:
+        """A backend that cannot be read."""
+        form = opened(throttled(cell("images", "free", None, state="unknown")))
+        assert "is unknown" in chosen(form, admit="T3").plan().problem
+
+
+class TestSeeing:
+    """A newer frame: the same ids, the values of now."""
+
+    def test_what_was_chosen_stays(self) -> None:
+        """Bound to ids, with the etags and levels of now."""
+        form = chosen(opened(throttled()), admit="T3")
+        newer = form.seen(throttled(cell("images", "free", 0.5, etag="t-9")))
+        (intent,) = newer.plan().intents
+        assert (intent.etag, intent.seen, intent.arguments["level"]) == ("t-9", {"level": 0.5}, 0.3)
+        assert (form.revision, newer.revision) == ("rev t-images-free", "rev t-9")
+
+    def test_nobody_chose_a_level(self) -> None:
+        """Then it follows what is set: somebody else's change is not undone by `y`."""
+        newer = opened(throttled()).seen(throttled(cell("images", "free", 0.1, expires_at=AT + 60)))
+        assert newer.plan().summary.startswith("extend images/free, admit 10%")
+
+    def test_the_plan_stays_while_only_time_goes_by(self) -> None:
+        """The dry run of a plan is that of the same intents a second later."""
+        form = chosen(opened(throttled(cell("images", "free", 0.3, expires_at=AT + 600))), admit="T4")
+        assert form.seen(replace(form.frame, at=AT + 1)).plan().intents == form.plan().intents
+
+    def test_a_feature_that_is_gone(self) -> None:
+        """It is said, and greyed."""
+        form = chosen(opened(throttled()), admit="T3")
+        gone = form.seen(throttled(frame=replace(demo_frame(), features=demo_frame().features[:1])))
+        assert "no longer names the feature images" in gone.plan().problem
+        assert choice(gone, "feature").options[0].why
+
+    def test_a_tier_that_is_gone(self) -> None:
+        """It is said, and cannot be ticked again."""
+        form = chosen(opened(throttled()), admit="T3")
+        gone = form.seen(throttled(of=replace(plane(), tiers=TIERS[:3])))
+        assert gone.plan().problem == "the control plane no longer names the tier free: tick another"
+        assert choice(gone, "tier").options[-1].why
+
+    def test_a_plane_that_is_gone(self) -> None:
+        """Nothing can be asked of it."""
+        form = chosen(opened(throttled()), admit="T3").seen(replace(throttled(), plane=None))
+        assert form.plan().problem == "no control plane answers, so nothing can be asked of it"
+
+    def test_many_etags_are_folded(self) -> None:
+        """Any one that moves still shows."""
+        form = chosen(opened(throttled()).with_choice("tier", TIERS), feature="*")
+        newer = form.seen(throttled(cell("images", "plus", etag="t-9")))
+        assert form.revision.startswith("rev of 12 cells ")
+        assert newer.revision != form.revision
+
+
+class TestUndoing:
+    """An action of the log taken back, for what is left."""
+
+    CELL = cell("images", "free", 0.3, expires_at=AT + 600)
+
+    def logged(self, before: dict[str, object], after: float = 0.3, **members: object) -> Logged:
+        """An entry of the log that set images/free."""
+        made = Logged(
+            "a-1", AT - 90, "alice", "throttle.set", Target("throttle", "images", "free"), "spike", "applied",
+            before=before, after={"level": after, "expires_at": None},
+        )  # fmt: skip
+        return replace(made, **members)
+
+    def test_to_open_it_is_cleared_altogether(self) -> None:
+        """Not to whatever it remembers."""
+        form = throttle_inverse(throttled(self.CELL), self.logged({"level": 1.0, "expires_at": None}))
+        assert isinstance(form, ThrottleForm)
+        (intent,) = form.plan().intents
+        assert (intent.operation, intent.arguments) == ("throttle.clear", {"revert_to": "open"})
+        assert "undoes throttle.set of images/free by alice at 14:00:41Z: spike" in text_of(form)
+
+    def test_for_what_is_left(self) -> None:
+        """By a time of day, so that the plan stays; then open, not back to what was undone."""
+        before = {"level": 0.125, "expires_at": "2026-11-21T14:20:00Z"}
+        form = throttle_inverse(throttled(self.CELL), self.logged(before))
+        assert isinstance(form, ThrottleForm)
+        plan = form.plan()
+        assert plan.intents[0].arguments == {
+            "level": 0.125, "revert_to": "open", "expires_at": "2026-11-21T14:20:00.000Z",
+        }  # fmt: skip
+        assert plan.summary == "images/free: admit 30% → admit 12.5% until 14:20Z, then admit 100%"
+        assert plan.is_brake
+        assert form.seen(replace(form.frame, at=AT + 5)).plan().intents == plan.intents
+        over = form.seen(replace(form.frame, at=AT + 3600))
+        assert "is over" in over.plan().problem
+
+    def test_a_time_that_is_over_opens(self) -> None:
+        """Nothing of the setting before is left."""
+        before = {"level": 0.1, "expires_at": "2026-11-21T14:02:00Z"}
+        form = throttle_inverse(throttled(self.CELL), self.logged(before))
+        assert isinstance(form, ThrottleForm)
+        assert form.plan().intents[0].operation == "throttle.clear"
+
+    def test_what_happened_since_is_told(self) -> None:
+        """It would be undone too."""
+        change = LastChange("a-2", "throttle.set", "bob", "more", AT - 20)
+        frame = throttled(replace(self.CELL, level=0.1, last_change=change))
+        form = throttle_inverse(frame, self.logged({"level": 0.5, "expires_at": None}))
+        assert isinstance(form, ThrottleForm)
+        assert "changed again by bob at 14:01:51Z, from admit 30% to admit 10%" in text_of(form)
+
+    @pytest.mark.parametrize(
+        ("members", "words"),
+        [
+            (
+                {"before": {"level": 0.3, "expires_at": None}, "after": {"level": 0.1}},
+                "is at admit 30% again",
+            ),
+            ({"result": "refused"}, "was refused: nothing to undo"),
+            ({"before": {}}, "the log does not tell what"),
+            ({"before": {"level": "half"}}, "the log does not tell what"),
+            ({"before": {"level": 0.5, "expires_at": "soon"}}, "the log does not tell what"),
+            ({"target": Target("throttle", "music", "free")}, "tells of no throttle music/free"),
+            ({"target": Target("release", "aurora-5")}, "is no throttle"),
+        ],
+    )
+    def test_where_there_is_nothing_to_undo(self, members: dict[str, object], words: str) -> None:
+        """A sentence says why."""
+        logged = replace(self.logged({"level": 0.5, "expires_at": None}), **members)
+        assert words in str(throttle_inverse(throttled(self.CELL), logged))
+
+
+class TestFacts:
+    """What is to be known before deciding."""
+
+    def test_every_model_is_named_with_what_is_not_open(self) -> None:
+        """By its release, for the tiers that are ticked; then the feature's own release."""
+        text = text_of(opened(throttled()).with_choice("tier", ("plus", "free")))
+        assert "cirrus-vision (Plus, Free not open there), delta-code (Free 25% open there)" in text
+        assert "longctx is itself released: Free 50% open" in text_of(
+            opened(throttled(), Selection(feature="longctx"))
+        )
+
+    def test_thirty_models_are_all_there_at_any_width(self) -> None:
+        """Wrapped, never cut; names of models that no metric knows too."""
+        names = tuple(f"北京-大模型-推理服务-{n:02d}" for n in range(30))
+        known = tuple(model(name, ((0.1, 0.2, 0.1),) * 4) for name in names[:20])
+        frame = replace(demo_frame(), models=known, features=(Feature("images", "images", names),))
+        form = opened(throttled(frame=frame))
+        assert form.title == "Throttle · images · 30 models"
+        for width in (30, 41, 80):
+            lines = form.facts(width, "unicode")
+            assert max(width_of(line.text) for line in lines) <= width
+            joined = "".join(line.text.replace(" ", "") for line in lines)
+            assert all(name in joined for name in names)
+
+    def test_a_model_by_another_name_is_hit(self) -> None:
+        """A plane's own name for it is no further model."""
+        known = replace(model("llama@eu", ((0.1, 0.2, 0.1),) * 4, features=("images",)), cluster="eu")
+        frame = replace(demo_frame(), models=(known,), features=(Feature("images", "i", ("llama-70b",)),))
+        assert opened(throttled(frame=frame)).title == "Throttle · images · 1 model"
+
+    def test_a_cell_tells_level_state_end_and_who(self) -> None:
+        """All of it in one paragraph."""
+        change = LastChange("a-2", "throttle.set", "bob", "GPU pool B saturated", AT - 20)
+        one = cell(
+            "images", "free", 0.3, state="ramping", effective_level=0.43, expires_at=AT + 599,
+            revert_to=Revert(0.5, None), last_change=change,
+        )  # fmt: skip
+        assert (
+            "images/free T3 admit 30%, ramping, admit 43% in force, 9m59s left, to 14:12Z, then admit 50%,"
+            " by bob at 14:01:51Z: GPU pool B saturated"
+        ) in text_of(opened(throttled(one)))
+
+    def test_the_worst_wait_of_each_tier_with_its_promise(self) -> None:
+        """And of the other features on the same models."""
+        frame = throttled()
+        chat = {"chat": {"queue_wait_p99": reading("queue_wait_p99", 12.0, AT - 3)}}
+        frame = replace(
+            frame,
+            models=tuple(replace(m, by_feature=chat) if m.name == "delta-code" else m for m in frame.models),
+        )
+        text = text_of(opened(frame))
+        assert "Free ≈14.9 s on delta-code, promised 6.0 s: above it, 0s old" in text
+        assert "chat 12.0 s on delta-code, 3s old" in text
+
+    def test_a_wait_without_a_promise_hides_no_broken_one(self) -> None:
+        """It cannot be compared; a queue that stands still is worse than all."""
+        frame = throttled()
+        waits = {"free": {"queue_wait_p99": reading("queue_wait_p99", 90.0, AT)}}
+        slow = replace(frame.models[3], tiers=waits, objectives={})
+        frame = replace(frame, models=(*frame.models[:3], slow, *frame.models[4:]))
+        assert (slow.name, "≈14.9 s on delta-code" in text_of(opened(frame))) == ("cirrus-vision", True)
+        stalled = {"free": {"queue_wait_p99": Reading(None, AT, Quality.MISSING, Reason("stalled", (7,)))}}
+        frame = replace(
+            frame, models=tuple(replace(m, tiers=stalled) if m.name == slow.name else m for m in frame.models)
+        )
+        assert "Free stall: stalled: 7 waiting and none left the queue, on cirrus-vision" in text_of(
+            opened(frame)
+        )
+
+    def test_a_wait_that_is_not_known_says_why(self) -> None:
+        """Never a number in its place."""
+        gone = Reading(None, AT - 94, Quality.MISSING, Reason("removed", (94,)))
+        frame = throttled()
+        models = tuple(replace(m, tiers={**m.tiers, "free": {"queue_wait_p99": gone}}) for m in frame.models)
+        text = text_of(opened(replace(frame, models=models)))
+        assert "Free not known: no sample for 94 s" in text
+
+    def test_what_is_turned_away(self) -> None:
+        """As a share, and of how many models."""
+        frame = throttled(cell("images", "free", 0.3))
+        assert "not measured for images/free" in text_of(opened(frame))
+        frame = counting(frame, "images", "free", 40.0, 28.0, on=["delta-code"])
+        assert "images/free 70% of 40.0/s" in text_of(opened(frame))
+
+    def test_a_plane_that_does_not_answer(self) -> None:
+        """What it said is said to be old."""
+        lost = SourceHealth("plane", "plane", SourceState.LOST, AT - 60)
+        assert "does not answer" in text_of(opened(replace(throttled(), sources=(lost,))))
+
+
+class TestForecast:
+    """Unknown without a capacity model; plain arithmetic is named as such."""
+
+    def forecast(self, form: ThrottleForm) -> str:
+        """All of it, each paragraph in one line."""
+        return "\n".join(line.text for line in form.forecast({}, 500, "unicode"))
+
+    def test_unknown_says_why(self) -> None:
+        """Each of what nobody computes."""
+        text = self.forecast(chosen(opened(throttled()), admit="T3"))
+        assert text.count("UNKNOWN: no capacity model in this version") == 2
+        assert "UNKNOWN: nothing that is measured counts users" in text
+        assert "UNKNOWN: requests are not measured: images/free" in text
+
+    @pytest.mark.parametrize(
+        ("level", "arrivals", "rejected", "words"),
+        [
+            (1.0, 40.0, None, "images/free: ≈40.0/s → ≈12.0/s if demand stays (arithmetic, no model)"),
+            (0.5, 40.0, 20.0, "images/free: ≈20.0/s → ≈12.0/s"),
+            (0.5, 20.0, 0.0, "images/free: ≈20.0/s → ≈12.0/s"),
+            (0.0, 40.0, 40.0, "images/free: ≈0/s → ≈12.0/s"),
+            (0.5, 40.0, None, "UNKNOWN: rejections are not measured"),
+            (0.0, 0.0, 0.0, "UNKNOWN: nothing arrives that could be counted"),
+        ],
+    )
+    def test_what_is_let_in(self, level: float, arrivals: float, rejected: float | None, words: str) -> None:
+        """Right whether requests are counted before the throttle or behind it."""
+        frame = counting(
+            throttled(cell("images", "free", level)), "images", "free", arrivals, rejected, on=["delta-code"]
+        )
+        assert words in self.forecast(chosen(opened(frame), admit="T3"))
+
+    def test_of_several_cells_what_is_known(self) -> None:
+        """And which are not."""
+        frame = counting(throttled(), "images", "free", 40.0, 0.0, on=["delta-code"])
+        text = self.forecast(chosen(opened(frame).with_choice("tier", ("team", "free")), admit="T2"))
+        assert "1 of 2 cells: ≈40.0/s → ≈20.0/s" in text
+        assert "UNKNOWN: requests are not measured: images/team" in text
+
+
+class TestCourse:
+    """What a cell admits from now on, and after a change."""
+
+    def test_it_runs_out_step_by_step(self) -> None:
+        """The level, what it remembers for what is left, then open."""
+        one = cell("images", "free", 0.3, expires_at=AT + 60, revert_to=Revert(0.5, AT + 600))
+        assert [step.level for step in course_now(one)] == [0.3, 0.5, 1.0]
+        late = cell("images", "free", 0.3, expires_at=AT + 60, revert_to=Revert(0.5, AT + 30))
+        assert [step.level for step in course_now(late)] == [0.3, 1.0]
+
+    def test_one_earlier_setting_is_remembered(self) -> None:
+        """Not the one before it: from a setting that ends soon it is open after the new one."""
+        one = cell("images", "free", 0.5, expires_at=AT + 900, revert_to=Revert(0.1, None))
+        move = changed(one, Change(False, 0.3, AT + 1800, False), AT)
+        assert [step.level for step in move.course] == [0.3, 1.0]
+        assert (move.rises, move.later_rise) == (False, AT + 900)
+
+    def test_lengths_of_time(self) -> None:
+        """In whole units where they are whole."""
+        assert [minutes(s) for s in (300, 3600, 7200, 90, 0)] == ["5 min", "1 h", "2 h", "1m30s", "0s"]
+
+
+def test_ascii_has_no_glyph_of_ours() -> None:
+    """All that is drawn goes through the glyph set."""
+    frame = counting(throttled(cell("images", "free", 0.3)), "images", "free", 40.0, 28.0, on=["delta-code"])
+    form = chosen(opened(frame).with_choice("tier", TIERS), admit="T2")
+    for line in (*form.facts(60, "ascii"), *form.forecast({}, 60, "ascii")):
+        assert line.text.isascii()
+
+
+def test_eight_tiers_with_long_names_fit() -> None:
+    """Names of tiers are cut nowhere; no line is wider than it may be."""
+    names = tuple(f"企业客户-高级-{n}" for n in range(8))
+    frame = replace(demo_frame(), tiers=tuple(Tier(name, name * 3) for name in names))
+    form = opened(throttled(frame=frame, of=replace(plane(), tiers=names))).with_choice("tier", names)
+    form = form.with_choice("admit", ("T3",))
+    assert len(form.plan().intents) == 8
+    for line in (*form.facts(40, "unicode"), *form.forecast({}, 40, "unicode")):
+        assert width_of(line.text) <= 40

@@ -1,0 +1,494 @@
+"""The one dialog: it draws any form, reads its keys, rehearses and carries out what it says (S1 to S10)."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from collectors.intents import Intent, Outcome, decided
+from tui import guards
+from tui.actions import ACTIONS, dead_key
+from tui.dialogs.changing import NOTHING, field_of, ticked, turned
+from tui.dialogs.decision import Decision, DryRun, Need, missing, moved, needs
+from tui.dialogs.drawing import BUTTONS, FIELD, PHRASE, REASON, Shown, dialog_lines, rows_of
+from tui.dialogs.form import Choice, Entry, Form
+from tui.dialogs.reasons import typed
+from tui.feed import sentence_of
+from tui.link import NoOperator
+from tui.screens.base import FAR, CockpitScreen
+from tui.screens.panel import Panel
+
+if TYPE_CHECKING:
+    from collectors.fleet import Frame
+
+DEBOUNCE_S = 0.15
+"""Seconds that a plan must stand before the plane is asked about it."""
+
+RENEW_S = 10.0
+"""Age at which a dry run is asked again, so that `y` seldom meets one that is too old."""
+
+TOUCHED_S = 60.0
+"""Seconds without a key after which a dialog asks no more by itself."""
+
+BOX, BOX_FROM = 88, 104
+"""Cells of a dialog above the screen below it, and the width of a terminal from which that is seen."""
+
+TOP = 2
+"""Rows of the screen below that stay visible above such a dialog: its header."""
+
+EVERYWHERE = frozenset(["arm", "redraw", "suspend", "quit.ask"])
+"""What the application can do in a dialog, too: none opens another thing on top of what is being decided."""
+
+FIXED = frozenset(["tab", "shift+tab", "up", "down", "left", "right", "space", "enter", "escape", "y", "?"])
+"""Keys that are the dialog's own, whatever the keymap says."""
+
+
+class DialogScreen(CockpitScreen):
+    """Shows a form; nothing else in the product carries anything out.
+
+    done: for a form that concerns the cockpit alone: called by `y` in place of sending its plan
+    """
+
+    NAME = "dialog"
+    DEFAULT_CSS = """
+    DialogScreen { align-horizontal: center; }
+    DialogScreen #box { height: auto; background: ansi_default; }
+    """
+
+    def __init__(self, form: Form, done: Callable[[], None] | None = None) -> None:
+        super().__init__()
+        self._done = done
+        self._decision = Decision(form, form.plan(), is_local=done is not None)
+        self._focus = BUTTONS
+        self._markers: dict[str, int] = {}
+        self._offered: Sequence[str] = ()
+        self._frame: Frame | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._confirming: asyncio.TimerHandle | None = None
+        self._touched_at = 0.0
+        self._is_explained = False
+        self._is_whole = True
+        self._rows = 0
+
+    def compose(self) -> ComposeResult:
+        """The title, what scrolls, and the buttons, which stay (T3)."""
+        with Vertical(id="box"):
+            yield Panel("head")
+            yield Panel("body")
+            yield Panel("foot")
+
+    def on_mount(self) -> None:
+        """Bring back what was half typed; ask what would happen, armed or not (S6)."""
+        reasons = self.cockpit.reasons
+        self._offered = reasons.offered()
+        self._decision = replace(self._decision, reason=reasons.draft(self._decision.form.key))
+        self._touched_at = self.cockpit.clock()
+        self.hold_keys()
+        # Typed before it was seen is typed ahead, however long the first picture took.
+        self.call_after_refresh(self.hold_keys)
+        self._rehearse(0.0)
+        self.set_interval(1.0, self._tick)
+
+    def on_unmount(self) -> None:
+        """Nobody waits for the dry run any more; a decision that was sent goes on."""
+        for waiting in (self._asking, self._confirming):
+            if waiting is not None:
+                waiting.cancel()
+
+    def on_screen_resume(self) -> None:
+        """Back on top, from the dialog that arms: keys are held back as at opening."""
+        self.hold_keys()
+        super().on_screen_resume()
+
+    def on_resize(self) -> None:
+        """The row that has the keys stays in sight (T3)."""
+        super().on_resize()
+        self.call_after_refresh(self._show_focus)
+
+    def hold_keys(self) -> None:
+        """What keys act on has changed: drop them for a while, and what `y` was about to do (S4)."""
+        self.cockpit.guard.restart(self.cockpit.clock())
+        self._drop_confirming()
+
+    def doing(self) -> Mapping[str, Callable[[], None]]:
+        """What the keymap's keys do here, while no row takes them as text."""
+        body = self.query_one("#body", Panel)
+        return {
+            **self.scrolling(body),
+            "move.down": lambda: self._turn(1),
+            "move.up": lambda: self._turn(-1),
+            "refresh": self._rehearse_again,
+            "back": self.cancel,
+            "quit": self.cancel,
+            **{id: do for id, do in self.cockpit.doing().items() if id in EVERYWHERE},
+        }
+
+    def draw(self) -> None:
+        """What is seen of the screen below, and the dialog, on the newest frame and never on a frozen one."""
+        if not self.is_mounted:
+            return
+        below = self._below()
+        is_wide = self.app.size.width >= BOX_FROM
+        self._is_whole = not (is_wide and below is not None and below.draw_below())
+        # In place, for the application's own style sheet makes every screen opaque.
+        self.styles.background = "ansi_default" if self._is_whole else "transparent"
+        if (frame := self.cockpit.latest) is not None:
+            self._see(frame)
+        self.draw_bottom()
+
+    def draw_below(self) -> bool:
+        """Under another dialog."""
+        self.draw()
+        return not self._is_whole
+
+    def draw_bottom(self) -> None:
+        """All of the dialog: an answer stands in its foot, and its rows are few."""
+        if not self.is_mounted:
+            return
+        width, height = self.app.size
+        is_whole = self._is_whole
+        wide = width if is_whole else BOX
+        drawn = dialog_lines(self._shown(), wide, self.cockpit.glyphs)
+        room = height if is_whole else height - 2 * TOP
+        foot = min(len(drawn.foot), room)
+        head = min(len(drawn.head), max(room - foot - 1, 0))
+        body = min(len(drawn.body), room - foot - head)
+        # It grows but never shrinks, so that nothing jumps while it is looked at (D12).
+        self._rows = room if is_whole else min(max(self._rows, head + body + foot), room)
+        body = self._rows - head - foot
+        box = self.query_one("#box")
+        box.styles.width, box.styles.height = wide, self._rows
+        box.styles.margin = (0, 0) if is_whole else (TOP, 0)
+        filled = (*drawn.body, *[drawn.blank] * (body - len(drawn.body)))
+        for name, rows, lines in (("head", head, drawn.head), ("body", body, filled)):
+            panel = self.query_one(f"#{name}", Panel)
+            panel.set_rows(rows)
+            panel.show(lines)
+        panel = self.query_one("#foot", Panel)
+        panel.set_rows(foot)
+        panel.show(drawn.foot[len(drawn.foot) - foot :])
+
+    def takes_outcome(self, outcome: Outcome) -> bool:
+        """Show what became of a target, if it is of this decision."""
+        decision = self._decision
+        if not any(one.key == outcome.intent.key for one in decision.sent):
+            return False
+        self._decision = replace(decision, outcomes={**decision.outcomes, outcome.intent.key: outcome})
+        if self._decision.is_over:
+            self.hold_keys()  # the next key was meant for what was on its way
+        self.draw_bottom()
+        return True
+
+    def takes_text(self, key: str, character: str | None) -> bool:
+        """Text for the row that has the keys; `space` and digits are text only there (S3)."""
+        self._touched_at = self.cockpit.clock()
+        row = self._focus
+        if row == BUTTONS or isinstance(self._field(), Choice) or self._decision.sent:
+            return False
+        if key == "backspace":
+            self._set_text(self._text()[:-1])
+        elif character is not None and character.isprintable() and not key.startswith("ctrl+"):
+            if row == PHRASE and self.cockpit.guard.is_pasting:
+                self._set_text("")  # S5: what confirms is typed, not pasted
+                return True
+            self._set_text(typed(self._text(), character))
+        else:
+            return False
+        return True
+
+    def on_paste(self, event: events.Paste) -> None:
+        """A paste presses no keys: only a row of text takes it, and not the one that confirms (S5)."""
+        event.stop()
+        self.cockpit.guard.note("paste", False, event.time)
+        self._drop_confirming()
+        if self._focus == REASON or isinstance(self._field(), Entry):
+            self._set_text(typed(self._text(), f" {event.text}" if self._text() else event.text))
+        elif self._focus == PHRASE:
+            self.say("the phrase is to be typed, not pasted")
+        else:
+            self.say("a paste presses no keys; tab to the reason to paste it there")
+
+    def press(self, key: str) -> None:
+        """A key that is no text: the dialog's own first, then the keymap's."""
+        guard = self.cockpit.guard
+        self._drop_confirming(key)
+        if key == "escape":
+            self.cancel()
+        elif guard.is_early(guard.last_at):
+            self.say(f"{key} {guards.EARLY}")
+        elif self._decision.is_over and self._closes(key):
+            self.cancel()
+        elif key in FIXED:
+            self._press_fixed(key)
+        elif key.isdecimal() and self._focus not in (REASON, PHRASE) and not isinstance(self._field(), Entry):
+            self._pick(int(key))
+        elif len(key) > 1 or self._focus == BUTTONS:
+            action = ACTIONS.get(self.cockpit.keymap.get(key, ""))
+            do = self.doing().get(action.id) if action else None
+            if do:
+                do()
+            else:
+                self.say(f"{key}: {action.label}: not in a dialog" if action else dead_key(key))
+        else:
+            self.say(f"{key}: letters count at the buttons only; tab goes there")
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """The mouse gives a row the keys; it never applies (S16)."""
+        panel = self.query_one("#body", Panel)
+        index = event.screen_y - panel.region.y + panel.hidden[0]
+        if panel.region.contains(event.screen_x, event.screen_y) and 0 <= index < len(panel.lines):
+            row = panel.lines[index].id
+            if row in rows_of(self._decision):
+                self._focus_on(row)
+
+    def cancel(self) -> None:
+        """Close it. What was half typed is kept; what was sent goes on."""
+        decision = self._decision
+        if not decision.sent:
+            self.cockpit.reasons.keep(decision.form.key, decision.reason)
+        self.leave()
+
+    def _press_fixed(self, key: str) -> None:
+        field = self._field()
+        if key in ("tab", "down", "shift+tab", "up"):
+            self._turn(1 if key in ("tab", "down") else -1)
+        elif key == "enter":
+            self.cancel() if self._focus == BUTTONS else self._turn(1)
+        elif key in ("left", "right"):
+            self._change(-1 if key == "left" else 1)
+        elif key == "space":
+            place = self._markers.get(field.id, 0) if field else 0
+            self._take(ticked(self._decision.form, field, place))
+        elif key == "?":
+            self._is_explained = not self._is_explained
+            self.draw_bottom()
+            if self._is_explained and not self._decision.sent:
+                self.query_one("#body", Panel).scroll_lines(FAR)
+        else:
+            self._confirm()
+
+    def _closes(self, key: str) -> bool:
+        """After the end any key closes it but those that scroll, and `y`: nobody shall press that twice."""
+        action = self.cockpit.keymap.get(key, "")
+        if key == "y" or key in ("up", "down") or action.startswith("move."):
+            return False
+        return action not in ("redraw", "suspend", "quit.ask")
+
+    def _confirm(self) -> None:
+        """`y`: everything must hold, now and when no key has come behind it."""
+        if self._decision.sent:
+            self.say("sent already: it is never sent twice")
+        elif self._focus != BUTTONS:
+            self.say("y applies at the buttons only; tab goes there")
+        elif why := missing(self._needs()):
+            self.say(f"y is off: {why}")
+        elif not self.cockpit.guard.is_calm:
+            self.say(guards.HURRIED)
+        else:
+            wait_s = self.cockpit.guard.last_at + guards.HOLD_S - self.cockpit.clock()
+            loop = asyncio.get_running_loop()
+            self._confirming = loop.call_later(max(wait_s, 0.0), self._confirm_behind_keys)
+
+    def _confirm_behind_keys(self) -> None:
+        """Keys that were read by now are on their way through these two queues: let them go first."""
+        held = self._confirming
+        self.app.call_later(self.call_later, self._apply, held)
+
+    def _drop_confirming(self, key: str = "") -> None:
+        if self._confirming is None:
+            return
+        self._confirming.cancel()
+        self._confirming = None
+        self.say(f"{key} came right behind y: nothing was sent; press y again" if key else "nothing was sent")
+
+    def _apply(self, held: asyncio.TimerHandle | None) -> None:
+        """Send the decision, once."""
+        if held is None or held is not self._confirming or not self.is_active:
+            return
+        self._confirming = None
+        if why := missing(self._needs()):
+            self.say(f"y is off: {why}")
+            return
+        if self._done is not None:
+            self.leave()
+            self._done()
+            return
+        decision = self._decision
+        reason = decision.reason.strip()
+        sent = decided(decision.plan.intents, reason)
+        self._decision = replace(decision, sent=sent, reason=reason)
+        self.cockpit.carry_out(sent)
+        if self._asking is not None:
+            self._asking.cancel()
+        self.cockpit.reasons.used(decision.form.key, reason)
+        self.hold_keys()
+        self.draw_bottom()
+
+    def _see(self, frame: "Frame") -> None:
+        """The form on a newer frame; once sent, it stays as it was sent."""
+        if frame is self._frame or self._decision.sent:
+            return
+        self._frame = frame
+        was = self._decision
+        form = was.form.seen(frame)
+        has_moved = form.revision != was.form.revision
+        self._set_form(form, 0.0 if has_moved else DEBOUNCE_S)
+        if has_moved:
+            changes = moved(was.plan.intents, self._decision.plan.intents)
+            self._decision = replace(self._decision, moved=(*was.moved, *changes)[-5:])
+            self.hold_keys()
+
+    def _set_form(self, form: Form, wait_s: float = DEBOUNCE_S) -> None:
+        """Another content; where that makes another plan, what was typed to confirm the old one goes."""
+        was = self._decision
+        self._decision = replace(was, form=form, plan=form.plan())
+        if self._decision.plan.intents != was.plan.intents:
+            self._drop_confirming()
+            self._decision = replace(self._decision, phrase="")
+            self._rehearse(wait_s)
+        if self._focus not in rows_of(self._decision):
+            self._focus = BUTTONS
+
+    def _rehearse_again(self) -> None:
+        if not self._decision.sent:
+            self._rehearse(0.0)
+        self.draw_bottom()
+
+    def _rehearse(self, wait_s: float) -> None:
+        """Ask what the plan would do; only the newest question counts."""
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
+        if self._decision.plan.intents and not self._decision.is_local:
+            self._asking = asyncio.create_task(self._ask(self._decision.plan.intents, wait_s))
+
+    async def _ask(self, intents: tuple[Intent, ...], wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
+        asked_at = self.cockpit.clock()
+        try:
+            run = DryRun(intents, tuple(await self.cockpit.link.rehearse(intents)), asked_at)
+        except NoOperator as error:
+            run = DryRun(intents, (), asked_at, str(error))
+        except Exception as error:  # whatever an operator raises is shown; it must not end the cockpit
+            run = DryRun(intents, (), asked_at, sentence_of(error))
+        self._asking = None
+        if not self._decision.sent:
+            self._decision = replace(self._decision, dry_run=run)
+            self.draw_bottom()
+
+    def _tick(self) -> None:
+        """Ages count on, and what grows old is asked again while somebody is there."""
+        now, run = self.cockpit.clock(), self._decision.dry_run
+        is_old = run is not None and now - run.asked_at >= RENEW_S
+        if is_old and self._asking is None and now - self._touched_at < TOUCHED_S and not self._decision.sent:
+            self._rehearse(0.0)
+        self.draw_bottom()
+
+    def _needs(self) -> tuple[Need, ...]:
+        app = self.cockpit
+        plane = app.latest.plane if app.latest else None
+        return needs(self._decision, plane, app.arming.off(app.latest), app.clock(), app.under_way)
+
+    def _shown(self) -> Shown:
+        app, frame = self.cockpit, self.cockpit.latest
+        return Shown(
+            decision=self._decision,
+            focus=self._focus,
+            markers=self._markers,
+            context=frame.context if frame else app.context,
+            is_production=bool(frame and frame.production),
+            is_simulated=bool(frame and frame.simulated),
+            offered=self._offered,
+            needs=self._needs(),
+            is_asking=self._asking is not None,
+            is_explained=self._is_explained,
+            answer=self.answer,
+            now=app.clock(),
+            actor=frame.plane.actor if frame and frame.plane else "",
+        )
+
+    def _below(self) -> CockpitScreen | None:
+        stack = self.app.screen_stack
+        place = stack.index(self) if self in stack else 0
+        below = stack[place - 1] if place else None
+        return below if isinstance(below, CockpitScreen) else None
+
+    def _field(self) -> Choice | Entry | None:
+        """The form's field that has the keys."""
+        row = self._focus
+        return field_of(self._decision.form, row.removeprefix(FIELD)) if row.startswith(FIELD) else None
+
+    def _text(self) -> str:
+        field = self._field()
+        if isinstance(field, Entry):
+            return field.text
+        return self._decision.phrase if self._focus == PHRASE else self._decision.reason
+
+    def _set_text(self, text: str) -> None:
+        field = self._field()
+        if isinstance(field, Entry):
+            self._set_form(self._decision.form.with_text(field.id, text))
+        elif self._focus == REASON:
+            self._decision = replace(self._decision, reason=text)
+        else:
+            self._decision = replace(self._decision, phrase=text)
+            if self._decision.is_typed:
+                self._focus = BUTTONS
+                self.hold_keys()
+        self.draw_bottom()
+
+    def _turn(self, by: int) -> None:
+        """The next row has the keys; after the last one, the first."""
+        rows = rows_of(self._decision)
+        if len(rows) > 1:
+            self._focus_on(rows[(rows.index(self._focus) + by) % len(rows)])
+        else:
+            self.query_one("#body", Panel).scroll_lines(by)
+
+    def _focus_on(self, row: str) -> None:
+        self._drop_confirming()
+        self._focus = row
+        self.draw_bottom()
+        self._show_focus()
+
+    def _show_focus(self) -> None:
+        """Scroll to the row that has the keys, by the size that the body has now."""
+        body = self.query_one("#body", Panel)
+        places = [place for place, line in enumerate(body.lines) if line.id == self._focus]
+        if places:
+            above, below = body.hidden
+            last_seen = len(body.lines) - below
+            body.scroll_lines(min(0, places[0] - above) or max(0, places[-1] + 1 - last_seen))
+
+    def _change(self, by: int) -> None:
+        """←/→: another option, or the next one to tick."""
+        form = self._decision.form
+        field = field_of(form, form.main) if self._focus == BUTTONS else self._field()
+        if not isinstance(field, Choice) or self._decision.sent:
+            self.say(NOTHING)
+        elif field.many:
+            place = self._markers.get(field.id, 0) + by
+            self._markers[field.id] = max(0, min(place, len(field.options) - 1))
+            self.draw_bottom()
+        else:
+            self._take(turned(form, field, by))
+
+    def _take(self, changed: Form | str) -> None:
+        """What a key made of the form, or why it made nothing."""
+        if isinstance(changed, str):
+            self.say(changed)
+        else:
+            self._set_form(changed)
+            self.draw_bottom()
+
+    def _pick(self, number: int) -> None:
+        """1 to 5: a reason that was given before."""
+        if self._decision.is_local or self._decision.sent or not 1 <= number <= len(self._offered):
+            self.say(dead_key(str(number)))
+            return
+        self._decision = replace(self._decision, reason=self._offered[number - 1])
+        self.draw_bottom()

@@ -1,0 +1,200 @@
+"""Opens the throttle dialog's form: on what is selected, to extend a throttle, or to undo an action. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from collectors.fleet import Frame, Model, Reason, Throttle, clean, worded
+from collectors.intents import Logged, Target
+from tui.dialogs.throttle_form import (
+    CLEAR,
+    NO_ANSWER,
+    OPEN,
+    REST,
+    SET,
+    UNTIL_CLEARED,
+    ThrottleForm,
+)
+from tui.dialogs.throttle_subject import hits
+from tui.format import clock, percent, rate
+from tui.screens.shares import Shares, feature_shares
+from tui.throttles import admits, alike, in_force, percentage, preset
+
+if TYPE_CHECKING:
+    from tui.screens.base import Selection
+    from tui.screens.trends import Trends
+
+__all__ = ["ThrottleForm", "extend_form", "throttle_form", "throttle_inverse"]
+
+GROWN = 0.05
+"""A share that grew by less is no reason to be chosen: that much is noise."""
+
+
+def throttle_form(frame: Frame, selection: "Selection", trends: "Trends | None") -> ThrottleForm | str:
+    """The form for what is selected; a sentence why there is nothing to throttle.
+
+    trends: of the shares of features; None knows only those of now
+    """
+    if why := _nothing(frame):
+        return why
+    model, feature = _selected(frame, selection)
+    served = [one for one in frame.features if model is not None and model in hits(frame, (one,)).models]
+    offered = [one.id for one in served] or [one.id for one in frame.features]
+    if feature:
+        offered = [feature, *(id for id in offered if id != feature)]
+        return _opened(frame, offered, feature, selection.tier)
+    models = (model,) if model is not None and served else frame.models
+    chosen, why = _likeliest(models, offered, trends.shares if trends is not None else None)
+    return _opened(frame, offered, chosen, selection.tier, why)
+
+
+def extend_form(frame: Frame, target: Target) -> ThrottleForm | str:
+    """The form that gives a throttle more time, everything else as it is; a sentence why there is none."""
+    if why := _nothing(frame):
+        return why
+    cell = _cell(frame, target)
+    if cell is None:
+        return f"the control plane tells of no throttle {target}: nothing to extend"
+    if not in_force(cell):
+        return f"{target} is open, {admits(1.0)}, without an end: nothing to extend"
+    return _opened(frame, _all_but_first(frame, target.id), target.id, target.tier)
+
+
+def throttle_inverse(frame: Frame, logged: Logged) -> ThrottleForm | str:
+    """The form that sets a cell back to what it was before a logged action, for what is left of its time.
+
+    A sentence where nothing is left to undo, or the log does not tell what was before.
+    """
+    target = logged.target
+    if target.kind != "throttle":
+        return f"{logged.operation} of {target} is no throttle"
+    if logged.result != "applied":
+        return f"{logged.operation} of {target} was {logged.result or 'not applied'}: nothing to undo"
+    if why := _nothing(frame):
+        return why
+    cell, before = _cell(frame, target), _setting(logged.before)
+    if cell is None:
+        return f"the control plane tells of no throttle {target}: nothing to undo"
+    if before is None:
+        return f"the log does not tell what {target} was before: set it with t"
+    after = _setting(logged.after)
+    if before.ends_at is not None and before.ends_at < frame.at + 1:
+        before = _Setting(1.0, None)
+    if alike(cell.level, before.level) and not (after is not None and alike(after.level, before.level)):
+        return f"{target} is at {admits(before.level)} again: nothing to undo"
+    form = _opened(frame, _all_but_first(frame, target.id), target.id, target.tier)
+    return _restoring(form, cell, before, _story(logged, cell, after))
+
+
+class _Setting(NamedTuple):
+    level: float
+    ends_at: float | None
+
+
+def _restoring(form: ThrottleForm, cell: Throttle, before: _Setting, story: tuple[str, ...]) -> ThrottleForm:
+    """To go back to the setting before is not to remember the one that is undone: after it, open."""
+    plane = form.frame.plane
+    can_clear = plane is not None and plane.ability("throttle.clear").is_open
+    if alike(before.level, 1.0) and before.ends_at is None and in_force(cell) and can_clear:
+        return replace(form, does=CLEAR, back=OPEN, story=story)
+    named = bool(preset(before.level))
+    return replace(
+        form,
+        does=SET,
+        level=before.level,
+        typed="" if named else percentage(before.level),
+        time=UNTIL_CLEARED if before.ends_at is None else REST,
+        rest_until=before.ends_at,
+        back=OPEN,
+        story=story,
+    )
+
+
+def _story(logged: Logged, cell: Throttle, after: _Setting | None) -> tuple[str, ...]:
+    told = f"undoes {logged.operation} of {logged.target} by {logged.actor} at {clock(logged.at)}"
+    if logged.reason:
+        told += f": {logged.reason}"
+    if after is None or alike(cell.level, after.level):
+        return (told,)
+    change = cell.last_change
+    who = f" by {change.actor} at {clock(change.at)}" if change is not None else ""
+    return (told, f"since then it was changed again{who}, from {admits(after.level)} to {admits(cell.level)}")
+
+
+def _setting(facts: Mapping[str, object]) -> _Setting | None:
+    """The setting in an entry of the log; None where it tells none, or no time that can be read."""
+    level, ends = facts.get("level"), facts.get("expires_at")
+    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 <= level <= 1:
+        return None
+    if ends is None:
+        return _Setting(float(level), None)
+    try:
+        at = datetime.fromisoformat(str(ends))
+    except ValueError:
+        return None
+    return _Setting(float(level), at.timestamp()) if at.tzinfo is not None else None
+
+
+def _nothing(frame: Frame) -> str:
+    """Why nothing can be throttled at all; "" if something can."""
+    plane = frame.plane
+    if plane is None:
+        has_plane = any(source.kind == "plane" for source in frame.sources)
+        return f"{NO_ANSWER} yet" if has_plane else worded(Reason("no-plane"))
+    ability = plane.ability("throttle.set")
+    if not ability.is_open:
+        return f"no throttle can be set: {ability.why or 'this control plane does not allow it'}"
+    if not frame.features:
+        return "the control plane names no features, so there is nothing to throttle"
+    return "" if plane.tiers else "the control plane names no tiers, so there is nothing to throttle"
+
+
+def _selected(frame: Frame, selection: "Selection") -> tuple[Model | None, str]:
+    """The model and the feature that are selected, also by a release that opens one of them."""
+    names, feature = {selection.model}, selection.feature
+    release = next((one for one in frame.releases if one.id == selection.release), None)
+    if release is not None and release.subject_kind == "feature":
+        feature = feature or release.subject
+    elif release is not None:
+        names.add(release.subject)
+    model = next((one for one in frame.models if one.name in names), None)
+    model = model or next((one for one in frame.models if one.subject in names), None)
+    return model, feature if any(one.id == feature for one in frame.features) else ""
+
+
+def _likeliest(models: Sequence[Model], offered: Sequence[str], shares: Shares | None) -> tuple[str, str]:
+    """The feature that is most likely meant, and why: grown most, else the largest, else the first."""
+    found: list[tuple[float, float, str, str]] = []
+    totals: dict[str, float] = {}
+    for model in models:
+        for feature, now in feature_shares(model).items():
+            if feature in offered:
+                before = shares.oldest(model.name, feature) if shares is not None else None
+                found.append((now if before is None else before, now, feature, model.name))
+                arrivals = model.by_feature[feature]["arrivals"].estimate or 0.0
+                totals[feature] = totals.get(feature, 0.0) + arrivals
+    if not found:
+        return offered[0], ""
+    before, now, feature, name = max(found, key=lambda one: one[1] - one[0])
+    if now - before >= GROWN:
+        return feature, f"{percent(before).rstrip('%')}→{percent(now)} of {name}"
+    largest = max(totals, key=lambda feature: totals[feature])
+    if len(models) == 1:
+        share = next(now for _, now, feature, _ in found if feature == largest)
+        return largest, f"{percent(share)} of {models[0].name}"
+    return largest, f"most requests, {rate(totals[largest])}/s"
+
+
+def _opened(frame: Frame, offered: Sequence[str], feature: str, tier: str, why: str = "") -> ThrottleForm:
+    tiers = frame.plane.tiers if frame.plane is not None else ()
+    ticked = (tier,) if tier in tiers else tiers[-1:]
+    return ThrottleForm(frame, tuple(offered), feature, ticked, why=clean(why))
+
+
+def _all_but_first(frame: Frame, feature: str) -> list[str]:
+    return [feature, *(one.id for one in frame.features if one.id != feature)]
+
+
+def _cell(frame: Frame, target: Target) -> Throttle | None:
+    return next((c for c in frame.throttles if (c.feature, c.tier) == (target.id, target.tier)), None)

@@ -1,0 +1,84 @@
+"""Which share of a model's requests each feature has, now and some minutes ago."""
+
+from array import array
+from collections.abc import Mapping
+from threading import Lock
+
+from collectors.fleet import NEVER, Frame, Model, Quality
+
+STEP_S = 60
+STEPS = 10
+"""Ten minutes in steps of one: 500 models with four features take half a megabyte."""
+
+GAP = -1.0
+
+
+def feature_shares(model: Model) -> Mapping[str, float]:
+    """Share (0..1) of the model's arrivals of each feature; empty where it is not known of what."""
+    arrivals = {feature: found.get("arrivals", NEVER) for feature, found in model.by_feature.items()}
+    known = {
+        feature: one.estimate
+        for feature, one in arrivals.items()
+        if one.estimate is not None and one.quality in (Quality.GOOD, Quality.STALE)
+    }
+    whole, total = model.reading("arrivals"), sum(known.values())
+    everything = None if whole.quality is Quality.SUSPECT else whole.estimate
+    if len(known) < len(arrivals) and (everything is None or everything < total):
+        # A feature whose arrivals are not known may be most of them.
+        return {}
+    of = max(total, everything or 0.0)
+    return {feature: value / of for feature, value in known.items()} if of > 0 else {}
+
+
+class Shares:
+    """Bounded memory: one share a minute of every feature of every model.
+
+    One thread may feed it while another reads.
+    """
+
+    def __init__(self) -> None:
+        self._rings: dict[tuple[str, str], array[float]] = {}
+        self._taken: dict[str, int] = {}
+        self._step = -1
+        self._lock = Lock()
+
+    def add(self, frame: Frame) -> None:
+        """Take one frame in. Time that goes back, as in a replay, starts afresh."""
+        step = int(frame.at) // STEP_S
+        with self._lock:
+            if step < self._step or step >= self._step + STEPS:
+                self._rings, self._taken = {}, {}
+            elif step > self._step:
+                self._clear(step)
+            self._step = step
+            for model in frame.models:
+                if model.by_feature and self._taken.get(model.name) != step:
+                    self._take(model, step)
+
+    def oldest(self, model: str, feature: str) -> float | None:
+        """The feature's share at the begin of the last ten minutes, or since it is known."""
+        with self._lock:
+            ring = self._rings.get((model, feature))
+            if ring is None:
+                return None
+            values = (ring[(self._step + 1 + n) % STEPS] for n in range(STEPS))
+            return next((value for value in values if value != GAP), None)
+
+    def _clear(self, step: int) -> None:
+        """Empty the steps between the last frame and this one; what is in none any more is forgotten."""
+        for past in range(self._step + 1, step + 1):
+            for ring in self._rings.values():
+                ring[past % STEPS] = GAP
+        self._rings = {key: ring for key, ring in self._rings.items() if any(one != GAP for one in ring)}
+        kept = {model for model, _ in self._rings}
+        self._taken = {model: taken for model, taken in self._taken.items() if model in kept}
+
+    def _take(self, model: Model, step: int) -> None:
+        shares = feature_shares(model)
+        for feature, share in shares.items():
+            ring = self._rings.get((model.name, feature))
+            if ring is None:
+                ring = self._rings[model.name, feature] = array("f", [GAP]) * STEPS
+            ring[step % STEPS] = share
+        if shares:
+            self._taken[model.name] = step
