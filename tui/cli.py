@@ -154,7 +154,12 @@ def _add_demo(group: _Group) -> None:
         "The fleet is simulated in a process of its own: seven models, four tiers, 10,000 accelerators.\n"
         "Scenario melting-gpus: an image feature goes viral three minutes in, and every wait grows.",
     )
-    parser.add_argument("--scenario", default="melting-gpus", metavar="S", help="what happens (melting-gpus)")
+    parser.add_argument(
+        "--scenario",
+        default="melting-gpus",
+        metavar="S",
+        help="melting-gpus (default), calm, feature-opening, control-partition, two-operators",
+    )
     parser.add_argument("--seed", type=_seed, default=1, metavar="N", help="of every random number (1)")
     parser.add_argument(
         "--speed", type=_speed, default=1.0, metavar="X", help="simulated seconds a second, 1 to 120 (1)"

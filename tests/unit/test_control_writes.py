@@ -10,7 +10,7 @@ import pytest
 from collectors.control import wire
 from collectors.control.server.commands import Command, Done
 from collectors.control.server.problems import Problem
-from collectors.control.server.store import Store, StoreLimits
+from collectors.control.server.store import AuditQuery, Store, StoreLimits
 from tests.control_commands import (
     ABORT,
     ADVANCE,
@@ -79,7 +79,11 @@ def test_what_was_seen_is_compared_before_the_etag(store: Store) -> None:
     problem = refusal(store, late, OPEN)
     assert (problem.status, problem.code) == (409, "stale-stage")
     assert problem.detail == "llama-70b is at plus@100; you asked to leave plus@25; advanced by alice"
-    assert problem.headers == {"ETag": f'"{store.held.releases[LLAMA].etag}"'}
+    newest = wire.read(store.audit(AuditQuery(), 1)[0][1], wire.Audit)
+    assert problem.headers == {
+        "ETag": f'"{store.held.releases[LLAMA].etag}"',
+        "Tidegate-Audit-Id": newest.id,
+    }
     late = command(store, SET, VOICE, person("bob"), level=0.5)
     cell(store, SET, level=0.2)
     problem = refusal(store, late, OPEN)

@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from collectors.control import wire
-from collectors.control.server import lists, parsing, rules
+from collectors.control.server import lists, ofrep, parsing, rules
 from collectors.control.server.access import Access, Caller
 from collectors.control.server.commands import Done
 from collectors.control.server.exposition import exposition
@@ -79,6 +79,7 @@ def plane_app(
     limits = limits or Limits()
     stream = stream or StreamLimits(per_token=limits.watchers_per_token)
     plane = _Plane(store, clock, limits, stream, version)
+    flags = ofrep.Flags(store, plane.settle, limits.body_max_bytes)
     app = Starlette(
         routes=[
             Route("/healthz", plane.health),
@@ -95,6 +96,8 @@ def plane_app(
             Route("/v1/operations/{id}", plane.operation),
             Route("/v1/audit", plane.audit),
             Route("/v1/watch", plane.watch),
+            Route(ofrep.PATH, flags.bulk, methods=["POST"]),
+            Route(f"{ofrep.PATH}/{{key:path}}", flags.single, methods=["POST"]),
         ],
         middleware=[Middleware(Envelope, access=access, clock=clock)],
         exception_handlers={
@@ -130,7 +133,7 @@ class _Plane:
         return PlainTextResponse("ok\n")
 
     async def readiness(self, request: Request) -> Response:
-        await self._settle()
+        await self.settle()
         is_ready = bool(self.store.held.config.tiers) and not self.streams.is_closing and not self.fault
         return PlainTextResponse("ready\n" if is_ready else "not ready\n", 200 if is_ready else 503)
 
@@ -254,7 +257,7 @@ class _Plane:
             ends_at=caller.expires_at,
             since=since,
             clock=self.clock,
-            settle=self._settle,
+            settle=self.settle,
         )
 
     async def register(self, request: Request) -> Response:
@@ -288,7 +291,7 @@ class _Plane:
             if not is_tried:
                 self._refused[operation, "refused"] += 1
             raise
-        await self._settle()
+        await self.settle()
         if is_tried:
             return _json(await self._stored(self.store.rehearse, command, now=self.clock()))
         done = await self._stored(self.store.apply, command, now=self.clock())
@@ -357,7 +360,7 @@ class _Plane:
             detail = "this token may evaluate flags only; use one without the scope ofrep"
             await self._forbid(request, token, "read", detail, is_logged=True)
         caller = await self._known(request, "read")
-        await self._settle()
+        await self.settle()
         return caller
 
     async def _stored(self, call: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs) -> Found:
@@ -375,7 +378,7 @@ class _Plane:
             "event_retention_s": int(kept.event_retention_s),
         }
 
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
         now = self.clock()
         if now < self.store.held.next_due:
             return

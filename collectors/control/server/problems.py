@@ -117,6 +117,12 @@ def _unauthenticated(expired_at: float | None) -> Problem:
     )
 
 
+def _credential(headers: Headers) -> str | None:
+    """The Authorization header, or what clients of feature flags send in its place."""
+    key = headers.get("x-api-key")
+    return headers.get("authorization") or (None if key is None else f"Bearer {key}")
+
+
 class Envelope:
     """Around every request: who asks, its id, the server's time, and never a cache.
 
@@ -146,7 +152,7 @@ class Envelope:
             await send(message)
 
         if scope["path"].removeprefix(scope.get("root_path", "")) not in OPEN_PATHS:
-            caller = self._access.caller(Headers(scope=scope).get("authorization"))
+            caller = self._access.caller(_credential(Headers(scope=scope)))
             now = self._clock()
             if caller is None or (caller.expires_at is not None and caller.expires_at <= now):
                 problem = _unauthenticated(None if caller is None else caller.expires_at)

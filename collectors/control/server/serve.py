@@ -171,6 +171,8 @@ def _server(app: Starlette) -> PlaneServer:
             server_header=False,
             ws="none",
             timeout_graceful_shutdown=1,
+            # As long as clients keep theirs: a write after a dialog of half a minute finds a warm connection.
+            timeout_keep_alive=30,
         )
     )
 

@@ -188,6 +188,8 @@ class Store:
             except Problem as problem:
                 refused = problem
         batch.audit(writes.entry_of(command, refused), command.resource, None, None)
+        # The log tells all who watch: by its id a client knows not to tell it once more.
+        refused.headers = {**(refused.headers or {}), "Tidegate-Audit-Id": f"a-{batch.seq}"}
         return refused
 
     def _count(self, command: Command, result: str) -> None:
