@@ -117,6 +117,29 @@ def test_a_target_on_its_way_is_blocked() -> None:
     assert missing(needs(one, OPERATOR, "", NOW, {target._replace(tier="team")})) == ""
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one: replace(one, dry_run=None),
+        failed,
+        lambda one: replace(one, dry_run=replace(one.dry_run, asked_at=NOW - 2 * FRESH_S)),
+        lambda one: refused(one, "what it would do cannot be tried first"),
+    ],
+)
+def test_a_brake_does_not_wait_for_a_dry_run(change: Callable[[Decision], Decision]) -> None:
+    """What is not known stops a loosening, and never the safe direction."""
+    assert said(change(decision(is_brake=True))) == ""
+    assert said(change(decision())) != ""
+
+
+def test_a_brake_that_the_plane_refuses_is_off() -> None:
+    """A refusal of the plane's own is known, and told."""
+    one = decision(is_brake=True)
+    assert one.dry_run is not None
+    runs = tuple(replace(run, refusal="no such cell", code="not-found") for run in one.dry_run.rehearsals)
+    assert "no such cell" in said(replace(one, dry_run=replace(one.dry_run, rehearsals=runs)))
+
+
 def test_a_brake_needs_no_phrase() -> None:
     """It is held up by nothing that is typed but its reason."""
     one = replace(decision(phrase="throttle 2", is_brake=True), phrase="")

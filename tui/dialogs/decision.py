@@ -16,6 +16,10 @@ FRESH_S = 15.0
 """A dry run older than this no longer says what would happen (S9)."""
 
 
+NO_WORD = frozenset({"", "unsupported-operation"})
+"""Codes of a dry run that could not be had: it says nothing of what the plane would do."""
+
+
 @dataclass(frozen=True, slots=True)
 class DryRun:
     """What the plane said of a plan. `failure`: why it said nothing, a sentence.
@@ -149,6 +153,8 @@ def _reasoned(reason: str) -> Need:
 
 def _rehearsed(decision: Decision, now: float) -> Need:
     run = decision.current_dry_run
+    if decision.plan.is_brake and _tells_nothing(run, now):
+        return Need(True, "no dry run of it: a brake does not wait for one")
     if run is None:
         return Need(False, "waiting for the dry run of it")
     if run.failure:
@@ -161,6 +167,14 @@ def _rehearsed(decision: Decision, now: float) -> Need:
     if now - run.asked_at >= FRESH_S:
         return Need(False, f"the dry run is {age(now - run.asked_at)} old: ctrl-r asks again")
     return Need(True, f"the dry run would apply {counted(str(len(run.rehearsals)), 'target')}")
+
+
+def _tells_nothing(run: DryRun | None, now: float) -> bool:
+    """Whether a dry run is missing, old or without a word of the plane's own: what is not known must not stop
+    the safe direction."""
+    if run is None or run.failure or now - run.asked_at >= FRESH_S:
+        return True
+    return bool(run.refusals) and all(one.code in NO_WORD for one in run.refusals)
 
 
 def moved(was: Sequence[Intent], now: Sequence[Intent]) -> tuple[Difference, ...]:
