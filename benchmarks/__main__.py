@@ -10,7 +10,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("screen", "demo", "drawing", "simulator", "scrape", "prometheus", "big_prometheus")
+NAMES = (
+    "screen",
+    "demo",
+    "drawing",
+    "simulator",
+    "scrape",
+    "prometheus",
+    "big_prometheus",
+    "operating",
+    "key_to_write",
+)
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -13,6 +13,10 @@ from collectors.intents import ANY_ETAG, Difference, Intent
 
 Thing = Release | Throttle
 
+_NEVER_ENDS = "never"
+_OPEN = "admit 100%"
+"""What comes after a setting that remembers no other."""
+
 _TELEMETRY = frozenset(
     {"seq", "etag", "last_change", "entered_at", "message", "observed", "checks", "backend", "stage_index"}
     | {"history"}
@@ -43,7 +47,10 @@ def changes(before: Thing, after: Thing) -> tuple[Difference, ...]:
     if isinstance(before, Release) and isinstance(after, Release):
         return _unequal(_facts_of_release(before), _facts_of_release(after))
     if isinstance(before, Throttle) and isinstance(after, Throttle):
-        return _unequal(_facts_of_cell(before), _facts_of_cell(after))
+        found = _unequal(_facts_of_cell(before), _facts_of_cell(after))
+        way = _way(before, after)
+        # The way says its pace already.
+        return (*(one for one in found if not (way and one.what == "ramp")), *way)
     return ()
 
 
@@ -142,11 +149,22 @@ def _facts_of_release(one: Release) -> dict[str, str]:
 def _facts_of_cell(one: Throttle) -> dict[str, str]:
     return {
         "level": admitted(one),
-        "until": "no end" if one.expires_at is None else clock_time(one.expires_at),
+        "ends": _NEVER_ENDS if one.expires_at is None else clock_time(one.expires_at),
         "ramp": _ramp(one.ramp_per_min),
         "way back": _ramp(one.return_ramp_per_min),
-        "then": "" if one.revert_to is None else _level(one.revert_to.level),
+        "then": _OPEN if one.revert_to is None else _level(one.revert_to.level),
     }
+
+
+def _way(before: Throttle, after: Throttle) -> tuple[Difference, ...]:
+    """That what is in force only begins to go to the level, from where and how fast."""
+    is_news = before.state != "ramping" or before.level != after.level
+    if after.state != "ramping" or not is_news:
+        return ()
+    # Whoever set it gave it a pace; on the way back it has that of the setting which ended.
+    pace = after.return_ramp_per_min if after.ramp_per_min is None else after.ramp_per_min
+    by = "" if pace is None else f" by {told.percent(pace).removesuffix('%')} %/min"
+    return (Difference("ramping", "", f"from {_level(after.effective_level)}{by}"),)
 
 
 def _unequal(before: dict[str, str], after: dict[str, str]) -> tuple[Difference, ...]:
@@ -199,7 +217,7 @@ def _in_words(
         case ["limit"]:
             return [Difference("limit", _text(before), _text(after))]
         case ["expires_at"]:
-            return [Difference("until", _time(before), _time(after))]
+            return [Difference("ends", _time(before), _time(after))]
         case ["ramp_per_min"]:
             return [Difference("ramp", _rate(before), _rate(after))]
         case ["return_ramp_per_min"]:
@@ -209,7 +227,7 @@ def _in_words(
         case ["revert_to", "level"]:
             return [Difference("then", _level(before), _level(after))]
         case ["revert_to", "expires_at"]:
-            return [Difference("then until", _time(before), _time(after))]
+            return [Difference("then ends", _time(before), _time(after))]
         case ["status", ("stage" | "phase" | "pause_reason") as name]:
             return [Difference(name.replace("_", " "), _text(before), _text(after))]
         case ["status", "gate", *rest] if rest in ([], ["state"]):
@@ -237,7 +255,7 @@ def _newcomer(value: object) -> str:
 
 def _time(value: object) -> str:
     if not isinstance(value, str):
-        return "no end"
+        return _NEVER_ENDS
     try:
         return clock_time(wire.read_time(value))
     except ValueError:
@@ -253,7 +271,7 @@ def _state(value: object) -> str:
 
 
 def _setting(value: object) -> str:
-    return "" if value is None else _level(value.get("level")) if isinstance(value, dict) else _text(value)
+    return _OPEN if value is None else _level(value.get("level")) if isinstance(value, dict) else _text(value)
 
 
 def _exposure(value: object) -> dict[str, str]:

@@ -172,7 +172,6 @@ class PlaneHTTP:
         self._client: httpx.AsyncClient | None = None
         self._opening = asyncio.Lock()
         self._answers: deque[str] = deque(maxlen=256)
-        self._writes: deque[str] = deque(maxlen=256)
 
     def warnings(self) -> tuple[str, ...]:
         """What is unsafe about the connection as it was asked for, and a clock that is not believed."""
@@ -304,7 +303,7 @@ class PlaneHTTP:
                 if sending is None:
                     # A write may wait for its backend: that is no measure of the way to the plane.
                     self.latency_s = max(received - sent, 0.0)
-                self._know(response, path, is_write=sending is not None)
+                self._know(response, path)
                 yield response
         except httpx.TimeoutException as error:
             is_connecting = isinstance(error, httpx.ConnectTimeout)
@@ -321,16 +320,14 @@ class PlaneHTTP:
         except (httpx.HTTPError, httpx.StreamError, ssl.SSLError) as error:
             raise self.error(f"broke off on {path} ({type(error).__name__}); {_GOES_ON}") from error
 
-    def _know(self, response: "httpx.Response", path: str, *, is_write: bool) -> None:
-        """raises: DoubledAnswer for one to a write that was an earlier request's, or to a read that was a
-        write's: a connection on which one comes twice passes it off as the next one's."""
+    def _know(self, response: "httpx.Response", path: str) -> None:
+        """raises: DoubledAnswer for one that was an earlier request's: a connection on which one comes twice
+        passes it off as the next one's."""
         answer = response.headers.get("tidegate-request-id", "")[:128]
-        if answer and answer in (self._answers if is_write else self._writes):
+        if answer and answer in self._answers:
             error = self.error(f"answered {path} with an answer it had given before; {_GOES_ON}")
             raise DoubledAnswer(str(error))
         self._answers.append(answer)
-        if is_write:
-            self._writes.append(answer)
 
     def _lost(self, error: PlaneError) -> LostReply:
         return LostReply(str(error), code=error.code, status=error.status)

@@ -19,7 +19,17 @@ from collectors.control.told import span
 from collectors.control.unsettled import Unsettled, UnsettledWrites
 from collectors.control.writing import Fate, Verdict
 from collectors.fleet import Release, Throttle, clean
-from collectors.intents import BRAKES, Difference, Intent, Logged, Outcome, OutcomeKind, Rehearsal, Target
+from collectors.intents import (
+    ANY_ETAG,
+    BRAKES,
+    Difference,
+    Intent,
+    Logged,
+    Outcome,
+    OutcomeKind,
+    Rehearsal,
+    Target,
+)
 
 REPEATS = 3
 """Most repeats of a write that got no answer."""
@@ -272,6 +282,11 @@ class PlaneOperator:
                 yield self._outcome(
                     intent, OutcomeKind.PENDING, text, audit_id=answer.audit_id, is_final=False
                 )
+                return
+            if repeats and answer.fate in {Fate.REFUSED, Fate.CONFLICT} and intent.etag == ANY_ETAG:
+                # It names no rev: an earlier request of it, still on its way, would be carried out.
+                refused = Verdict(Fate.LOST, f"a repeat was refused: {answer.why}", audit_id=answer.audit_id)
+                yield self._unknown(intent, refused, 1 + repeats)
                 return
             if answer.fate in {Fate.APPLIED, Fate.REFUSED, Fate.CONFLICT}:
                 self._unsettled.settle(held, answer.resource)

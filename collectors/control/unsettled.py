@@ -10,6 +10,9 @@ from collectors.control.writing import Fate
 from collectors.fleet import Release, Throttle
 from collectors.intents import ANY_ETAG, Intent, Target
 
+_NO_LOG = frozenset({403, 404, 405, 501})
+"""Statuses by which a plane says that it has no log, or none for us. Whatever else is wrong may pass."""
+
 
 @dataclass(slots=True)
 class Unsettled:
@@ -82,20 +85,26 @@ class UnsettledWrites:
             return self._settled(held, "was applied")
         try:
             entry = await self._asks.entry(held.intent)
-            result, is_known = (None if entry is None else entry.result), True
-        except PlaneError:
+            result, unread = (None if entry is None else entry.result), None
+        except PlaneError as error:
             # A plane without a log, or one that is in trouble: the resource alone has to tell.
-            result, is_known = None, False
+            result, unread = None, error
         if result == "applied":
             return self._settled(held, "was applied")
-        if result in {"refused", "failed"}:
+        is_refused = result in {"refused", "failed"}
+        if is_refused and held.intent.etag != ANY_ETAG:
             return self._settled(held, f"was {result}")
-        if result is not None or (not is_known and held.is_past(now)):
+        if not is_refused and (result is not None or (unread is not None and held.is_past(now))):
             return await self._repeated(held)
         left_s = held.sent_at + self._quiet_s - asyncio.get_running_loop().time()
         if left_s > 0:
+            # Of a brake that was refused too: it names no rev, so an earlier request of it might yet do it.
             return _open(held, f"look again in {left_s:.0f} s")
-        return self._settled(held, "was never heard of" if is_known else "left no trace")
+        if unread is not None and unread.status not in _NO_LOG:
+            return _open(held, str(unread))
+        if is_refused:
+            return self._settled(held, f"was {result}")
+        return self._settled(held, "was never heard of" if unread is None else "left no trace")
 
     async def _repeated(self, held: Unsettled) -> Look:
         request = await self._asks.request(held.intent)

@@ -118,8 +118,8 @@ def test_what_a_write_changed_is_told_without_what_was_measured() -> None:
         etag="t-9",
     )
     assert compare.sentence(compare.changes(CELL, after)) == (
-        "level admit 30% → admit 10%, until no end → 2026-11-21 17:00:00Z, ramp at once → 10% a minute, "
-        "then admit 30%"
+        "level admit 30% → admit 10%, ends never → 2026-11-21 17:00:00Z, then admit 100% → admit 30%, "
+        "ramping from admit 20% by 10 %/min"
     )
     assert compare.changes(CELL, replace(CELL, effective_level=0.2, seq=900)) == ()
     assert compare.changes(CELL, RELEASE) == ()
@@ -130,10 +130,10 @@ def test_what_a_write_changed_is_told_without_what_was_measured() -> None:
     [
         ("/level", 0.3, 0.1, [("level", "admit 30%", "admit 10%")]),
         ("/level", None, 0.1, [("level", "admit unknown", "admit 10%")]),
-        ("/expires_at", None, "2026-11-21T17:00:00Z", [("until", "no end", "2026-11-21 17:00:00Z")]),
-        ("/expires_at", "soon", None, [("until", "soon", "no end")]),
+        ("/expires_at", None, "2026-11-21T17:00:00Z", [("ends", "never", "2026-11-21 17:00:00Z")]),
+        ("/expires_at", "soon", None, [("ends", "soon", "never")]),
         ("/ramp_per_min", None, 0.1, [("ramp", "at once", "10% a minute")]),
-        ("/revert_to", None, {"level": 0.3, "expires_at": None}, [("then", "", "admit 30%")]),
+        ("/revert_to", None, {"level": 0.3, "expires_at": None}, [("then", "admit 100%", "admit 30%")]),
         ("/revert_to/level", 0.5, 0.3, [("then", "admit 50%", "admit 30%")]),
         ("/status/stage", "plus@25", None, [("stage", "plus@25", "none")]),
         ("/status/exposure/1/desired", 0.25, 1.0, [("plus opens to", "25%", "100%")]),
