@@ -5,8 +5,11 @@ it is the models below; a wrong key or value names file, line, key and what is a
 """
 
 import difflib
+import ipaddress
 import os
+import posixpath
 import re
+import socket
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -67,6 +70,29 @@ def shown_url(url: str) -> str:
     """The address without credentials, query and fragment, fit for the screen. raises: ValueError"""
     parts = urlsplit(url)
     return clean(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 200)
+
+
+def is_same_server(one: str, other: str) -> bool:
+    """Whether two URLs reach one server, as far as their text tells: loopback by any name, ports left out,
+    case, and dots in the path. Names that only DNS knows to be one are two."""
+    return _server(one) == _server(other)
+
+
+def _server(url: str) -> tuple[str, str, int | None, str]:
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme.lower())
+    except ValueError:
+        return (url, "", None, "")
+    host = (parts.hostname or "").rstrip(".").lower()
+    try:
+        # As the system reads it: 127.1 is an address too.
+        address = ipaddress.ip_address(host) if ":" in host else ipaddress.ip_address(socket.inet_aton(host))
+        is_loopback, host = address.is_loopback, str(address)
+    except (ValueError, OSError):
+        is_loopback = host == "localhost"
+    path = posixpath.normpath("/" + parts.path.lstrip("/")).rstrip("/").removesuffix("/v1")
+    return (parts.scheme.lower(), "loopback" if is_loopback else host, port, path)
 
 
 def _regex(text: str) -> str:

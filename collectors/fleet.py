@@ -78,6 +78,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "no-tier": "{0} tells no tiers apart",
         "no-objective": "no objective: set one in [contexts.{0}.objectives]",
         "no-plane": "no control plane: give --plane URL",
+        "no-metrics": "no metrics source: give --prometheus URL or --scrape URL",
         "no-accelerators": "no accelerator page names this model's pods",
         "not-open": "not open to this tier",
         "not-observed": "no metric observes it",

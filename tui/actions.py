@@ -93,13 +93,16 @@ DIALOG_KEYS: tuple[tuple[str, str], ...] = (
     ("left right", "change the row's choice; at Cancel, the main one"),
     ("space", "tick, in a row of boxes"),
     ("1-5", "a reason that was given before"),
-    ("enter", "at Cancel: cancel; in a row: the next one; it never applies"),
+    ("enter", "at Cancel: cancel, twice behind a typed phrase; in a row: the next one; it never applies"),
     (CONFIRMING, "apply, at Cancel alone, when all that it needs is there"),
     ("ctrl-r", "dry run again"),
-    ("?", "all that y needs"),
-    ("esc", "cancel, always"),
+    ("?", "all that y needs; again, or esc: close that"),
+    ("esc", "cancel"),
 )
 """What the keys of a dialog do: they are its own, in every dialog the same."""
+
+DIALOG_HINT = "tab next row   left right change   1-5 reason   y apply   ctrl-r dry run   ? why   esc cancel"
+"""The same in one line, for the screen that is seen below a dialog: its own keys do nothing then."""
 
 
 def dead_key(key: str) -> str:

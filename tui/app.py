@@ -196,12 +196,11 @@ class CockpitApp(App[int], inherit_bindings=False):
         await self._feed.close()
 
     def on_frame_arrived(self, message: FrameArrived) -> None:
-        """Draw the newest frame, unless the display is frozen."""
+        """Draw what is on top. Under a frozen display, too: a dialog is about the newest frame."""
         self.latest, self._arrived_at = message.frame, time.monotonic()
         self.sentence, self.in_trouble = "", False
         self.arming.seen(message.frame)
-        if self.frozen is None:
-            self.draw_all()
+        self.draw_all()
 
     def on_source_spoke(self, message: SourceSpoke) -> None:
         """Show what the feed has to say: the screen stays, and tells what to do."""

@@ -64,13 +64,29 @@ def context_of(args: argparse.Namespace, settings: "Settings") -> tuple[str, "Co
     else:
         name, base = "direct", settings.contexts.get("direct", Context())
     _see_to_presets(args, name, base)
-    context = with_sources(base, sources)
+    context = with_guards(with_sources(base, sources), settings)
     if not (context.prometheus or context.scrape or context.plane or context.nvml):
         raise ConfigError(
             "nothing to watch: give --prometheus URL or --scrape URL, or let `tidegate init` write a "
             "configuration; `tidegate demo` needs none of it"
         )
     return name, context
+
+
+def with_guards(context: "Context", settings: "Settings") -> "Context":
+    """The context with what any other one says of its plane: never to write to it, or that it is production.
+
+    However a plane is named on the command line, a mistake must not lift what the configuration says of it.
+    """
+    from collectors.config import is_same_server
+
+    if context.plane is None:
+        return context
+    url = context.plane.url
+    same = [c for c in settings.contexts.values() if c.plane is not None and is_same_server(c.plane.url, url)]
+    strictest = min((context, *same), key=lambda one: ("never", "arm", "on").index(one.writes))
+    is_production = any(one.production for one in (context, *same))
+    return context.model_copy(update={"writes": strictest.writes, "production": is_production})
 
 
 def _see_to_presets(args: argparse.Namespace, name: str, context: "Context") -> None:

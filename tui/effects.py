@@ -1,6 +1,6 @@
 """What can be told after an operator's action: the time left to undo it, and what followed. No forecast."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from collectors.fleet import Event, EventKind, Frame, Quality, Throttle
@@ -10,6 +10,14 @@ from tui.three_states import SETTLE_S, left_s, of_throttle
 
 KEPT_S = float(STEP_S * STEPS)
 """What was before an action is known for so long."""
+
+OWN_S = 1800.0
+"""For so long somebody's own last action stays in sight, and as long as its throttle is in force."""
+
+UNLOGGED = "you"
+"""Who did what was refused here, or never reached the control plane's log."""
+
+_DONE = (EventKind.THROTTLE, EventKind.RELEASE, EventKind.ACTION)
 
 SAME_S = 1.0
 """Seconds by which a log's time and its resource's may differ."""
@@ -74,6 +82,17 @@ class Effects:
             yield f"{worst.model} {title} p99 {wait(worst.before)} {glyphs.arrow} {wait(here)} s"
 
 
+def last_own(events: Iterable[Event], frame: Frame) -> Event | None:
+    """The newest of the caller's own actions, also of those that no log tells."""
+    own = (e for e in events if e.kind in _DONE and (e.actor == UNLOGGED or _is_own(e, frame)))
+    return max(own, key=lambda one: one.at, default=None)
+
+
+def _is_own(event: Event, frame: Frame) -> bool:
+    actor = frame.plane.actor if frame.plane is not None else ""
+    return bool(actor) and event.actor.partition(" via ")[0] == actor
+
+
 def worst_at(frame: Frame, history: History, feature: str, at: float) -> Worst | None:
     """Of the models that serve `feature`, the wait that was worst against its objective at `at`."""
     found: list[tuple[float, Worst]] = []
@@ -101,9 +120,7 @@ def _cell(event: Event, frame: Frame) -> Throttle | None:
 
 def _undo(event: Event, cell: Throttle, frame: Frame, now: float) -> str:
     """For the caller's own actions alone; without an end, the time is not told."""
-    plane = frame.plane
-    own = plane is not None and plane.actor and event.actor.partition(" via ")[0] == plane.actor
-    if not own:
+    if not _is_own(event, frame):
         return ""
     left = left_s(cell, now)
     return "undo" if left is None else f"undo {duration(left)}" if left > 0 else ""

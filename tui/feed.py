@@ -1,6 +1,7 @@
 """Listens to a source on a thread with an event loop of its own, so that nothing it does delays a key."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0)
 """Seconds before the next try to connect, after each failure in a row; the last one repeats."""
+
+HANDOVER_S = 0.001
+"""Longest that the screen's thread keeps the interpreter from the feed's, and the other way round. Python's
+own 5 ms, several times over on the way of one key to the plane, are most of what that way may take."""
 
 CLOSE_S = 1.0
 """Longest wait for a source to close."""
@@ -45,6 +50,7 @@ class Feed:
 
     def start(self) -> None:
         """Begin to listen."""
+        sys.setswitchinterval(HANDOVER_S)
         self._thread.start()
 
     def submit(self, do: "Callable[[Operator], Awaitable[Answer]]") -> "Future[Answer]":

@@ -95,10 +95,19 @@ class KeymapError(Exception):
 
 
 def pressed(key: str, character: str | None) -> str:
-    """A key press as the keymap writes it. `key` and `character` as Textual reports them."""
-    if character is not None and character.isprintable() and character != " " and not key.startswith("ctrl+"):
+    """A key press as the keymap writes it. `key` and `character` as Textual reports them.
+
+    With Alt held a letter is another key. So it arrives, too, when it was typed right behind esc: what
+    follows a cancel must not act.
+    """
+    if character is not None and character.isprintable() and character != " " and not is_held(key):
         return character
     return key
+
+
+def is_held(key: str) -> bool:
+    """Whether a key came with another one held that makes it something else than its character."""
+    return key.startswith(("ctrl+", "alt+", "meta+", "super+", "hyper+"))
 
 
 def key_label(key: str, glyphs: str = "unicode") -> str:

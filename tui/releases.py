@@ -98,21 +98,32 @@ def _why_not_now(release: Release, operation: str) -> str:
     if operation == "release.pause" and by_operator:
         return f"paused by {pauser(release)} already"
     if operation == "release.resume" and not by_operator:
-        return f"it waits for its {release.pause_reason or 'gate'}: no operator paused it"
+        return f"it {waiting_words(release)}: no operator paused it"
     if operation == "release.set_weight" and stage_weight(release) is None:
         return "it stands at no stage whose weight could be set"
     if operation == "release.rollback" and not revisions(release):
-        return (
-            "no earlier revision is known"
-            if release.phase == "completed"
-            else "there is no stable revision to return to: abort instead"
-        )
+        if release.phase == "completed":
+            return "no earlier revision is known"
+        instead = "let it go again with a" if release.phase == "aborted" else "abort instead"
+        return f"there is no stable revision to return to: {instead}"
     return ""
 
 
 def _can_be_done(release: Release) -> str:
-    able = [VERBS[one] for one, phases in LEGAL_PHASES.items() if release.phase in phases]
+    legal = [one for one, phases in LEGAL_PHASES.items() if release.phase in phases]
+    # What is legal may still be impossible, such as a roll back to nothing: it is no way to send anybody.
+    able = [VERBS[one] for one in legal if not _why_not_now(release, one)]
     return f"what can be done is {' or '.join(able)}" if able else "nothing can be done to it"
+
+
+def waiting_words(release: Release) -> str:
+    """What a paused release waits for, where no operator paused it.
+
+    With its gate open it waits for nothing but an advance.
+    """
+    if release.pause_reason not in (None, "gate"):
+        return f"waits ({release.pause_reason})"
+    return "waits for an advance" if release.gate == "open" else "waits for its gate"
 
 
 def is_paused_by_operator(release: Release) -> bool:
@@ -183,6 +194,21 @@ def exposure_weighed(release: Release, weight: float) -> Mapping[str, float]:
     named = stage.tier if stage else ""
     shares = exposure_now(release)
     return {tier: weight if named in (EVERYONE, tier) else share for tier, share in shares.items()}
+
+
+def left_without(release: Release, then: Mapping[str, float]) -> tuple[str, ...]:
+    """Tiers that would have less of the subject, and nothing in its place.
+
+    A model's stable revision takes the place of its candidate; a feature has nothing that does.
+    """
+    if release.subject_kind == "model" and release.stable is not None:
+        return ()
+    return tuple(tier for tier, share in exposure_now(release).items() if then.get(tier, share) < share)
+
+
+def is_outage(release: Release, then: Mapping[str, float]) -> bool:
+    """Whether requests would be served by nothing at all. A feature that closes is what its brake is for."""
+    return release.subject_kind == "model" and bool(left_without(release, then))
 
 
 def _tiers(release: Release) -> tuple[str, ...]:

@@ -85,6 +85,13 @@ class ThreeStates(NamedTuple):
     has_parted: bool
 
     @property
+    def differs(self) -> bool:
+        """What was set, what is in force and what is seen are not one, though there was time for it."""
+        is_late = self.since_s is not None and self.since_s > SETTLE_S
+        state = self.applied.state
+        return self.has_parted or state == "drifted" or (state == "pending" and is_late)
+
+    @property
     def complaint(self) -> str:
         """In words what is wrong; empty where nothing is."""
         if self.applied.state == "drifted":
@@ -117,6 +124,15 @@ def of_throttle(frame: Frame, throttle: Throttle, now: float) -> ThreeStates:
     since_s = max(now - change.at, 0.0) if change is not None else None
     parted = throttle.unit == "share" and _parted(applied, observed, since_s, _lag(throttle, since_s))
     return ThreeStates(throttle.level, applied, observed, since_s, parted)
+
+
+def parted_features(frame: Frame, now: float) -> frozenset[str]:
+    """Features with a cell that does not do what somebody set. now: by the plane's clock."""
+    return frozenset(
+        one.feature
+        for one in frame.throttles
+        if (one.last_change is not None or not is_open(one)) and of_throttle(frame, one, now).differs
+    )
 
 
 def of_exposure(frame: Frame, release: Release, exposure: Exposure, now: float) -> ThreeStates:

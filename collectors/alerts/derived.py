@@ -1,10 +1,11 @@
-"""Alerts that follow from readings alone: an objective broken, a queue that stands still, accelerators that
-are faulty or idle while requests wait, data that is gone.
+"""Alerts that follow from what is known: an objective broken, a queue that stands still, accelerators that
+are faulty or idle while requests wait, data that is gone, a model that was closed to everyone.
 
 An alert keeps the time it began, so the first of a chain stays on top. It ends when a good reading says so:
 data that is lost ends no alert, it makes it the last that is known.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from collectors.fleet import (
     Model,
     Quality,
     Reading,
+    Release,
     Severity,
     SourceHealth,
     SourceState,
@@ -66,15 +68,20 @@ def derived(
     now: float,
     earlier: Iterable[Alert] = (),
     memory: Memory = NOTHING,
+    releases: Iterable[Release] = (),
 ) -> tuple[Alert, ...]:
     """Alerts of this tick, the oldest first. None begins from a stale reading (D10), none ends with one.
 
     earlier: those of the tick before; memory: by `remembered`, of this tick
+    releases: as the control plane last said
     """
     before: Mapping[str, Alert] = {alert.id: alert for alert in earlier}
     sources = tuple(sources)
     silent = [s for s in sources if s.state is SourceState.LOST and s.kind in {"prometheus", "scrape"}]
     found = [*_lost(sources, silent, models), *_lost_managers(sources)]
+    is_untold = any(s.kind == "plane" and s.state is SourceState.LOST for s in sources)
+    for release in releases:
+        found += _closed(release, is_untold, before)
     for model in models:
         found += _waits(model, before)
         found += _stall(model, before)
@@ -232,6 +239,29 @@ def _faults(model: Model, before: Mapping[str, Alert]) -> Iterator[Alert]:
     elif (number := round(faults.estimate or 0)) > 0:
         text = f"{number} faulty accelerator{'s' if number > 1 else ''}"
         yield Alert(key, Severity.P2, model.name, "", 0.0, text, event="faulty accelerators")
+
+
+def _closed(release: Release, is_untold: bool, before: Mapping[str, Alert]) -> Iterator[Alert]:
+    """A model that an abort left closed to every tier, with no revision to go back to: nobody is served.
+
+    It ends when a tier opens, not with a retry that waits. Source: control contract, section 3.
+    """
+    key = f"closed/{release.id}"
+    exposed = (*release.exposure, *release.base)
+    is_closed = release.stable is None and bool(release.exposure) and not any(e.desired for e in exposed)
+    if release.subject_kind != "model" or release.read_only or not is_closed:
+        return
+    if is_untold:
+        yield from _last_known(key, before)
+    elif release.phase == "aborted":
+        change = release.last_change
+        by = f" by {change.actor}" if change is not None and change.op == "release.abort" else ""
+        at = change.at if change is not None and by else release.entered_at
+        since = time.strftime(" since %H:%MZ", time.gmtime(at)) if at is not None else ""
+        text = f"closed to every tier{since}: aborted{by}"
+        yield Alert(key, Severity.P2, release.subject, "", at or 0.0, text)
+    elif (old := before.get(key)) is not None:
+        yield replace(old, summary=old.summary.removeprefix(LAST_KNOWN))
 
 
 def _bounds(wait: Reading) -> tuple[float, str]:

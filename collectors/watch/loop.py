@@ -272,7 +272,8 @@ class Watch:
     def _renew_alerts(self, now: float) -> None:
         models = self._shown.models
         self._memory = remembered(models, now, self._memory)
-        self._derived = derived(models, self._sources(), now, self._derived, self._memory)
+        releases = self._plane_state.releases if self._plane_state else ()
+        self._derived = derived(models, self._sources(), now, self._derived, self._memory, releases)
         alerts = together(self._derived, self._told_alerts(), now) if self._alert_sources else self._derived
         self._events.extend(changed_alerts(self._alerts, alerts, now))
         self._alerts = alerts

@@ -238,7 +238,9 @@ def _notes(known: Known, tiers: Sequence[Tier], models: int) -> tuple[Reason, ..
     if any(t.name == ALL_TIERS for t in tiers) and not any(lane.tiers for lane in known.lanes):
         notes.append(Reason("no-tiers", (known.name,)))
     objectives = known.context.objectives
-    if not objectives.models and not objectives.of(""):
+    if not known.lanes:
+        notes.append(Reason("no-metrics"))
+    elif not objectives.models and not objectives.of(""):
         notes.append(Reason("no-objective", (known.name,)))
     if not known.has_plane:
         notes.append(Reason("no-plane"))

@@ -15,7 +15,8 @@ from tests.integration.control_serving import NOW, Serving, serving
 from tests.integration.operating import SWIFT, outcomes
 from tui.dialogs.form import Form
 from tui.dialogs.release import RETRY, WEIGHT, advance_form, back_out_form, pause_form
-from tui.dialogs.undo import changed, inverse, left
+from tui.dialogs.undo import changed, left
+from tui.dialogs.ways_back import inverse
 from tui.releases import tier_titles
 from tui.screens.base import Selection
 
@@ -115,6 +116,19 @@ async def test_every_dialog_does_what_it_says() -> None:
         ended = await walk.confirm(back_out.with_choice("way", ("rollback",)))
         assert (ended.phase, ended.candidate) == ("completed", start.stable)
         assert isinstance(await walk.undo(), str), "a roll back has no inverse"
+
+
+async def test_an_advance_is_undone_by_the_weight_that_its_tier_had() -> None:
+    """From the plane's own log: plus goes back to a quarter at its new stage, pro keeps what it has."""
+    async with walking() as walk:
+        start = await walk.release()
+        form = advance_form(await walk.frame(), ON)
+        assert not isinstance(form, str)
+        moved = await walk.confirm(form.with_choice("gate", ("override",)))
+        assert (moved.desired("pro"), moved.desired("plus")) == (1.0, 1.0)
+        back = await walk.confirm(await walk.undo())
+        assert [one.desired for one in back.exposure] == [one.desired for one in start.exposure]
+        assert back.stage_index == moved.stage_index
 
 
 async def test_an_operator_may_stop_and_undo_a_stop() -> None:

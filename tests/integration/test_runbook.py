@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import re
+import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fault_proxy import NO_FAULTS, FaultProxy, Odds
 from tests.integration.control_serving import ADMIN, OPERATOR, VIEWER, Serving, answering, response, serving
 from tui.cli import main
 
@@ -67,6 +71,76 @@ async def test_a_throttle_is_set_listed_and_cleared(run: Run, plane: Serving) ->
         "throttle", "clear", "--feature", "image-generation", "--tier", "free", "--reason", "drained", "--yes"
     )
     assert (status, level(plane)) == (0, before)
+
+
+CLEAR = (
+    "throttle",
+    "clear",
+    "--feature",
+    "image-generation",
+    "--tier",
+    "free",
+    "--reason",
+    "drained",
+    "--yes",
+)
+
+
+async def test_a_clear_never_tightens_unasked(run: Run, plane: Serving) -> None:
+    """Where the setting before admits less, nothing is sent: which is meant is said by --then."""
+    await run(*SET, "--level", "T4", "--for", "30m", "--yes")
+    await run(*SET, "--level", "20%", "--for", "30m", "--yes")
+    seq = plane.store.held.seq
+    status, _, error = await run(*CLEAR)
+    assert (status, plane.store.held.seq, level(plane)) == (4, seq, 0.2)
+    assert "would go back to the setting before, admit 10%, which is less than the admit 20% of now" in error
+    assert "--then open" in error
+    assert "--then previous" in error
+    status, said, _ = await run(*CLEAR, "--json")
+    assert status == 4
+    assert "admit 10%" in json.loads(said)["error"]
+    status, said, _ = await run(*CLEAR, "--then", "previous", "--dry-run")
+    assert status == 0
+    assert "then: admit 10% → admit 100%" in said
+    status, said, _ = await run(*CLEAR, "--then", "open")
+    assert (status, level(plane)) == (0, 1.0)
+    assert "level admit 20% → admit 100%" in said
+    assert "ramping from admit 20% by 10 %/min" in said
+
+
+async def test_a_mistake_has_one_line_of_usage(run: Run) -> None:
+    """And what is wrong in the last one."""
+    status, _, error = await run(*SET[:-1], "a", "--level", "0.1")
+    assert status == 2
+    usage, mistake = error.splitlines()
+    assert usage.startswith("usage: tidegate throttle set --feature F")
+    assert "--help" in usage
+    assert "3 to 500 printable characters" in mistake
+
+
+async def test_the_log_of_a_feature_is_found_in_all_its_tiers(run: Run) -> None:
+    """Of the newest that fit, as many as were asked for, however much lies between."""
+    for tier in ("plus", "free"):
+        voice = ("--feature", "voice", "--tier", tier, "--level", "0.5")
+        await run("throttle", "set", *voice, "--reason", "too much", "--yes")
+    for number in range(4):
+        await run(*SET, "--level", f"0.{number + 1}", "--yes")
+    _, log, _ = await run("audit", "--feature", "voice", "--limit", "2", "--json")
+    assert [one["resource"] for one in json.loads(log)] == [
+        "/v1/throttles/voice/plus",
+        "/v1/throttles/voice/free",
+    ]
+    _, log, _ = await run("audit", "--feature", "voice", "--limit", "1", "--json")
+    assert [one["resource"] for one in json.loads(log)] == ["/v1/throttles/voice/free"]
+    _, log, _ = await run("audit", "--tier", "plus", "--json")
+    assert {one["resource"].rpartition("/")[2] for one in json.loads(log)} == {"plus"}
+    assert "no entry" in (await run("audit", "--feature", "nothing"))[1]
+
+
+async def test_a_hold_that_is_not_over_is_no_failure(run: Run) -> None:
+    """How long it stood, of how long, and when it opens."""
+    _, said, _ = await run("release", "status", "--release", "llama-70b")
+    assert re.search(r"\n    hold: \d+ of 900 s, open at \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ\n", said), said
 
 
 async def test_a_dry_run_changes_nothing(run: Run, plane: Serving) -> None:
@@ -209,8 +283,18 @@ async def test_a_candidate_is_loaded_from_a_file(run: Run, plane: Serving, tmp_p
     status, said, error = await run("plane", "load", str(file), "--yes")
     assert status == 0, (said, error)
     assert plane.store.held.releases["embed-9"].status.phase == "pending"
-    status, said, _ = await run("plane", "load", str(file), "--yes")
+    status, _, error = await run("plane", "load", str(file), "--yes")
     assert status == 5
+    assert "embed-9 runs already, pending at its begin, before its first stage" in error
+    assert "it can start again once completed or aborted" in error
+    for options in (("--yes",), ("--dry-run",)):
+        stages = [{**body["stages"][0], "weight": 7}]
+        file.write_text(json.dumps({**body, "id": "embed-8", "stages": stages}))
+        status, said, error = await run("plane", "load", str(file), *options)
+        assert status == 4
+        assert f"the body of embed-8 in {file}: " in said + error
+        assert "/stages/0/weight" in said + error
+        assert "whichever" not in said + error
     file.write_text("[1]")
     status, _, error = await run("plane", "load", str(file), "--yes")
     assert status == 2
@@ -244,3 +328,44 @@ async def test_a_newer_contract_is_told_and_not_written_to(run: Run) -> None:
     assert status == 1
     assert "update tidegate" in error
     assert not posts
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+async def test_an_interrupt_in_the_middle_of_a_write_is_told(
+    plane: Serving, number: signal.Signals, status: int
+) -> None:
+    """What was sent and not answered is unknown: the sentence names the decision to look for in the log."""
+    host, _, port = plane.url.removeprefix("http://").partition(":")
+    proxy = FaultProxy((host, int(port)), 1, Odds(hold_reply=1.0), reads=NO_FAULTS)
+    async with proxy.serving() as url:
+        running = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "tui", *SET, "--level", "0.1", "--yes", "--plane", url,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(20):
+            await proxy.sending.wait()
+            running.send_signal(number)
+            _, error = await running.communicate()
+    assert running.returncode == status
+    assert b"unknown whether it was applied to image-generation/free" in error
+    assert b"tidegate audit --decision" in error
+    assert b"Traceback" not in error
+
+
+async def test_a_reader_that_goes_away_does_not_stop_a_decision(plane: Serving) -> None:
+    """Every target gets its write, and the exit status is the write's own."""
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "tui", *SET, "--tier", "plus", "--level", "0.1", "--yes",
+        "--plane", plane.url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert running.stdout is not None
+    assert running.stderr is not None
+    running.stdout._transport.close()  # type: ignore[attr-defined]  # as `| true` does
+    async with asyncio.timeout(20):
+        error = await running.stderr.read()
+        status = await running.wait()
+    assert (level(plane, "free"), level(plane, "plus")) == (0.1, 0.1)
+    assert status == 0, error
+    assert b"could not be printed" in error

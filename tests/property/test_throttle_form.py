@@ -96,7 +96,8 @@ def frames(draw: st.DrawFn) -> Frame:
 def forms(draw: st.DrawFn) -> ThrottleForm | str:
     """A form after any number of keys, some of them at rows and options that are not there."""
     frame = draw(frames())
-    form = throttle_form(frame, Selection(), None)
+    selected = draw(st.sampled_from(("", *(one.id for one in frame.features))))
+    form = throttle_form(frame, Selection(feature=selected), None)
     for _ in range(draw(st.integers(0, 6))):
         if isinstance(form, str):
             break

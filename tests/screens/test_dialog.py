@@ -1,5 +1,6 @@
 """The one dialog on a cockpit: its rows and keys, what `y` needs, what keys never do, what becomes of it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -28,6 +29,7 @@ from tui.screens import fleet as fleet_screen
 from tui.screens.base import Selection
 from tui.screens.fleet import FleetScreen
 from tui.widgets.fleet_table import SORTS
+from tui.widgets.lines import Cell, Line
 
 __all__ = ["plain_environment", "still_clock"]
 
@@ -38,6 +40,13 @@ PRODUCTION = operated_frame(production=True)
 def phrased(frame: object) -> CellForm:
     """Two cells of production, with a phrase."""
     return CellForm(frame, tiers=("team", "free"), phrase="throttle 2")  # type: ignore[arg-type]
+
+
+class TallForm(CellForm):
+    """With more to know than a small terminal has rows."""
+
+    def facts(self, width: int, glyphs: str) -> Sequence[Line]:
+        return tuple(Line((Cell(f"fact {number}"),)) for number in range(40))
 
 
 def whole_picture(app: CockpitApp) -> str:
@@ -128,7 +137,7 @@ async def test_y_sends_one_decision_and_shows_what_became_of_it() -> None:
         await d.until(lambda: d.text.count("✔ applied: admit 30% until 14:32:11Z") == 2)
         (sent,) = d.operator.carried
         assert [str(one.target) for one in sent] == ["images/team", "images/free"]
-        assert {one.reason for one in sent} == {"queue too long"}
+        assert {one.reason for one in sent} == {"queue is short again"}
         assert len({one.key for one in sent}) == 2
         assert len({one.decision_id for one in sent}) == 1
         assert "done: esc closes" in d.text
@@ -158,7 +167,7 @@ async def test_nothing_sends_twice(keys: tuple[str, ...]) -> None:
 async def test_unarmed_it_rehearses_and_says_why_it_does_not_apply() -> None:
     """S6: the dry run is there, `y` is off with its reason; W arms inside the dialog."""
     async with opened(armed=False) as d:
-        assert "would apply, 0 warnings" in d.text
+        assert "the plane would apply it: 1 change, no warnings of its own" in d.text
         assert "y is off: writes are off: W arms them for 10 min" in d.text
         await d.keys("1", "y")
         assert "y is off: writes are off" in d.text
@@ -226,6 +235,71 @@ async def test_another_plan_wants_its_phrase_again() -> None:
         await d.until(lambda: "y is off: type throttle 2" in d.text)
 
 
+async def test_enter_behind_a_typed_phrase_cancels_only_when_repeated() -> None:
+    """The Enter that ends the typing loses nothing: it says what applies; any key between asks again."""
+    async with opened(phrased, frame=PRODUCTION) as d:
+        dialog = d.dialog
+        await d.keys("1", "shift+tab", *"throttle 2", "enter")
+        assert d.app.screen is dialog
+        assert "y applies; enter again or esc cancels" in d.text
+        await d.keys("ctrl+r", "enter")
+        assert d.app.screen is dialog
+        await d.keys("enter")
+        assert isinstance(d.app.screen, FleetScreen)
+        assert d.operator.carried == []
+
+
+async def test_enter_behind_a_typed_phrase_says_why_y_is_off() -> None:
+    """And esc cancels at once."""
+    async with opened(phrased, frame=PRODUCTION) as d:
+        await d.keys("shift+tab", *"throttle 2", "enter")
+        assert "enter again or esc cancels; y is off: a reason is missing" in d.text
+        await d.keys("escape")
+        assert isinstance(d.app.screen, FleetScreen)
+
+
+async def test_esc_closes_the_reasons_before_the_dialog() -> None:
+    """What was asked for last goes first; then esc cancels."""
+    async with opened() as d:
+        dialog = d.dialog
+        await d.keys("?")
+        assert "WHY y applies" in d.text
+        assert "? close why" in d.text
+        await d.keys("escape")
+        assert d.app.screen is dialog
+        assert "WHY y applies" not in d.text
+        await d.keys("escape")
+        assert isinstance(d.app.screen, FleetScreen)
+
+
+async def test_the_screen_below_offers_none_of_its_keys() -> None:
+    """D16: at the bottom stand the dialog's, once sent nothing; the fleet's are back when it is closed."""
+    async with opened() as d:
+        below = fleet_of(d).panel("hints").lines[0].text
+        assert "throttle" not in below
+        assert "esc cancel" in below
+        await d.keys("escape")
+        assert "throttle" in fleet_of(d).panel("hints").lines[0].text
+
+
+async def test_a_small_terminal_has_all_that_y_needs_in_sight() -> None:
+    """At 80x24 the rest is below the fold, counted, with its key; the verdict is never scrolled away."""
+
+    def long(frame: object) -> TallForm:
+        return TallForm(frame, tiers=("team", "free"), phrase="throttle 2")  # type: ignore[arg-type]
+
+    async with opened(long, frame=PRODUCTION, size=(80, 24)) as d:
+        for word in ("Reason ", "Type ", "y is off", "the plane would apply it", "below · PgDn"):
+            assert word in d.text, word
+        await d.keys("pagedown")
+        assert "above, " in d.text
+        assert "below · PgUp PgDn" in d.text
+        assert "the plane would apply it" in d.text
+        await d.keys("tab")
+        assert "›Tier" in d.text
+        assert "above" not in d.text
+
+
 async def test_keys_right_after_opening_are_dropped() -> None:
     """S4: and after the terminal was left, or the cockpit suspended."""
     async with opened() as d:
@@ -267,7 +341,7 @@ async def test_a_burst_is_swallowed_and_said() -> None:
         assert guards.PASTED in d.text.replace("\n", " ").replace("│", "") or "taken for a paste" in d.text
         assert "Reason     -" in d.text
         await d.keys("2")
-        assert "Reason     queue too long" in d.text
+        assert "Reason     queue is short again" in d.text
 
 
 async def test_y_with_a_key_right_behind_it_is_dropped() -> None:
@@ -315,6 +389,7 @@ async def test_a_phrase_that_came_too_fast_is_taken_back() -> None:
         await d.keys("1", "shift+tab")
         await d.burst("throttle")
         assert "to go on:   _" in d.text
+        assert "the phrase is to be typed, not pasted: nothing of it was taken" in d.text
 
 
 async def test_letters_are_text_in_a_row_of_text_and_nothing_elsewhere() -> None:
@@ -351,14 +426,17 @@ async def test_what_somebody_else_changed_is_shown_and_asked_again() -> None:
         await d.keys("1")
         later = operated_frame(0.2, "t-9")
         d.source.send(later)
-        await d.until(lambda: "CHANGED since this dialog was opened" in d.text)
+        await d.until(lambda: "CHANGED while this was open" in d.text)
         assert "images/free level: admit 50% → admit 20%" in d.text
         assert "rev t-9free ──┐" in d.text
         await d.pilot.press("y")
         assert "y came too early" in d.text
-        await d.until(lambda: "rev t-9free, " in d.text)
+        await d.until(lambda: "(server, rev t-9free)" in d.text)
         assert d.operator.rehearsed[-1][0].etag == "t-9free"
         await d.keys("y")
+        assert "somebody changed it" in d.text
+        assert d.operator.carried == []
+        await d.keys("ctrl+r", "y")
         await d.until(lambda: bool(d.operator.carried))
         assert d.operator.carried[0][0].etag == "t-9free"
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
+from collectors.fleet import Event, EventKind, Frame
 from tests.frames import AT
-from tests.operated_frames import operated_frame, worst_operated_frame
+from tests.operated_frames import OPERATOR, operated_frame, worst_operated_frame
 from tests.screens.test_app import cockpit, plain_environment, press, screen_text, still_clock, until
 from tui.app import CockpitApp
 from tui.screens.alerts import AlertsScreen
@@ -58,6 +59,56 @@ async def test_a_throttle_that_ends_is_announced_on_fleet_and_pages(size: tuple[
         source.send(quiet)
         await until(pilot, lambda: app.latest is quiet)
         assert all("ends in" not in line for line in screen_text(app)[:3])
+
+
+async def test_the_own_last_action_stays_in_sight() -> None:
+    """At 80x24, where events have no room: with its undo while its throttle is in force, else 30 min.
+
+    Where the events show it, it has no row of its own; where newer events push it away, it has.
+    """
+    frame = operated_frame()
+    noise = tuple(Event(AT - n, EventKind.ALERT, "bob", f"m{n}", "alert began") for n in range(9))
+
+    async def own(size: tuple[int, int], shown: Frame) -> list[str]:
+        async with cockpit([shown], size) as (app, _, _):
+            assert isinstance(app.screen, FleetScreen)
+            rows = [line for line in screen_text(app) if "images/free" in line]
+            assert len(rows) <= 1
+            panel = app.screen.panel("own")
+            return [line.text for line in panel.lines] if panel.display else []
+
+    (line,) = await own((80, 24), frame)
+    assert line.startswith(" 13:")
+    assert line.endswith("u undo 25m48s")
+    assert await own((120, 40), frame) == []
+    assert len(await own((120, 40), replace(frame, events=(*frame.events, *noise)))) == 1
+    assert await own((60, 20), frame) == []
+    others = replace(frame, plane=replace(OPERATOR, actor="carol"))
+    assert await own((80, 24), others) == []
+    opened = replace(frame, throttles=())
+    (line,) = await own((80, 24), opened)
+    assert "undo" not in line
+    old = tuple(replace(e, at=e.at - 1800) for e in frame.events)
+    assert await own((80, 24), replace(opened, events=old)) == []
+
+
+async def test_the_keys_that_matter_are_hinted_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pause and undo among them; the key that arms says what it does now."""
+    async with cockpit([operated_frame()], (80, 24)) as (app, pilot, _):
+        for keys in ("", "enter", "A"):
+            while not isinstance(app.screen, FleetScreen):
+                await app.pop_screen()
+            if keys:
+                press(app, keys)
+                await pilot.pause()
+            hints = screen_text(app)[-2]
+            for hint in ("t throttle", "a advance", "p pause", "u undo", "W arm", "? help"):
+                assert hint in hints, hints
+            with monkeypatch.context() as patched:
+                patched.setattr(CockpitApp, "is_armed", property(lambda self: True))
+                app.screen.draw_bottom()
+                await pilot.pause()
+                assert "W disarm" in screen_text(app)[-2]
 
 
 async def test_a_dialog_opens_for_what_the_cursor_stands_on() -> None:

@@ -17,6 +17,7 @@ from tests.screens.test_app import Scripted, plain_environment, press, screen_te
 from tests.unit.test_release_forms import aurora, frame_of
 from tui.app import CockpitApp
 from tui.dialogs.dialog import DialogScreen
+from tui.dialogs.help import HelpScreen
 from tui.dialogs.undo import UndoScreen
 from tui.screens.fleet import FleetScreen
 
@@ -199,6 +200,31 @@ async def test_the_key_that_throttles_extends() -> None:
         press(app, "j")
         press(app, "t")
         await until(pilot, lambda: has(app, "pause of aurora has no end that could be put off"))
+
+
+async def test_hints_and_help_are_of_this_screen() -> None:
+    """More time is offered on a throttle alone; help names what keys do here, each once."""
+    async with undoing(Log(ACTIONS), (120, 80)) as (app, pilot):
+        await until(pilot, lambda: has(app, "images/free"))
+        assert " t extend " in screen_text(app)[-2]
+        press(app, "j")
+        await until(pilot, lambda: " t extend " not in screen_text(app)[-2])
+        press(app, "?")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        text = "\n".join(screen_text(app))
+        assert "open the way back from the action" in text
+        assert "open the model" not in text.partition("MARKS")[0]
+        assert text.count("give a throttle more time") == 1
+        assert "own last actions, and their undoing" not in text
+
+
+async def test_keys_of_releases_act_on_what_the_action_was_on() -> None:
+    """Where a weight or an abort is named as the way, its key works here too."""
+    async with undoing(Log(ACTIONS)) as (app, pilot):
+        await until(pilot, lambda: has(app, "images/free"))
+        press(app, "j")
+        press(app, "B")
+        await until(pilot, lambda: isinstance(app.screen, DialogScreen) and has(app, "Abort · aurora-5"))
 
 
 @pytest.mark.parametrize("size", [(2, 2), (10, 3), (20, 6), (79, 9), (300, 80)])

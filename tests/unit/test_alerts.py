@@ -9,11 +9,14 @@ from collectors.alerts.derived import LAST_KNOWN, NOTHING, derived, remembered, 
 from collectors.changes import changed_alerts
 from collectors.fleet import (
     Alert,
+    Exposure,
     Interval,
+    LastChange,
     Model,
     Quality,
     Reading,
     Reason,
+    Release,
     Severity,
     SourceHealth,
     SourceState,
@@ -259,3 +262,62 @@ def test_together_they_stand_in_first_out_order() -> None:
     ended = together(own, told, 100.0)
     assert [a.id for a in ended] == ["silent", "worse", "own", "young"]
     assert (ended[0].silenced_until, ended[0].silenced_by) == (None, "")
+
+
+def aborted(**changes: object) -> Release:
+    """A model that root closed to both tiers at 17:12Z, and that has no stable revision."""
+    change = LastChange("a-1", "release.abort", "root", "too slow", 17 * 3600 + 720.0)
+    one = Release(
+        "r", "R", "model", "a", 1, "m-1", None, "v2", (), "aborted", None,
+        (Exposure("pro", 0.0), Exposure("free", 0.0)), last_change=change,
+    )  # fmt: skip
+    return replace(one, **changes)  # type: ignore[arg-type]  # a Release's fields
+
+
+def closed(
+    release: Release, earlier: tuple[Alert, ...] = (), plane: SourceState = SourceState.OK
+) -> list[Alert]:
+    """The alerts about it at 18:00Z."""
+    sources = [OK, SourceHealth("ctl", "plane", plane)]
+    found = derived([model(waits(0, 1))], sources, 18 * 3600.0, earlier, releases=[release])
+    return [alert for alert in found if alert.id.startswith("closed/")]
+
+
+def test_a_model_that_an_abort_closed_to_everyone_is_an_alert() -> None:
+    """Nobody is served, and so no wait is measured: the fleet would look well."""
+    (alert,) = closed(aborted())
+    assert (alert.severity, alert.model, alert.since) == (Severity.P2, "a", 17 * 3600 + 720)
+    assert alert.summary == "closed to every tier since 17:12Z: aborted by root"
+    by_gate = LastChange("a-2", "release.fail", "gate", "", 1.0)
+    (alert,) = closed(aborted(last_change=by_gate, entered_at=None))
+    assert alert.summary == "closed to every tier: aborted"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stable": "v1"},
+        {"exposure": (Exposure("pro", 0.1), Exposure("free", 0.0))},
+        {"base": (Exposure("pro", 1.0),)},
+        {"exposure": ()},
+        {"phase": "pending"},
+        {"phase": "unknown"},
+        {"subject_kind": "feature"},
+        {"read_only": "only its metrics are seen"},
+    ],
+    ids=str,
+)
+def test_a_model_that_somebody_has_or_that_never_opened_is_none(changes: dict[str, object]) -> None:
+    """Only what the plane says of itself counts: an abort, no stable revision, no tier open."""
+    assert closed(aborted(**changes)) == []
+
+
+def test_a_closed_model_ends_its_alert_only_when_a_tier_opens() -> None:
+    """A retry that waits at its gate opens nothing; a plane that is lost makes it the last that is known."""
+    first = closed(aborted())
+    lost = closed(aborted(), tuple(first), SourceState.LOST)
+    assert [a.summary for a in lost] == [f"{LAST_KNOWN}{first[0].summary}"]
+    assert closed(aborted(), (), SourceState.LOST) == []
+    assert closed(aborted(phase="pending"), tuple(lost)) == first
+    opened = aborted(phase="progressing", exposure=(Exposure("pro", 0.1), Exposure("free", 0.0)))
+    assert closed(opened, tuple(first)) == []

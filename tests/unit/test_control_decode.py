@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from collectors import fleet
-from collectors.control import decode, told, wire
+from collectors.control import chain, decode, told, wire
 from collectors.fleet import EventKind
 from collectors.intents import OPERATIONS, Ability, Target
 
@@ -347,6 +347,58 @@ def test_strange_facts_in_a_log_are_survived(fact: object) -> None:
     entry = wire.read(AUDIT.encode(), wire.Audit)
     entry = msgspec.structs.replace(entry, before={"level": fact}, after={"level": fact, "expires_at": None})
     assert "\n" not in told.logged(entry).text
+
+
+KNOWN = '"id":"a-1","seq":1,"at":"2026-11-21T17:00:00Z","sha256":"x"'
+DEEP = "[" * 400 + "]" * 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"3",
+        b"{}",
+        b'{"id":"\xff"}',
+        f'{{{KNOWN},"at":"soon"}}'.encode(),
+        f'{{{KNOWN},"client":7}}'.encode(),
+        f'{{{KNOWN},"client":{{"host":"h"}}}}'.encode(),
+        f'{{{KNOWN},"op":"throttle.set","after":{{"level":1e999}}}}'.encode(),
+        f'{{{KNOWN},"op":"throttle.set","after":{{"level":{"9" * 50}}}}}'.encode(),
+        f'{{{KNOWN},"op":"throttle.set","after":{{"level":0.1,"expires_at":"soon"}}}}'.encode(),
+        f'{{{KNOWN},"op":"release.advance","after":{{"stage":{DEEP},"phase":{{}}}}}}'.encode(),
+        f'{{{KNOWN},"news":{"9" * 50}}}'.encode(),
+        b'{"id":"a\\u001b[31m","sha256":"x"}',
+        f'{{"id":{DEEP},"sha256":{DEEP}}}'.encode(),
+    ],
+)
+def test_a_hostile_entry_is_one_line_or_refused(body: bytes) -> None:
+    """Told, or a ValueError and nothing else; the chain names it in a sentence that a terminal can show."""
+    try:
+        assert told.logged(wire.read(body, wire.Audit)).text.isprintable()
+    except ValueError as error:
+        assert str(error)
+    for previous in (None, ""):
+        broken = chain.verify([body], previous)
+        assert broken
+        assert broken.isprintable()
+        assert len(broken) < 400
+
+
+def test_an_end_that_cannot_be_read_does_not_cost_the_entry() -> None:
+    """What else it says is told."""
+    one = entry(op="throttle.set", after={"level": 0.1, "expires_at": "soon", "ramp_per_min": [1]})
+    assert told.logged(one).text == "admit 10%, ttl that cannot be read"
+    odd = entry(op="release.advance", before={"stage": [1]}, after={"stage": {"a": [2]}})
+    assert told.logged(odd).text == "advance stage ? → ?"
+
+
+@pytest.mark.parametrize("etag", ["*", "", 't-8", "t-9', "t-8\n", "t 8", "t-\u200b8", "t" * 200])
+def test_a_rev_that_cannot_be_sent_is_none(etag: str) -> None:
+    """Neither mended, which would make it another's, nor taken for a precondition that is none."""
+    cell = json.loads(THROTTLE) | {"etag": etag}
+    assert decode.throttle(wire.read(wire.render(cell), wire.Throttle)).etag == ""
+    release = json.loads(RELEASE) | {"etag": etag}
+    assert decode.release(wire.read(wire.render(release), wire.Release)).etag == ""
 
 
 def test_a_gate_that_opens_is_told_though_nobody_logs_it() -> None:

@@ -206,12 +206,31 @@ def test_a_request_has_what_the_contract_asks_for() -> None:
         replace(CELL, feature=".."),
         replace(CELL, etag="t-ü"),
         replace(CELL, etag="t\n"),
+        replace(CELL, etag="*"),
+        replace(CELL, etag=""),
+        replace(CELL, etag='t-8", "t-9'),
+        replace(CELL, etag="t 8"),
     ],
 )
 def test_what_no_url_or_header_may_hold_is_unfit(broken: Throttle) -> None:
     """Names of a plane's lists become paths only if they are ids of the contract."""
     assert writing.unfit(intending.clear_throttle(broken))
     assert not writing.unfit(intending.clear_throttle(CELL))
+
+
+def test_a_rev_that_guards_nothing_does_not_keep_a_brake_from_being_sent() -> None:
+    """`*` of a plane would turn the precondition off; a pause and an abort name no rev anyway."""
+    bad = replace(RELEASE, etag="*")
+    assert "its rev cannot be used (*)" in writing.unfit(intending.advance(bad))
+    assert not writing.unfit(intending.pause(bad))
+    assert not writing.unfit(intending.abort(replace(RELEASE, etag="")))
+
+
+def test_a_redirect_names_no_entry_of_the_log() -> None:
+    """Whatever stands in between may name any: it settles nothing."""
+    intent = intending.set_throttle(CELL, level=0.1)
+    told = writing.verdict(intent, reply(307, b"", tidegate_audit_id="a-9"))
+    assert (told.fate, told.audit_id) == (Fate.LOST, "")
 
 
 def reply(status: int, body: object = None, **headers: str) -> Reply:

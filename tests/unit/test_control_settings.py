@@ -63,6 +63,7 @@ WRONG_TOKENS = [
     ),
     ('[[token]]\nactor = "a"\nrole = "operator"\nsha256 = "SECRET"', ":4: token.0.sha256: must be 64 hex"),
     ('[[token]]\nactor = "system:expiry"\nrole = "operator"\nsecret = "SECRET"', "no person"),
+    ('[[token]]\nactor = "System:Expiry"\nrole = "operator"\nsecret = "SECRET"', "no person"),
     ('[[token]]\nactor = ""\nrole = "operator"\nsecret = "SECRET"', ":2: token.0.actor: "),
     ('[[token]]\nactor = "a"\nrole = "viewer"\nsecret = "SECRET"\nexpires_at = 2027-01-01T00:00:00', ":5: "),
     (

@@ -135,6 +135,13 @@ def test_time_passes_before_anything_is_compared(store: Store) -> None:
         (SET, VOICE, {"level": 0.1, "expires_at": wire.render_time(NOW)}, "/expires_at"),
         (SET, VOICE, {"level": 0.1, "expires_at": "tomorrow"}, "/expires_at"),
         (SET, VOICE, {"level": 0.1, "ttl_s": 101}, "/ttl_s"),
+        (SET, VOICE, {"level": 0.00004}, "/level"),
+        (SET, VOICE, {"level": 0.12345}, "/level"),
+        (SET, VOICE, {"level": 1e-200}, "/level"),
+        ("release.set_weight", LLAMA, {"weight": 0.00004}, "/weight"),
+        (SET, VOICE, {"level": 0.1, "reason": "     "}, "/reason"),
+        (SET, VOICE, {"level": 0.1, "reason": "ab \u200b\u2060"}, "/reason"),
+        (SET, VOICE, {"level": 0.1, "reason": "ab\u3164\u2800\ufe0f\u034f"}, "/reason"),
         (ADVANCE, LLAMA, {"to": "nonesuch"}, "/to"),
         (ADVANCE, LLAMA, {"to": "plus@25"}, "/to"),
         (ADVANCE, LLAMA, {"to": "pro@100"}, "/to"),
@@ -149,6 +156,24 @@ def test_what_makes_no_sense(operation: str, on: str, given: dict[str, Any], poi
     errors = problem.members["errors"]
     assert isinstance(errors, list)
     assert errors[0]["pointer"] == pointer
+
+
+@pytest.mark.parametrize("reason", ["p99", "容量大", "過負荷", "นี้ดี", "\U0001f525\U0001f525\U0001f525"])
+def test_a_reason_of_any_script_is_one(store: Store, reason: str) -> None:
+    """Three characters that can be seen are enough, whatever they are."""
+    change = cell(store, SET, level=0.5, reason=reason).last_change
+    assert change is not None
+    assert change.reason == reason
+
+
+def test_a_release_with_shares_too_fine_is_refused(store: Store) -> None:
+    """Of a stage and of the base, each with its place."""
+    fine = [{"id": "pro", "tier": "pro", "weight": 0.00004}]
+    base = [{"tier": "pro", "weight": 0.33333}]
+    for members, pointer in (({"stages": fine}, "/stages/0/weight"), ({"base": base}, "/base/0/weight")):
+        asked = command(store, REGISTER, "chat", if_none_match=True, **restarted("chat", **members))
+        errors: Any = refusal(store, asked).members["errors"]
+        assert errors == [{"pointer": pointer, "detail": "at most 4 decimals"}]
 
 
 def test_what_is_not_there(store: Store) -> None:

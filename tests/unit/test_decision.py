@@ -7,10 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.intents import Ability, Difference, OutcomeKind, PlaneFacts, decided
+from collectors.fleet import LastChange
+from collectors.intents import OPERATIONS, Ability, Difference, OutcomeKind, PlaneFacts, decided
 from tests.dialog_parts import ALL_ABILITIES, OPERATOR, VIEWER, CellForm, ended, operated_frame, would_apply
-from tui.dialogs.decision import FRESH_S, Decision, DryRun, missing, moved, needs
-from tui.dialogs.reasons import OFFERED, USUAL, Reasons, typed
+from tests.frames import AT
+from tui.dialogs.decision import FRESH_S, Decision, DryRun, changed_by, missing, moved, needs
+from tui.dialogs.reasons import LOOSENING, ONWARD, STOPPING, TIGHTENING, Reasons, typed, usual
+from tui.dialogs.reasons import OFFERED as OFFERED_REASONS
+from tui.format import clock
 
 NOW = 1000.0
 FRAME = operated_frame()
@@ -140,10 +144,13 @@ def test_a_brake_that_the_plane_refuses_is_off() -> None:
     assert "no such cell" in said(replace(one, dry_run=replace(one.dry_run, rehearsals=runs)))
 
 
-def test_a_brake_needs_no_phrase() -> None:
-    """It is held up by nothing that is typed but its reason."""
-    one = replace(decision(phrase="throttle 2", is_brake=True), phrase="")
-    assert said(one) == ""
+def test_a_brake_needs_no_phrase_but_one_that_ends_a_service() -> None:
+    """It is held up by nothing that is typed but its reason, unless its plan asks for more: even then by no
+    missing dry run."""
+    assert said(replace(decision(is_brake=True), phrase="")) == ""
+    ending = replace(decision(phrase="aurora-5", is_brake=True), phrase="", dry_run=None)
+    assert "type aurora-5" in said(ending)
+    assert said(replace(ending, phrase="aurora-5")) == ""
 
 
 def test_a_local_decision_needs_its_phrase_only() -> None:
@@ -174,18 +181,60 @@ def test_what_moved_is_told_by_target() -> None:
     assert moved(was, was) == ()
 
 
+def test_who_changed_it_is_told_once() -> None:
+    """Of the targets that are decided on alone, and only where the plane's last change is another one."""
+    intents = CellForm(FRAME).plan().intents
+    change = LastChange("a-9", "throttle.set", "bob", "queue too long", AT)
+    cells = tuple(replace(one, last_change=change) for one in FRAME.throttles)
+    changed = replace(FRAME, throttles=cells)
+    why = f"bob at {clock(AT)}: throttle.set (queue too long)"
+    assert changed_by(intents, FRAME, changed) == (Difference("images/free by", "", why),)
+    assert changed_by(intents, None, changed) == ()
+    assert changed_by(intents, changed, changed) == ()
+    assert changed_by(intents, changed, FRAME) == ()
+
+
 def test_reasons_are_kept_for_the_session() -> None:
     """Drafts by dialog; own ones are offered first, each once, five in all."""
     reasons = Reasons()
     reasons.keep("throttle images", "half ty")
     assert reasons.draft("throttle images") == "half ty"
     assert reasons.draft("throttle chat") == ""
-    assert tuple(reasons.offered()) == USUAL
+    assert tuple(reasons.offered(TIGHTENING)) == TIGHTENING
     reasons.used("throttle images", "storm over")
-    reasons.used("throttle images", USUAL[1])
+    reasons.used("throttle images", TIGHTENING[1])
     assert reasons.draft("throttle images") == ""
-    assert list(reasons.offered()) == [USUAL[1], "storm over", USUAL[0], USUAL[2], USUAL[3]]
-    assert len(reasons.offered()) == OFFERED
+    first, second, third, fourth, _ = TIGHTENING
+    assert list(reasons.offered(TIGHTENING)) == [second, "storm over", first, third, fourth]
+    assert list(reasons.offered(ONWARD)) == [second, "storm over", *ONWARD[:3]]
+    assert len(reasons.offered(TIGHTENING)) == OFFERED_REASONS
+
+
+@pytest.mark.parametrize(
+    ("operation", "is_brake", "words"),
+    [
+        ("throttle.set", True, TIGHTENING),
+        ("throttle.set", False, LOOSENING),
+        ("throttle.clear", False, LOOSENING),
+        ("throttle.ramp", True, TIGHTENING),
+        ("release.advance", False, ONWARD),
+        ("release.abort", True, STOPPING),
+        ("release.pause", True, STOPPING),
+        ("release.rollback", False, STOPPING),
+    ],
+)
+def test_reasons_fit_what_would_be_done(operation: str, is_brake: bool, words: tuple[str, ...]) -> None:
+    """A spike is no reason to advance, and none to loosen."""
+    assert usual(operation, is_brake) == words
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_usual_reason_can_be_sent(operation: str) -> None:
+    """Each is long enough, and none is offered twice."""
+    for is_brake in (True, False):
+        found = usual(operation, is_brake)
+        assert len({*found}) == len(found) <= OFFERED_REASONS
+        assert all(len(one) >= 3 for one in found)
 
 
 @given(st.text(max_size=700), st.text(min_size=1, max_size=700))

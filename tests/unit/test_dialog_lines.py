@@ -9,11 +9,15 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from collectors.fleet import clean
-from collectors.intents import Difference, OutcomeKind, decided
-from tests.dialog_parts import CellForm, ended, operated_frame
-from tests.unit.test_decision import FRAME, NOW, OPERATOR, decision, refused
+from collectors.intents import Difference, OutcomeKind, Target, decided
+from tests.dialog_parts import OPERATOR, CellForm, ended, operated_frame
+from tests.unit.test_decision import FRAME, NOW, decision, refused
 from tui.dialogs.decision import Decision, needs
-from tui.dialogs.drawing import BUTTONS, PHRASE, REASON, Shown, dialog_lines, rows_of
+from tui.dialogs.drawing import BUTTONS, PHRASE, REASON, dialog_lines, rows_of, rule_line
+from tui.dialogs.fitting import away_words
+from tui.dialogs.reasons import TIGHTENING
+from tui.dialogs.shown import Shown
+from tui.dialogs.told import becomes
 
 LONG = "the plane says no because another operator moved the very same cell to another level just before"
 
@@ -88,9 +92,10 @@ def test_every_line_is_as_wide_as_the_dialog(state: tuple[str, Shown], width: in
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_what_matters_is_wrapped(width: int) -> None:
-    """Refusal, title, revision, reason, answer: all of their words are there."""
+    """Refusal, title, revision, reason, answer: all of their words are there, the verdict's in the body."""
     one = replace(refused(decision(), LONG), reason="r " * 100 + "end")
-    words = words_of(text_of(shown(one, answer=LONG), width))
+    head, body, (rule, _, *foot), _ = dialog_lines(shown(one, answer=LONG), width, "unicode")
+    words = words_of([line.text for line in (*head, *body, rule, *foot)])
     assert words.count(LONG) == 2
     assert "Throttle · images · 2 models · us-east" in words
     assert "rev t-8free" in words
@@ -117,6 +122,93 @@ def test_the_foot_says_what_y_does_or_what_it_needs() -> None:
     off = words_of(text_of(shown(replace(decision(), reason=""))))
     assert "y is off: a reason is missing" in off
     assert "y apply: off" in off
+
+
+def verdict_of(what: Shown, width: int = 80) -> str:
+    """The first line of the foot, without its frame."""
+    return dialog_lines(what, width, "unicode").foot[1].text.strip("│ ")
+
+
+def test_the_foot_has_the_verdict_of_the_dry_run() -> None:
+    """In one line at any width, whatever the plane says; the words in full stand in the body."""
+    one = decision(tiers=("team", "free"))
+    assert (
+        verdict_of(shown(one))
+        == "DRY RUN 1s ago: the plane would apply it: 2 changes, no warnings of its own"
+    )
+    assert verdict_of(shown(one, is_asking=True)).startswith("DRY RUN 1s ago, asking again: the plane would")
+    no = refused(one, LONG)
+    assert verdict_of(shown(no)).startswith(
+        "DRY RUN 1s ago: would be refused 1 of 2: images/team: the plane says"
+    )
+    assert verdict_of(shown(no)).endswith("…")
+    assert one.dry_run is not None
+    warned = tuple(replace(run, warnings=("the gate is old",)) for run in one.dry_run.rehearsals)
+    warned_run = replace(one, dry_run=replace(one.dry_run, rehearsals=warned))
+    assert verdict_of(shown(warned_run), 88).endswith("2 changes, 2 warnings of its own")
+    assert verdict_of(shown(replace(one, dry_run=None))) == "DRY RUN asking the control plane…"
+    failed = replace(one, dry_run=replace(one.dry_run, rehearsals=(), failure="nobody answers."))
+    assert verdict_of(shown(failed)) == "DRY RUN 1s ago: no answer: nobody answers."
+    stuck = replace(one, plan=replace(one.plan, intents=(), problem="tick a tier"))
+    assert verdict_of(shown(stuck)) == "DRY RUN not asked: nothing to do as it stands"
+    assert {len(dialog_lines(shown(no), width, "unicode").foot[1].text) for width in (60, 80)} == {60, 80}
+
+
+def test_what_y_needs_stands_before_what_there_is_to_know() -> None:
+    """Fields, reason and phrase first: in a small terminal the rest is what has to be scrolled to."""
+    body = [line.text for line in dialog_lines(shown(decision(phrase="throttle 2")), 80, "unicode").body]
+    rows = [next(n for n, line in enumerate(body) if word in line) for word in ("For ", "Reason", "Type ")]
+    assert rows == sorted(rows)
+    assert rows[-1] < next(n for n, line in enumerate(body) if "delta-code serves it too" in line)
+
+
+def test_a_forecast_of_one_line_stands_behind_its_heading() -> None:
+    """Where there is room; else below it."""
+    lines = [line.strip("│ ") for line in text_of(shown(decision()))]
+    assert "FORECAST (client) arrivals UNKNOWN, 1 dry runs" in lines
+    assert "FORECAST (client; may read UNKNOWN)" in [
+        one.strip("│ ") for one in text_of(shown(decision()), 42)
+    ]
+
+
+@pytest.mark.parametrize("glyphs", ["unicode", "ascii"])
+@pytest.mark.parametrize("width", [1, 2, 5, 12, 30, 80, 120])
+def test_the_line_above_the_foot_says_what_is_scrolled_away(width: int, glyphs: str) -> None:
+    """D13: with the key that goes there, where there is room for all of it."""
+    line = rule_line(shown(decision()), width, glyphs, "3 above, 12 below · PgUp PgDn").text
+    assert cell_len(line) == width
+    assert glyphs == "unicode" or line.isascii()
+    assert ("12 below" in line) is (width >= 80)
+    plain = dialog_lines(shown(decision()), width, glyphs).foot[0].text
+    assert rule_line(shown(decision()), width, glyphs, "").text == plain
+
+
+@pytest.mark.parametrize("width", range(40, 121))
+def test_offered_reasons_are_whole_at_any_width(width: int) -> None:
+    """The gap behind one never cuts it."""
+    words = words_of(text_of(shown(decision(), offered=TIGHTENING), width))
+    assert all(f"{number} {reason}" in words for number, reason in enumerate(TIGHTENING, 1))
+
+
+def test_pages_are_told_with_the_keys_that_are_bound() -> None:
+    """And without where none is."""
+    keymap = {"pagedown": "move.page_down", "pageup": "move.page_up"}
+    assert away_words("12 below", keymap, "unicode") == "12 below · PgDn"
+    assert away_words("2 above, 12 below", keymap, "unicode") == "2 above, 12 below · PgUp PgDn"
+    assert away_words("12 below", {}, "unicode") == "12 below"
+    assert away_words("", keymap, "unicode") == ""
+
+
+def test_the_end_says_where_its_effect_is_told() -> None:
+    """S10: of what was applied; of the rest there is none."""
+    sent = decided(decision().plan.intents, "launch spike")
+    over = replace(decision(), sent=sent, outcomes={sent[0].key: ended(sent[0])})
+    assert becomes(over) == "done: esc closes; the events tell what follows"
+    refusal = {sent[0].key: ended(sent[0], OutcomeKind.REFUSED)}
+    assert becomes(replace(over, outcomes=refusal)) == "done: esc closes"
+    release = replace(sent[0], target=Target("release", "delta-code-rollout"))
+    done = replace(over, sent=(release,), outcomes={release.key: ended(release)})
+    assert becomes(done) == "done: esc closes; its page shows what follows"
 
 
 def test_why_lists_all_that_y_needs() -> None:

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from collectors.fleet import Quality, SourceHealth, SourceState, reading
+from collectors.fleet import Quality, Reason, SourceHealth, SourceState, reading
 from tests.cluster_frames import clusters_frame
 from tests.frames import AT, bare_frame, demo_frame, healthy_frame, worst_frame
 from tui.format import ASCII, width_of
+from tui.store import History
+from tui.widgets.fleet_table import FleetView, fleet_lines
 from tui.widgets.freshness import header_lines, note_lines, status_line
 from tui.widgets.lines import Cell
 
@@ -104,6 +106,14 @@ def test_notes_tell_how_to_get_what_is_missing() -> None:
         "no metric tells tiers apart: map one in [contexts.default.identity]",
         "no control plane: give --plane URL",
     ]
+
+
+def test_a_fleet_without_metrics_says_what_to_give() -> None:
+    """Not that it has no objective: nothing could be held against one."""
+    frame = replace(bare_frame(), models=bare_frame().models[:1], notes=(Reason("no-metrics"),))
+    wanted = "no metrics source: give --prometheus URL or --scrape URL"
+    assert note_lines(frame, 80)[0].text.strip() == wanted
+    assert wanted in "\n".join(line.text for line in fleet_lines(frame, History(), FleetView(), 80))
 
 
 def test_stale_totals_are_marked() -> None:

@@ -111,6 +111,8 @@ def test_keys_are_written_as_typed() -> None:
     assert pressed("space", " ") == "space"
     assert pressed("enter", "\r") == "enter"
     assert pressed("ctrl+c", "\x03") == "ctrl+c"
+    assert pressed("alt+y", "y") == "alt+y"
+    assert pressed("plus", "+") == pressed("+", "+") == "+"
 
 
 def test_labels_follow_the_glyph_set() -> None:

@@ -35,6 +35,14 @@ def test_spare_rows_go_to_alerts_then_events() -> None:
     assert (few.heat, few.alerts, few.fleet) == (3, 2, 5)
 
 
+def test_the_own_last_action_has_a_row_at_the_smallest_tier() -> None:
+    """It costs the table one row, the alerts none; below the smallest tier there is no room for it."""
+    without = panel_rows(80, 24, FULL)
+    own = panel_rows(80, 24, FULL._replace(own=1))
+    assert (own.own, own.alerts) == (1, without.alerts)
+    assert panel_rows(79, 24, FULL._replace(own=1)).own == 0
+
+
 _size = st.integers(1, 400)
 _wants = st.builds(
     Wants,
@@ -44,6 +52,7 @@ _wants = st.builds(
     alerts=st.integers(1, 50),
     events=st.integers(1, 500),
     notes=st.integers(0, 3),
+    own=st.integers(0, 1),
 )
 
 

@@ -76,6 +76,7 @@ def test_hints_fit_and_keep_their_order() -> None:
     )
     assert hint_line(hints, keymap, 16, "ascii", "9 below").text == " ? help  9 below"
     assert hint_line(hints, keymap, 9, "unicode").text == " ↵ open  "
+    assert hint_line(hints, keymap, 15, "unicode").text == " ↵ open  ? help", "the last blank need not fit"
 
 
 @given(st.text(max_size=50), st.integers(0, 40))

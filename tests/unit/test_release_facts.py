@@ -59,7 +59,8 @@ def test_a_feature_is_open_or_closed() -> None:
     assert "Last stage: the opening is then complete." in said
     back = back_out_form(frame, Selection(feature="longctx"))
     assert isinstance(back, BackOutForm)
-    assert "It is closed to those who lose it." in text_of(back)
+    assert text_of(back).startswith("CLOSED: Free 5% → 0%; those who lose it have nothing in its place.")
+    assert (back.plan().is_brake, back.plan().phrase) == (True, "")
     assert "stable" not in said + text_of(back)
 
 
@@ -69,13 +70,16 @@ def test_the_gate_shows_what_readings_tell_and_blocks_nothing_by_it() -> None:
     form = advance_form(frame, ON)
     assert isinstance(form, AdvanceForm)
     said = text_of(form)
-    assert "✖  Team queue p99 3.8 (3.2-4.0) s > 3.0 s: warns, does not block" in said
+    assert "✖  Team queue p99 3.8 (3.2-4.0) s > 3.0 s: warns" in said
     assert "✔  Plus queue p99 2.3 (2.0-2.5) s ≤ 3.0 s" in said
     assert "Free queue p99" not in said, "it is not open there"
     assert "▲  alerts         queue p99 ≈3.8 s > 3.0 s: warns" in said
     assert "capacity       UNKNOWN: needs the capacity model, not in this version; not required" in said
     assert "not required   N+1, errors, trend, overlap, way back: no plan declares them" in said
+    assert "─ GATE (the server's) ─" in said
+    assert "─ GATE (ours; nothing here blocks in this version): 2 warn, 1 UNKNOWN ─" in said
     assert form.plan().intents
+    assert form.plan().summary.endswith("; warnings of our own: 2")
     quiet = replace(frame, models=tuple(lost(m) for m in frame.models), alerts=())
     late = text_of(form.seen(quiet))
     assert "readings late or gone, the oldest 90s old: warns" in late

@@ -295,7 +295,7 @@ def test_a_later_stage_can_be_chosen() -> None:
     assert only_intent(last).arguments == {"to": "free@100"}
     assert "Last stage: full promotion, r42 becomes stable and serves everyone." in text_of(last)
     assert "stay on r41" not in text_of(last)
-    assert last.plan().summary.endswith("; full promotion, r42 becomes stable and serves everyone")
+    assert "; full promotion, r42 becomes stable and serves everyone" in last.plan().summary
 
 
 @pytest.mark.parametrize(
@@ -429,9 +429,86 @@ def test_backing_out_says_who_loses_it() -> None:
     """Exposure goes back to the base; the rest is served the stable revision, or nothing."""
     assert "Pro: 100% → 0%; Plus: 25% → 0%." in text_of(backing_out(aurora()))
     assert "Those who lose it are served r41." in text_of(backing_out(aurora()))
-    bare = text_of(backing_out(aurora(stable=None)))
-    assert "Those who lose it are not served at all: there is no stable revision." in bare
+    back = backing_out(aurora()).with_choice("way", ("rollback",))
+    assert "r41 serves everyone then. r42 is given up, the release ends" in text_of(back)
+    assert back.plan().summary.startswith(
+        "aurora-5: roll back to r41, which then serves everyone; the release"
+    )
+    older = text_of(back.with_choice("to", ("r40",)))
+    assert "r40 serves everyone then." in older
+    assert "Team, Free stay on r40." in older
     assert backing_out(aurora()).plan().summary == "aurora-5: abort r42, Pro 100% → 0%, Plus 25% → 0%"
+
+
+def test_an_abort_that_ends_a_service_is_no_single_key() -> None:
+    """Nothing serves those who lose it: said first and loud, and the subject is typed. It stays a brake."""
+    form = backing_out(aurora(stable=None))
+    first = form.facts(120, "unicode")[0]
+    assert first.cells[0].role == "p1"
+    assert first.text.startswith(
+        "OUTAGE: Pro 100% → 0%, Plus 25% → 0%; those who lose it are not served at all"
+    )
+    plan = form.plan()
+    assert (plan.level, plan.is_brake, plan.phrase) == (Level.TWO, True, "aurora-5")
+    assert plan.summary.endswith("; nothing serves those who lose it")
+    assert only_intent(form).etag == ANY_ETAG
+    assert "OUTAGE" not in text_of(backing_out(aurora()))
+    assert backing_out(aurora("pending", stable=None)).plan().phrase == "", "nobody has it yet"
+
+
+def test_a_weight_of_nothing_without_a_stable_revision_is_no_single_key() -> None:
+    """It takes the tier's service away as an abort would; a smaller weight is a brake, and says who loses."""
+    weigh = advancing(aurora(stable=None)).with_choice("step", (WEIGHT,))
+    less, none = weigh.with_text("weight", "10"), weigh.with_text("weight", "0")
+    assert (less.plan().is_brake, less.plan().phrase) == (True, "")
+    assert text_of(less).startswith("OUTAGE: Plus 25% → 10%; those who lose it are not served at all")
+    assert (none.plan().is_brake, none.plan().phrase) == (True, "aurora-5")
+    served = advancing(aurora()).with_choice("step", (WEIGHT,)).with_text("weight", "0")
+    assert (served.plan().is_brake, served.plan().phrase) == (True, "")
+
+
+def test_backing_out_names_the_smaller_step() -> None:
+    """While the weight of a stage can be set; not where there is none, or where the role may not."""
+    smaller = "A smaller step back: set the weight of this stage with a."
+    assert smaller in text_of(backing_out(aurora()))
+    assert smaller not in text_of(backing_out(aurora("pending")))
+    assert smaller not in text_of(backing_out(aurora(), plane("operator")))
+
+
+def test_no_way_back_sends_anybody_in_a_circle() -> None:
+    """What is named can be done: an aborted one without a stable revision goes again, and nothing else."""
+    bare = aurora("aborted", stable=None)
+    said = back_out_form(frame_of(bare), ON)
+    assert said == (
+        "aurora-5: it is aborted already; there is no stable revision to return to: let it go again with a"
+    )
+    paused = pause_form(frame_of(bare), ON)
+    assert paused == "aurora-5: pause: it is aborted: what can be done is go again"
+    viewer = back_out_form(frame_of(aurora(), facts=plane("viewer")), ON)
+    assert viewer == "aurora-5: back out: needs another role than viewer"
+
+
+def test_going_again_says_where_it_starts() -> None:
+    """Before its first stage, and what the next advance would open."""
+    said = text_of(advancing(aurora("aborted")))
+    assert "It starts before its first stage; the next advance would open Pro 100%" in said
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason", "words"),
+    [
+        ("open", "gate", "waits for an advance"),
+        ("closed", "gate", "waits for its gate"),
+        ("unknown", "gate", "waits for its gate"),
+        ("open", "analysis", "waits (analysis)"),
+        ("open", None, "paused"),
+    ],
+)
+def test_what_it_waits_for_is_what_its_gate_says(gate: str, reason: str | None, words: str) -> None:
+    """A release at an open gate does not wait for that gate."""
+    step = advancing(aurora(gate=gate, pause_reason=reason)).fields[0]
+    assert isinstance(step, Choice)
+    assert step.note == f"now at Plus 25%, {words}"
 
 
 @pytest.mark.parametrize("form", [advance_form, pause_form, back_out_form])

@@ -16,6 +16,19 @@ def test_shares(text: str, share: float) -> None:
     assert amounts.share(text) == share
 
 
+@pytest.mark.parametrize(("text", "level"), [("T3", 0.3), ("t0", 1.0), ("T5", 0.0), ("30%", 0.3)])
+def test_levels(text: str, level: float) -> None:
+    """As a share, or by the name that the screens give it."""
+    assert amounts.level(text) == level
+
+
+@pytest.mark.parametrize("text", ["T6", "30", "T"])
+def test_what_is_no_level(text: str) -> None:
+    """Refused with the names that there are."""
+    with pytest.raises(argparse.ArgumentTypeError, match=r"no share: .*; or a level by its name: T0 100%"):
+        amounts.level(text)
+
+
 @pytest.mark.parametrize("text", ["300%", "-0.1", "2", "nan", "inf", "", "a", "1e400", "0,3"])
 def test_what_is_no_share(text: str) -> None:
     """Refused with what is allowed; a bare percent is guessed."""

@@ -25,11 +25,11 @@ def shares_of(frame: Frame) -> dict[str, float]:
     return dict(feature_shares(next(one for one in frame.models if one.name == NAME)))
 
 
-def test_the_oldest_of_ten_minutes_is_kept() -> None:
-    """What is older is forgotten."""
-    made = seen((0, 0.25), (120, 0.5), (300, 0.75))
+def test_the_oldest_of_two_hours_is_kept() -> None:
+    """An hour into a surge what was before it is still known; what is older than two is forgotten."""
+    made = seen((0, 0.25), (120, 0.5), (300, 0.75), (3600, 0.75))
     assert made.oldest(NAME, "images") == 0.25
-    made.add(replace(sharing(throttled(), NAME, images=1.0, chat=0.0), at=AT + 660))
+    made.add(replace(sharing(throttled(), NAME, images=1.0, chat=0.0), at=AT + 7260))
     assert made.oldest(NAME, "images") == 0.5
     assert made.oldest(NAME, "voice") is None
 
@@ -37,13 +37,13 @@ def test_the_oldest_of_ten_minutes_is_kept() -> None:
 def test_time_that_goes_back_or_far_ahead_starts_afresh() -> None:
     """As a replay does."""
     assert seen((600, 0.5), (0, 0.25)).oldest(NAME, "images") == 0.25
-    assert seen((0, 0.25), (6000, 0.5)).oldest(NAME, "images") == 0.5
+    assert seen((0, 0.25), (7260, 0.5)).oldest(NAME, "images") == 0.5
 
 
 def test_a_model_that_is_gone_is_forgotten() -> None:
     """After the window."""
     made = seen((0, 0.25))
-    for minute in range(1, 11):
+    for minute in range(1, 121):
         made.add(replace(throttled(), at=AT + 60 * minute))
     assert made.oldest(NAME, "images") is None
 

@@ -147,15 +147,61 @@ class TestOpening:
         later = replace(sharing(frame, "delta-code", images=38, longctx=62), at=AT + 5 * MINUTE)
         trends.add(later)
         form = opened(later, Selection(model="delta-code"), trends)
-        assert (form.feature, choice(form, "feature").note) == ("images", "12→38% of delta-code")
+        assert (form.feature, choice(form, "feature").note) == ("images", "grew 12→38% of delta-code")
         assert opened(later, Selection(), trends).feature == "images"
 
-    def test_without_growth_the_largest_is_chosen(self) -> None:
-        """As it is where nothing is known of the past."""
-        frame = sharing(throttled(), "delta-code", images=38, longctx=62)
-        form = opened(frame, Selection(model="delta-code"))
-        assert (form.feature, choice(form, "feature").note) == ("longctx", "62% of delta-code")
-        assert choice(opened(frame, Selection()), "feature").note == "most requests, 62.0/s"
+    def test_an_hour_into_a_surge_it_is_still_chosen(self) -> None:
+        """By the share that it had before."""
+        frame, trends = throttled(), Trends()
+        trends.add(sharing(frame, "delta-code", images=12, longctx=88))
+        for minute in range(5, 65):
+            later = replace(sharing(frame, "delta-code", images=38, longctx=62), at=AT + minute * MINUTE)
+            trends.add(later)
+        assert opened(later, Selection(model="delta-code"), trends).feature == "images"
+
+    @pytest.mark.parametrize("selection", [Selection(model="delta-code"), Selection()])
+    def test_without_growth_none_is_chosen(self, selection: Selection) -> None:
+        """However large one is: no key throttles it before somebody chose it."""
+        form = opened(sharing(throttled(), "delta-code", images=38, longctx=62), selection)
+        row = choice(form, "feature")
+        assert (form.feature, row.chosen) == ("", ())
+        assert row.note == "none is throttled, and none has grown: choose one"
+        assert (form.title, form.key) == ("Throttle · no feature chosen", "throttle")
+        for touched in (form, chosen(form, admit="T2")):
+            assert touched.plan().problem == "choose a feature first: left or right in the row Feature"
+            assert touched.plan().intents == ()
+        assert "choose one" in text_of(form)
+        assert chosen(form, feature="images", admit="T3").plan().intents[0].target.id == "images"
+
+    @pytest.mark.parametrize(
+        ("members", "note"),
+        [
+            ({"level": 0.3, "expires_at": AT + 720}, "longctx/team at T3 admit 30%"),
+            (
+                {"state": "ramping", "effective_level": 0.66},
+                "longctx/team in force admit 66%, ramping to admit 100%",
+            ),
+            (
+                {"last_change": LastChange("a", "throttle.clear", "system:expiry", "", AT - 1000)},
+                "longctx/team throttled until 13:45Z",
+            ),
+        ],
+    )
+    def test_what_is_throttled_there_already_is_chosen(self, members: dict[str, object], note: str) -> None:
+        """Before one that grew: in force, ramping, or ended a short while ago; with the tier of it."""
+        frame, trends = throttled(replace(cell("longctx", "team"), **members)), Trends()
+        trends.add(sharing(frame, "delta-code", images=12, longctx=88))
+        later = replace(sharing(frame, "delta-code", images=38, longctx=62), at=AT + MINUTE)
+        trends.add(later)
+        form = opened(later, Selection(model="delta-code"), trends)
+        assert (form.feature, form.tiers, choice(form, "feature").note) == ("longctx", ("team",), note)
+        assert opened(later, Selection(model="delta-code", tier="pro"), trends).tiers == ("pro",)
+
+    def test_what_ended_long_ago_is_over(self) -> None:
+        """And what is throttled on other models is another matter."""
+        over = LastChange("a", "throttle.clear", "system:expiry", "", AT - 1900)
+        frame = throttled(cell("longctx", "free", last_change=over), cell("chat", "free", 0.3))
+        assert opened(frame, Selection(model="delta-code")).feature == ""
 
     def test_an_exact_level_stands_between_its_neighbours(self) -> None:
         """A level that is no preset has an option of its own, from which the arrows lead on."""
@@ -316,6 +362,19 @@ class TestLoosening:
             assert form.plan().problem == "they differ, admit 0% to 100%: choose what to admit"
             assert choice(form, "admit").chosen == ()
 
+    def test_what_is_in_force_can_be_held(self) -> None:
+        """A ramp is stopped where it is by one option, which stays at what was read."""
+        frame = throttled(cell("images", "free", 1.0, state="ramping", effective_level=0.66))
+        form = opened(frame)
+        row = choice(form, "admit")
+        assert [option.id for option in row.options] == ["T0", "T1", "held", "T2", "T3", "T4", "T5"]
+        assert (row.options[2].label, row.note) == ("hold 66%", "in force admit 66%, ramping to admit 100%")
+        held = chosen(form, admit="held")
+        assert (held.plan().intents[0].arguments["level"], held.plan().is_brake) == (0.66, True)
+        later = held.seen(throttled(cell("images", "free", 1.0, state="ramping", effective_level=0.68)))
+        assert later.plan().intents[0].arguments == {"level": 0.66, "ttl_s": 1800}
+        assert choice(later, "admit").chosen == ("exact",)
+
     def test_a_ramp_under_way_is_not_jumped_over(self) -> None:
         """Reopening stands at 40%: half of it is more than now, so it is no brake, and goes slowly."""
         frame = throttled(cell("images", "free", 1.0, state="ramping", effective_level=0.4))
@@ -370,6 +429,35 @@ class TestExtending:
         form = chosen(opened(throttled(cell("images", "free", 0.3))), till="until-cleared")
         assert form.plan().problem == "nothing would change: images/free admit 30% already"
 
+    def test_extending_adds_to_what_is_left(self) -> None:
+        """By a time of day; a plane's longest time counts from now, so what would be too long is greyed."""
+        target = Target("throttle", "images", "free")
+        form = extend_form(throttled(cell("images", "free", 0.3, expires_at=AT + 1560)), target)
+        assert isinstance(form, ThrottleForm)
+        row = choice(form, "for")
+        assert [option.label for option in row.options] == ["+5m", "+15m", "+30m", "+1h", "until cleared"]
+        assert (row.chosen, row.note) == (("30m",), "to 14:58Z, 26m00s left now")
+        plan = form.plan()
+        assert plan.summary == "extend images/free, admit 30%, by 30 min, to 14:58Z, then admit 100%"
+        assert plan.intents[0].arguments == {"level": 0.3, "expires_at": "2026-11-21T14:58:11.000Z"}
+        assert plan.is_brake
+        assert form.seen(replace(form.frame, at=AT + 9)).plan().intents == plan.intents
+        until = chosen(form, till="until-cleared").plan()
+        assert until.intents[0].arguments == {"level": 0.3}
+        short = throttled(cell("images", "free", 0.3, expires_at=AT + 1560), of=plane(ttl_max_s=2700))
+        form = extend_form(short, target)
+        assert isinstance(form, ThrottleForm)
+        assert [bool(one.why) for one in choice(form, "for").options] == [False, False, True, True, False]
+        assert choice(form, "for").chosen == ("15m",)
+        form = form.seen(replace(short, plane=plane(ttl_max_s=1600)))
+        assert form.plan().intents[0].arguments == {"level": 0.3, "ttl_s": 1600}
+
+    def test_without_an_end_there_is_none_to_add_to(self) -> None:
+        """Then the time counts from now, as anywhere."""
+        form = extend_form(throttled(cell("images", "free", 0.3)), Target("throttle", "images", "free"))
+        assert isinstance(form, ThrottleForm)
+        assert choice(form, "for").options[0].label == "5m"
+
     def test_by_its_target(self) -> None:
         """A cell in force has a form; one that is open has nothing to extend."""
         frame = throttled(cell("images", "free", 0.3, expires_at=AT + 60))
@@ -397,7 +485,10 @@ class TestClearing:
         assert plan.summary == "clear images/free: admit 30% → admit 50%"
         assert not plan.is_brake
         assert choice(form, "ramp").note == "back by 10 %/min"
-        assert all(option.why for option in choice(form, "admit").options)
+        admit = choice(form, "admit")
+        assert all(option.why for option in admit.options)
+        assert (admit.chosen, admit.note) == ((), "cleared: admit 50%")
+        assert "exact" not in [row.id for row in form.fields]
 
     def test_altogether(self) -> None:
         """To 100%, whatever it remembers; what is open is left out."""
@@ -593,6 +684,28 @@ class TestUndoing:
         assert isinstance(form, ThrottleForm)
         assert form.plan().intents[0].operation == "throttle.clear"
 
+    @pytest.mark.parametrize(
+        ("operation", "before", "after"),
+        [
+            ("throttle.set", {"level": 1.0, "expires_at": None}, 0.3),
+            ("throttle.clear", {"level": 0.3, "expires_at": "2026-11-21T14:02:00Z"}, 1.0),
+        ],
+    )
+    def test_while_it_reopens_the_ramp_is_stopped(
+        self, operation: str, before: dict[str, object], after: float
+    ) -> None:
+        """The level is as before already, what is in force is not: back to the level it comes from."""
+        ramping = cell("images", "free", 1.0, state="ramping", effective_level=0.66)
+        form = throttle_inverse(throttled(ramping), self.logged(before, after, operation=operation))
+        assert isinstance(form, ThrottleForm)
+        plan = form.plan()
+        assert plan.intents[0].arguments == {"level": 0.3, "ttl_s": 1800, "revert_to": "open"}
+        assert plan.is_brake
+        assert (
+            "in force admit 66%, ramping to admit 100%: this stops the ramp, and sets admit 30% again"
+            in text_of(form)
+        )
+
     def test_what_happened_since_is_told(self) -> None:
         """It would be undone too."""
         change = LastChange("a-2", "throttle.set", "bob", "more", AT - 20)
@@ -624,6 +737,20 @@ class TestUndoing:
 
 class TestFacts:
     """What is to be known before deciding."""
+
+    def test_other_features_of_its_models_that_are_throttled_already_are_told(self) -> None:
+        """By whom and for how long; not those of other models, nor its own."""
+        change = LastChange("a-2", "throttle.set", "alice", "hot", AT - 20)
+        frame = throttled(
+            cell("longctx", "free", 0.3, expires_at=AT + 720, last_change=change),
+            cell("longctx", "pro", 1.0, state="ramping", effective_level=0.5),
+            cell("images", "free", 0.1),
+        )
+        assert (
+            "Already    longctx/pro is in force admit 50%, ramping to admit 100%;"
+            " longctx/free is at T3 admit 30%, alice, 12m00s left" in text_of(opened(frame))
+        )
+        assert "Already" not in text_of(opened(throttled(cell("images", "free", 0.1))))
 
     def test_every_model_is_named_with_what_is_not_open(self) -> None:
         """By its release, for the tiers that are ticked; then the feature's own release."""
@@ -660,7 +787,7 @@ class TestFacts:
             revert_to=Revert(0.5, None), last_change=change,
         )  # fmt: skip
         assert (
-            "images/free T3 admit 30%, ramping, admit 43% in force, 9m59s left, to 14:12Z, then admit 50%,"
+            "images/free in force admit 43%, ramping to T3 admit 30%, 9m59s left, to 14:12Z, then admit 50%,"
             " by bob at 14:01:51Z: GPU pool B saturated"
         ) in text_of(opened(throttled(one)))
 
@@ -720,11 +847,11 @@ class TestForecast:
         return "\n".join(line.text for line in form.forecast({}, 500, "unicode"))
 
     def test_unknown_says_why(self) -> None:
-        """Each of what nobody computes."""
-        text = self.forecast(chosen(opened(throttled()), admit="T3"))
-        assert text.count("UNKNOWN: no capacity model in this version") == 2
-        assert "UNKNOWN: nothing that is measured counts users" in text
-        assert "UNKNOWN: requests are not measured: images/free" in text
+        """Each of what nobody computes, in one paragraph."""
+        (line,) = chosen(opened(throttled()), admit="T3").forecast({}, 500, "unicode")
+        assert line.text.startswith("UNKNOWN:   let in: requests are not measured: images/free; wait p99")
+        assert "wait p99, headroom: no capacity model in this version" in line.text
+        assert "users: nothing that is measured counts them" in line.text
 
     @pytest.mark.parametrize(
         ("level", "arrivals", "rejected", "words"),
@@ -733,8 +860,8 @@ class TestForecast:
             (0.5, 40.0, 20.0, "images/free: ≈20.0/s → ≈12.0/s"),
             (0.5, 20.0, 0.0, "images/free: ≈20.0/s → ≈12.0/s"),
             (0.0, 40.0, 40.0, "images/free: ≈0/s → ≈12.0/s"),
-            (0.5, 40.0, None, "UNKNOWN: rejections are not measured"),
-            (0.0, 0.0, 0.0, "UNKNOWN: nothing arrives that could be counted"),
+            (0.5, 40.0, None, "let in: rejections are not measured"),
+            (0.0, 0.0, 0.0, "let in: nothing arrives that could be counted"),
         ],
     )
     def test_what_is_let_in(self, level: float, arrivals: float, rejected: float | None, words: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from collectors.fleet import Alert, Event, EventKind, Severity
 from tests.cluster_frames import clusters_frame
 from tests.frames import AT, demo_frame, worst_frame
-from tui.format import ASCII, width_of
+from tui.format import ASCII, clock, width_of
 from tui.widgets.timeline import MARKS, alert_lines, event_lines, strip_line
 
 
@@ -17,14 +17,38 @@ def test_the_first_alert_of_a_model_is_on_top_and_what_followed_below() -> None:
 
 
 def test_a_folded_group_keeps_its_worst_mark_and_its_count() -> None:
-    """D7: though the first one was milder."""
+    """D7: the worst is told though the first one was milder; the time is the first one's."""
     first = Alert("x", Severity.P3, "delta-code", "", AT - 999, "mild")
     frame = replace(demo_frame(), alerts=(first, *demo_frame().alerts))
     lines = alert_lines(frame, 120, 4)
     assert lines[1].cells[1].text == "■"
-    assert "mild" in lines[1].text
+    assert "queue p99" in lines[1].text
+    assert "mild" not in lines[1].text
+    assert lines[1].text.split()[1] == clock(AT - 999)
     assert "+2 folded" in lines[1].text
-    assert [line.id for line in lines[1:]] == ["x", "a2", "a4"]
+    assert [line.id for line in lines[1:]] == ["a1", "a2", "a4"]
+
+
+def test_a_group_unfolds_as_far_as_rows_are_free() -> None:
+    """No row stays empty while alerts are folded: the first and the worst are shown, in order of time."""
+    fault = Alert("f", Severity.P2, "aurora-5", "", AT - 720, "2 faulty accelerators")
+    mild = Alert("m", Severity.P3, "aurora-5", "", AT - 500, "mild")
+    waits = [Alert(f"w{n}", Severity.P1, "aurora-5", "pro", AT - n, "queue p99 30 s > 2 s") for n in (90, 60)]
+    frame = replace(demo_frame(), alerts=(fault, mild, *waits))
+
+    def ids(height: int) -> list[str]:
+        return [line.id for line in alert_lines(frame, 80, height)][1:]
+
+    assert [ids(height) for height in (2, 3, 4, 5, 6)] == [
+        ["w90"],
+        ["f", "w90"],
+        ["f", "w90", "w60"],
+        ["f", "m", "w90", "w60"],
+        ["f", "m", "w90", "w60"],
+    ]
+    assert alert_lines(frame, 80, 2)[1].text.split()[:2] == ["■", clock(AT - 720)]
+    assert alert_lines(frame, 80, 3)[2].text.rstrip().endswith("+2 folded")
+    assert "folded" not in alert_lines(frame, 80, 3)[1].text
 
 
 def test_alerts_that_do_not_fit_are_counted() -> None:

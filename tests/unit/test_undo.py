@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.fleet import Exposure, Frame, LastChange, Release, Throttle, clean
+from collectors.fleet import Exposure, Frame, LastChange, Release, Stage, Throttle, clean
 from collectors.intents import Logged, Target
 from tests.frames import AT, HOSTILE
 from tests.unit.test_release_forms import aurora, frame_of, only_intent, plane, text_of
 from tui.dialogs.form import Level
 from tui.dialogs.throttle import ThrottleForm
-from tui.dialogs.undo import action_rows, changed, detail_lines, extension, inverse, left, row_id
+from tui.dialogs.undo import action_rows, changed, detail_lines, left, row_id
+from tui.dialogs.ways_back import extension, inverse
 from tui.format import ASCII, UNICODE, width_of
 from tui.releases import tier_titles
 
@@ -59,7 +60,87 @@ def test_a_stage_cannot_be_un_advanced() -> None:
     """The dialog that backs out says so first: it takes back every stage, not one."""
     form = inverse(frame_of(aurora()), logged("release.advance"))
     assert not isinstance(form, str)
-    assert text_of(form).startswith("A stage cannot be un-advanced: the way back is to abort")
+    assert text_of(form).startswith("A stage cannot be un-advanced: this takes back all of them.")
+
+
+HALVES = (
+    Stage("pro@100", "pro", 1.0),
+    Stage("plus@25", "plus", 0.25),
+    Stage("plus@50", "plus", 0.5),
+    Stage("free@100", "free", 1.0),
+)
+
+
+def advanced(before: Mapping[str, float] | None = None, **after: object) -> Logged:
+    """An advance from plus@25 to plus@50, as the plane logs it, or without the shares."""
+    told = {"desired": before} if before is not None else {}
+    return logged(
+        "release.advance",
+        before={**AT_STAGE, **told},
+        after={**AT_STAGE, "stage": "plus@50", **after},
+    )
+
+
+def at_half(**changes: object) -> Release:
+    exposure = (Exposure("pro", 1.0), Exposure("plus", 0.5), Exposure("free", 0.0))
+    made = aurora(stages=HALVES, stage_index=2, exposure=exposure)
+    return replace(made, **changes)  # type: ignore[arg-type]  # members by name, in tests only
+
+
+WAS = {"pro": 1.0, "plus": 0.25, "free": 0.0}
+
+
+@pytest.mark.parametrize("before", [WAS, None])
+@pytest.mark.parametrize("stable", ["r41", None])
+def test_an_advance_within_a_tier_is_undone_by_its_weight(
+    before: Mapping[str, float] | None, stable: str | None
+) -> None:
+    """Plus had 25 % before: that is filled in, and nobody else loses anything; it only lowers."""
+    form = inverse(frame_of(at_half(stable=stable)), advanced(before))
+    assert not isinstance(form, str)
+    assert only_intent(form).operation == "release.set_weight"
+    assert only_intent(form).arguments == {"weight": 0.25}
+    assert (form.plan().level, form.plan().is_brake) == (Level.ONE, True)
+    assert "It stays at the stage Plus 50%, with the weight that Plus had before." in text_of(form)
+
+
+def test_a_share_that_was_set_is_what_it_goes_back_to() -> None:
+    """Not the stage's own weight, where the log tells of another."""
+    form = inverse(frame_of(at_half()), advanced({**WAS, "plus": 0.4}))
+    assert not isinstance(form, str)
+    assert only_intent(form).arguments == {"weight": 0.4}
+
+
+def test_an_automatic_stage_goes_on_unless_it_is_paused() -> None:
+    """The weight alone does not hold it: that is said."""
+    stages = (*HALVES[:2], HALVES[2]._replace(gate="auto"), HALVES[3])
+    form = inverse(frame_of(at_half(stages=stages, phase="progressing")), advanced(WAS))
+    assert not isinstance(form, str)
+    assert "Its gate is automatic: pause it too, or it goes on by itself." in text_of(form)
+
+
+def test_an_advance_to_another_tier_takes_the_whole_way_back() -> None:
+    """No weight gives everyone back what they had: then it is the abort, which says what it would end."""
+    opened = {"pro": 1.0, "plus": 0.0, "free": 0.0}
+    wider = inverse(frame_of(at_half()), advanced({**WAS, "pro": 0.5}))
+    for form in (inverse(frame_of(at_half()), advanced(opened)), wider):
+        assert not isinstance(form, str)
+        assert only_intent(form).operation == "release.abort"
+        assert text_of(form).startswith("A stage cannot be un-advanced")
+    bare = inverse(frame_of(at_half(stable=None)), advanced(opened))
+    assert not isinstance(bare, str)
+    assert text_of(bare).startswith("OUTAGE: Pro 100% → 0%, Plus 50% → 0%;")
+    assert bare.plan().phrase == "aurora-5"
+
+
+def test_an_advance_that_others_came_after_is_not_undone_blindly() -> None:
+    """Another stage or another weight since: a sentence with what to do instead."""
+    moved = inverse(frame_of(at_half(stage_index=1)), advanced(WAS))
+    assert moved == (
+        "aurora-5 has left that stage since: a sets the weight of the one it is at, B takes all of it back"
+    )
+    again = inverse(frame_of(at_half()), advanced(WAS, desired={**WAS, "plus": 0.6}))
+    assert again == "the weight was set again since, and is 50%: set it from there"
 
 
 @pytest.mark.parametrize(
@@ -240,10 +321,10 @@ def test_rows_are_as_wide_as_the_screen(rows: list[tuple[str, str, str]], width:
 
 
 def test_the_detail_says_what_enter_would_open() -> None:
-    """The way back by its title, or why there is none, before the key is pressed."""
+    """What the way back would do, or why there is none, before the key is pressed."""
     frame = frame_of(aurora("paused by operator"))
     first = detail_lines(frame, logged("release.pause"), AT, 80, 6, UNICODE)[1]
-    assert first.text.strip() == "way back: Resume · aurora-5"
+    assert first.text.strip() == "way back: aurora-5: resume at Plus 25%, the stage stays"
     refused = detail_lines(frame, logged("release.pause", result="refused"), AT, 80, 6, UNICODE)[1]
     assert refused.text.strip().startswith("no way back: it was refused")
 

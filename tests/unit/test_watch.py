@@ -174,6 +174,14 @@ async def test_without_tiers_there_is_one_column() -> None:
     assert {"no-tiers", "no-objective", "no-plane"} <= {n.code for n in frame.notes}
 
 
+async def test_without_a_source_of_metrics_the_fleet_says_what_to_give() -> None:
+    """A plane alone measures nothing: that is said, and not that there is no objective."""
+    plane = Plane(PlaneUpdate(state(), (), SourceHealth("ctl", "plane", SourceState.OK, time.time())))
+    watched = Watch("t", Context(), [], plane, poll_s=TICK_S, tick_s=TICK_S)
+    frame = (await until(watched, lambda f: bool(f.models)))[-1]
+    assert [n.code for n in frame.notes] == ["no-metrics"]
+
+
 async def test_tiers_features_and_their_cells_stay_apart() -> None:
     """A reading of a feature in one tier is neither the tier's nor the feature's."""
     at = time.time()

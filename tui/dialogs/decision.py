@@ -5,12 +5,15 @@ There is one list of needs: the line above the buttons says the first one that i
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from collectors.intents import Difference, Intent, Outcome, PlaneFacts, Rehearsal, Target
 from tui.dialogs.form import Form, Plan
 from tui.dialogs.reasons import LONGEST, SHORTEST
-from tui.format import admit, age, counted
+from tui.format import admit, age, clock, counted
+
+if TYPE_CHECKING:
+    from collectors.fleet import Frame, LastChange
 
 FRESH_S = 15.0
 """A dry run older than this no longer says what would happen (S9)."""
@@ -46,6 +49,7 @@ class Decision:
     sent: the decided intents, in order; empty until `y`
     outcomes: the newest of each, by the intent's key
     moved: what changed on the plane's side while the dialog was open
+    is_overtaken: it acts on something else than was looked at, and nobody has said yet that this is meant
     is_local: it concerns the cockpit alone, such as arming: no reason, no dry run, nothing sent
     """
 
@@ -57,12 +61,13 @@ class Decision:
     sent: tuple[Intent, ...] = ()
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     moved: tuple[Difference, ...] = ()
+    is_overtaken: bool = False
     is_local: bool = False
 
     @property
     def wanted_phrase(self) -> str:
-        """What must be typed; a brake needs none."""
-        return "" if self.plan.is_brake else self.plan.phrase
+        """What must be typed. Of brakes only one that leaves somebody with nothing asks for it."""
+        return self.plan.phrase
 
     @property
     def is_typed(self) -> bool:
@@ -106,8 +111,14 @@ def needs(
     if not decision.is_local:
         made += [_able(plan, plane), Need(not writes_off, writes_off or "writes are on")]
         made += [_free(plan, under_way), _reasoned(decision.reason)]
+    if decision.is_overtaken:
+        made.append(Need(False, "somebody changed it: read CHANGED, then ctrl-r takes it as it is now"))
     if phrase := decision.wanted_phrase:
-        text = "the phrase is typed" if decision.is_typed else f"type {phrase} in the row above, then y"
+        text = (
+            "the phrase is typed"
+            if decision.is_typed
+            else f"type {phrase} in the row above (shift-tab goes there), then y"
+        )
         made.append(Need(decision.is_typed, text))
     if not decision.is_local:
         made.append(_rehearsed(decision, now))
@@ -187,6 +198,24 @@ def moved(was: Sequence[Intent], now: Sequence[Intent]) -> tuple[Difference, ...
         for name, after in one.seen.items()
         if (before := seen[one.target].seen.get(name)) != after
     )
+
+
+def changed_by(intents: Sequence[Intent], was: "Frame | None", now: "Frame") -> tuple[Difference, ...]:
+    """Who changed the intents' targets between two frames, how and why. Nothing without a frame before."""
+    before, after = _last_changes(was or now), _last_changes(now)
+    return tuple(
+        Difference(
+            f"{one.target} by", "", f"{change.actor} at {clock(change.at)}: {change.op} ({change.reason})"
+        )
+        for one in intents
+        if (change := after.get(one.target)) is not None and change != before.get(one.target)
+    )
+
+
+def _last_changes(frame: "Frame") -> "dict[Target, LastChange | None]":
+    found = {Target("release", one.id): one.last_change for one in frame.releases}
+    cells = {Target("throttle", one.feature, one.tier): one.last_change for one in frame.throttles}
+    return found | cells
 
 
 def _worded(name: str, value: str | float | None) -> str:

@@ -11,40 +11,25 @@ from textual.containers import Vertical
 
 from collectors.intents import Intent, Outcome, decided
 from tui import guards
-from tui.actions import ACTIONS, dead_key
+from tui.actions import ACTIONS, DIALOG_HINT, dead_key
+from tui.dialogs.asking import DEBOUNCE_S, RENEW_S, TOUCHED_S, dry_run
 from tui.dialogs.changing import NOTHING, field_of, ticked, turned
-from tui.dialogs.decision import Decision, DryRun, Need, missing, moved, needs
-from tui.dialogs.drawing import BUTTONS, FIELD, PHRASE, REASON, Shown, dialog_lines, rows_of
+from tui.dialogs.decision import Decision, Need, changed_by, missing, moved, needs
+from tui.dialogs.drawing import BUTTONS, FIELD, PHRASE, REASON, dialog_lines, rows_of, rule_line
+from tui.dialogs.fitting import BOX, BOX_FROM, TOP, away_words, rows_for
 from tui.dialogs.form import Choice, Entry, Form
-from tui.dialogs.reasons import typed
-from tui.feed import sentence_of
-from tui.link import NoOperator
+from tui.dialogs.keys import ENTER_AGAIN, EVERYWHERE, FIXED, PHRASE_PASTED, closes
+from tui.dialogs.reasons import typed, usual
+from tui.dialogs.shown import Shown
+from tui.keymap import is_held
 from tui.screens.base import FAR, CockpitScreen
 from tui.screens.panel import Panel
 
 if TYPE_CHECKING:
     from collectors.fleet import Frame
 
-DEBOUNCE_S = 0.15
-"""Seconds that a plan must stand before the plane is asked about it."""
-
-RENEW_S = 10.0
-"""Age at which a dry run is asked again, so that `y` seldom meets one that is too old."""
-
-TOUCHED_S = 60.0
-"""Seconds without a key after which a dialog asks no more by itself."""
-
-BOX, BOX_FROM = 88, 104
-"""Cells of a dialog above the screen below it, and the width of a terminal from which that is seen."""
-
-TOP = 2
-"""Rows of the screen below that stay visible above such a dialog: its header."""
-
-EVERYWHERE = frozenset(["arm", "redraw", "suspend", "quit.ask"])
-"""What the application can do in a dialog, too: none opens another thing on top of what is being decided."""
-
-FIXED = frozenset(["tab", "shift+tab", "up", "down", "left", "right", "space", "enter", "escape", "y", "?"])
-"""Keys that are the dialog's own, whatever the keymap says."""
+SENDING_S = 0.02
+"""Seconds that the picture of a sent decision waits: drawing would hold up the thread that sends."""
 
 
 class DialogScreen(CockpitScreen):
@@ -71,6 +56,7 @@ class DialogScreen(CockpitScreen):
         self._confirming: asyncio.TimerHandle | None = None
         self._touched_at = 0.0
         self._is_explained = False
+        self._is_enter_told = False
         self._is_whole = True
         self._rows = 0
 
@@ -83,9 +69,9 @@ class DialogScreen(CockpitScreen):
 
     def on_mount(self) -> None:
         """Bring back what was half typed; ask what would happen, armed or not (S6)."""
-        reasons = self.cockpit.reasons
-        self._offered = reasons.offered()
-        self._decision = replace(self._decision, reason=reasons.draft(self._decision.form.key))
+        draft = self.cockpit.reasons.draft(self._decision.form.key)
+        self._decision = replace(self._decision, reason=draft)
+        self._offer()
         self._touched_at = self.cockpit.clock()
         self.hold_keys()
         # Typed before it was seen is typed ahead, however long the first picture took.
@@ -150,27 +136,27 @@ class DialogScreen(CockpitScreen):
         if not self.is_mounted:
             return
         width, height = self.app.size
-        is_whole = self._is_whole
+        is_whole, glyphs, shown = self._is_whole, self.cockpit.glyphs, self._shown()
         wide = width if is_whole else BOX
-        drawn = dialog_lines(self._shown(), wide, self.cockpit.glyphs)
-        room = height if is_whole else height - 2 * TOP
-        foot = min(len(drawn.foot), room)
-        head = min(len(drawn.head), max(room - foot - 1, 0))
-        body = min(len(drawn.body), room - foot - head)
-        # It grows but never shrinks, so that nothing jumps while it is looked at (D12).
-        self._rows = room if is_whole else min(max(self._rows, head + body + foot), room)
-        body = self._rows - head - foot
-        box = self.query_one("#box")
+        drawn = dialog_lines(shown, wide, glyphs)
+        rows = rows_for(drawn, height, self._rows, is_whole)
+        self._rows = sum(rows)
+        box, body = self.query_one("#box"), self.query_one("#body", Panel)
         box.styles.width, box.styles.height = wide, self._rows
         box.styles.margin = (0, 0) if is_whole else (TOP, 0)
-        filled = (*drawn.body, *[drawn.blank] * (body - len(drawn.body)))
-        for name, rows, lines in (("head", head, drawn.head), ("body", body, filled)):
+        filled = (*drawn.body, *[drawn.blank] * (rows.body - len(drawn.body)))
+        body.set_rows(rows.body)
+        body.show(filled)
+        away = away_words(body.beyond(), self.cockpit.keymap, glyphs) if rows.body else ""
+        below = (rule_line(shown, wide, glyphs, away), *drawn.foot[1:])
+        for name, lines in (("head", drawn.head[: rows.head]), ("foot", below[len(below) - rows.foot :])):
             panel = self.query_one(f"#{name}", Panel)
-            panel.set_rows(rows)
+            panel.set_rows(len(lines))
             panel.show(lines)
-        panel = self.query_one("#foot", Panel)
-        panel.set_rows(foot)
-        panel.show(drawn.foot[len(drawn.foot) - foot :])
+
+    def keys_below(self) -> str:
+        """The keys of now, for whoever looks for them at the bottom of the terminal."""
+        return "" if self._decision.sent else DIALOG_HINT
 
     def takes_outcome(self, outcome: Outcome) -> bool:
         """Show what became of a target, if it is of this decision."""
@@ -191,9 +177,10 @@ class DialogScreen(CockpitScreen):
             return False
         if key == "backspace":
             self._set_text(self._text()[:-1])
-        elif character is not None and character.isprintable() and not key.startswith("ctrl+"):
+        elif character is not None and character.isprintable() and not is_held(key):
             if row == PHRASE and self.cockpit.guard.is_pasting:
                 self._set_text("")  # S5: what confirms is typed, not pasted
+                self.say(PHRASE_PASTED)
                 return True
             self._set_text(typed(self._text(), character))
         else:
@@ -208,7 +195,7 @@ class DialogScreen(CockpitScreen):
         if self._focus == REASON or isinstance(self._field(), Entry):
             self._set_text(typed(self._text(), f" {event.text}" if self._text() else event.text))
         elif self._focus == PHRASE:
-            self.say("the phrase is to be typed, not pasted")
+            self.say(PHRASE_PASTED)
         else:
             self.say("a paste presses no keys; tab to the reason to paste it there")
 
@@ -216,11 +203,12 @@ class DialogScreen(CockpitScreen):
         """A key that is no text: the dialog's own first, then the keymap's."""
         guard = self.cockpit.guard
         self._drop_confirming(key)
-        if key == "escape":
-            self.cancel()
+        self._is_enter_told = self._is_enter_told and key == "enter"
+        if key == "escape" or key.startswith("alt+"):  # esc, with another key right behind it
+            self._explain(False) if self._is_explained and not self._decision.sent else self.cancel()
         elif guard.is_early(guard.last_at):
             self.say(f"{key} {guards.EARLY}")
-        elif self._decision.is_over and self._closes(key):
+        elif self._decision.is_over and closes(key, self.cockpit.keymap.get(key, "")):
             self.cancel()
         elif key in FIXED:
             self._press_fixed(key)
@@ -257,26 +245,34 @@ class DialogScreen(CockpitScreen):
         if key in ("tab", "down", "shift+tab", "up"):
             self._turn(1 if key in ("tab", "down") else -1)
         elif key == "enter":
-            self.cancel() if self._focus == BUTTONS else self._turn(1)
+            self._enter() if self._focus == BUTTONS else self._turn(1)
         elif key in ("left", "right"):
             self._change(-1 if key == "left" else 1)
         elif key == "space":
             place = self._markers.get(field.id, 0) if field else 0
             self._take(ticked(self._decision.form, field, place))
         elif key == "?":
-            self._is_explained = not self._is_explained
-            self.draw_bottom()
-            if self._is_explained and not self._decision.sent:
-                self.query_one("#body", Panel).scroll_lines(FAR)
+            self._explain(not self._is_explained)
         else:
             self._confirm()
 
-    def _closes(self, key: str) -> bool:
-        """After the end any key closes it but those that scroll, and `y`: nobody shall press that twice."""
-        action = self.cockpit.keymap.get(key, "")
-        if key == "y" or key in ("up", "down") or action.startswith("move."):
-            return False
-        return action not in ("redraw", "suspend", "quit.ask")
+    def _enter(self) -> None:
+        """Cancel; behind a phrase only the second time in a row: the first Enter belongs to its typing."""
+        decision = self._decision
+        if self._is_enter_told or not decision.wanted_phrase or not decision.is_typed or decision.sent:
+            self.cancel()
+            return
+        self._is_enter_told = True
+        why = missing(self._needs())
+        self.say(f"{ENTER_AGAIN}; y is off: {why}" if why else f"y applies; {ENTER_AGAIN}")
+
+    def _explain(self, is_explained: bool) -> None:
+        """Show all that `y` needs, below the rest, or the rest alone."""
+        self._is_explained = is_explained
+        self.draw_bottom()
+        if not self._decision.sent:
+            self.query_one("#body", Panel).scroll_lines(FAR if is_explained else -FAR)
+            self._show_focus()
 
     def _confirm(self) -> None:
         """`y`: everything must hold, now and when no key has come behind it."""
@@ -326,20 +322,25 @@ class DialogScreen(CockpitScreen):
             self._asking.cancel()
         self.cockpit.reasons.used(decision.form.key, reason)
         self.hold_keys()
-        self.draw_bottom()
+        self.set_timer(SENDING_S, self.draw_bottom)
 
     def _see(self, frame: "Frame") -> None:
         """The form on a newer frame; once sent, it stays as it was sent."""
         if frame is self._frame or self._decision.sent:
             return
-        self._frame = frame
-        was = self._decision
+        was, before, self._frame = self._decision, self._frame, frame
         form = was.form.seen(frame)
         has_moved = form.revision != was.form.revision
         self._set_form(form, 0.0 if has_moved else DEBOUNCE_S)
         if has_moved:
-            changes = moved(was.plan.intents, self._decision.plan.intents)
-            self._decision = replace(self._decision, moved=(*was.moved, *changes)[-5:])
+            intents = was.plan.intents
+            found = moved(intents, self._decision.plan.intents)
+            changes = (*found, *changed_by(intents, before, frame))
+            # A brake is meant wherever the stage is by now, and not for another candidate or level (S8).
+            is_overtaken = was.is_overtaken or bool(found) or not was.plan.is_brake
+            self._decision = replace(
+                self._decision, moved=(*was.moved, *changes)[-5:], is_overtaken=is_overtaken
+            )
             self.hold_keys()
 
     def _set_form(self, form: Form, wait_s: float = DEBOUNCE_S) -> None:
@@ -349,12 +350,14 @@ class DialogScreen(CockpitScreen):
         if self._decision.plan.intents != was.plan.intents:
             self._drop_confirming()
             self._decision = replace(self._decision, phrase="")
+            self._offer()
             self._rehearse(wait_s)
         if self._focus not in rows_of(self._decision):
             self._focus = BUTTONS
 
     def _rehearse_again(self) -> None:
         if not self._decision.sent:
+            self._decision = replace(self._decision, is_overtaken=False)
             self._rehearse(0.0)
         self.draw_bottom()
 
@@ -368,13 +371,7 @@ class DialogScreen(CockpitScreen):
 
     async def _ask(self, intents: tuple[Intent, ...], wait_s: float) -> None:
         await asyncio.sleep(wait_s)
-        asked_at = self.cockpit.clock()
-        try:
-            run = DryRun(intents, tuple(await self.cockpit.link.rehearse(intents)), asked_at)
-        except NoOperator as error:
-            run = DryRun(intents, (), asked_at, str(error))
-        except Exception as error:  # whatever an operator raises is shown; it must not end the cockpit
-            run = DryRun(intents, (), asked_at, sentence_of(error))
+        run = await dry_run(self.cockpit.link, intents, self.cockpit.clock())
         self._asking = None
         if not self._decision.sent:
             self._decision = replace(self._decision, dry_run=run)
@@ -463,6 +460,7 @@ class DialogScreen(CockpitScreen):
             above, below = body.hidden
             last_seen = len(body.lines) - below
             body.scroll_lines(min(0, places[0] - above) or max(0, places[-1] + 1 - last_seen))
+        self.draw_bottom()
 
     def _change(self, by: int) -> None:
         """←/→: another option, or the next one to tick."""
@@ -484,6 +482,12 @@ class DialogScreen(CockpitScreen):
         else:
             self._set_form(changed)
             self.draw_bottom()
+
+    def _offer(self) -> None:
+        """Reasons that fit what would be done."""
+        plan = self._decision.plan
+        if plan.intents:
+            self._offered = self.cockpit.reasons.offered(usual(plan.intents[0].operation, plan.is_brake))
 
     def _pick(self, number: int) -> None:
         """1 to 5: a reason that was given before."""

@@ -1,6 +1,7 @@
 """All keys of a screen, in words: drawn from the keymap and the actions, so it cannot be out of date."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 from rich.cells import cell_len
@@ -27,14 +28,23 @@ TWO_COLUMNS = 110
 
 
 def help_lines(
-    name: str, here: Sequence[str], keymap: Mapping[str, str], width: int, glyphs: str
+    name: str,
+    here: Sequence[str],
+    keymap: Mapping[str, str],
+    width: int,
+    glyphs: str,
+    labels: Mapping[str, str] | None = None,
 ) -> tuple[Line, ...]:
     """A heading, what can be done here, what the marks mean, then what cannot be done yet. `here` holds
-    action ids.
+    action ids; `labels` what some of them do on this screen, in place of what they are called.
 
     Every line is exactly `width` cells; what is longer goes on in the next one.
     """
-    able = [entry for action in here if (entry := _entry(ACTIONS[action], keymap, glyphs))]
+    own = labels or {}
+    # What a screen does itself and the application does everywhere is one key.
+    once = [ACTIONS[action] for action in dict.fromkeys(here)]
+    named = [replace(action, label=own.get(action.id, action.label)) for action in once]
+    able = [entry for action in named if (entry := _entry(action, keymap, glyphs))]
     missing = [action for action in ACTIONS.values() if action.missing]
     later = [" ".join(entry) for action in missing if (entry := _entry(action, keymap, glyphs))]
     lines = [text_line(f" KEYS of the {name} screen", width, glyphs, "title")]
@@ -123,9 +133,9 @@ class HelpScreen(CockpitScreen):
         if not self.is_mounted:
             return
         app, (width, height) = self.cockpit, self.app.size
-        actions = [*self._below.doing(), *app.doing()]
+        actions, labels = [*self._below.doing(), *app.doing()], self._below.labels()
         panel = self.query_one("#help", Panel)
         panel.set_rows(max(height - 1, 1))
-        panel.show(help_lines(self._below.NAME, actions, app.keymap, width, app.glyphs), header=1)
+        panel.show(help_lines(self._below.NAME, actions, app.keymap, width, app.glyphs, labels), header=1)
         self.query_one("#hints", Panel).set_rows(1 if height > 1 else 0)
         self.draw_bottom()

@@ -1,6 +1,7 @@
 """Reasons as they are typed: what was half typed in a dialog that was closed, and what was said before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 SHORTEST, LONGEST = 3, 500
 """Characters of a reason. Source: control contract, section 5."""
@@ -8,8 +9,29 @@ SHORTEST, LONGEST = 3, 500
 OFFERED = 5
 """Reasons that a digit picks."""
 
-USUAL = ("launch spike", "queue too long", "capacity is back", "planned step", "exercise")
-"""Offered until there are own ones."""
+TIGHTENING = ("launch spike", "queue too long", "capacity is lost", "abuse", "exercise")
+LOOSENING = ("spike is over", "queue is short again", "capacity is back", "planned step", "exercise")
+ONWARD = ("planned step", "checks have passed", "fix is in", "capacity is back", "exercise")
+RESUMING = ("cause is found", "false alarm", "fix is in", "capacity is back", "exercise")
+STOPPING = ("errors rise", "waits rise", "answers got worse", "wrong candidate", "exercise")
+OVERRIDING = ("gate is wrong", "known difference", "urgent fix", "exercise")
+
+_BY_OPERATION: Mapping[str, Sequence[str]] = MappingProxyType(
+    {
+        "release.pause": STOPPING,
+        "release.abort": STOPPING,
+        "release.rollback": STOPPING,
+        "release.resume": RESUMING,
+        "release.override_gate": OVERRIDING,
+    }
+)
+
+
+def usual(operation: str, is_brake: bool) -> Sequence[str]:
+    """Reasons that are offered for an operation of the contract until there are own ones."""
+    if operation.startswith("throttle."):
+        return TIGHTENING if is_brake else LOOSENING
+    return _BY_OPERATION.get(operation, ONWARD)
 
 
 class Reasons:
@@ -32,9 +54,9 @@ class Reasons:
         self._drafts.pop(key, None)
         self._recent = [reason, *(one for one in self._recent if one != reason)][:OFFERED]
 
-    def offered(self) -> Sequence[str]:
+    def offered(self, usual: Sequence[str]) -> Sequence[str]:
         """For the keys 1 to 5: own ones first, the latest first, then the usual ones."""
-        return [*self._recent, *(one for one in USUAL if one not in self._recent)][:OFFERED]
+        return [*self._recent, *(one for one in usual if one not in self._recent)][:OFFERED]
 
 
 def typed(reason: str, more: str) -> str:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from collectors import intending
 from collectors.fleet import Frame, Release, Stage
 from tui.dialogs.form import Choice, Entry, Field, Level, Option, Plan
-from tui.dialogs.release_facts import check_words, gate_lines, left_out, openings, paragraph, track
+from tui.dialogs.release_facts import (
+    check_words,
+    gate_lines,
+    left_out,
+    openings,
+    paragraph,
+    track,
+    warnings,
+)
 from tui.dialogs.release_form import ReleaseForm, phase_words
 from tui.dialogs.release_stops import back_out_form, pause_form
 from tui.format import GLYPHS
@@ -18,6 +26,7 @@ from tui.releases import (
     exposure_now,
     exposure_weighed,
     gate_time,
+    is_outage,
     later_stages,
     rebound,
     selected_release,
@@ -142,8 +151,8 @@ class AdvanceForm(ReleaseForm):
         if not self._is_last() or release.subject_kind == "feature":
             told += left_out(release, then, self.titles, self._rest())
         if self.step == RETRY:
-            told.append("It becomes pending, or starts at once where its plane does so.")
-        lines = [*self._head(width, glyphs), *track(release, then, self.titles, width, drawn)]
+            told.append(self._starting())
+        lines = [*self._head(then, width, glyphs), *track(release, then, self.titles, width, drawn)]
         lines += paragraph((self._revisions(), *told), width, drawn)
         lines += gate_lines(
             self.frame,
@@ -212,9 +221,13 @@ class AdvanceForm(ReleaseForm):
         if self._is_last():
             summary += f"; {self._ending()}"
         if is_closed:
+            summary += f"; OVERRIDES the {release.gate} gate"
+        if warning := warnings(self.frame, release):
+            summary += f"; warnings of our own: {warning}"
+        if is_closed:
             return Plan(
                 (intent,),
-                f"{summary}; OVERRIDES the {release.gate} gate",
+                summary,
                 level=Level.THREE,
                 phrase=f"override {release.subject} {self.frame.context}",
             )
@@ -231,8 +244,10 @@ class AdvanceForm(ReleaseForm):
         change = f"weight of {title} {share_text(now)} → {share_text(share)}"
         summary = f"{release.subject}: {change} until the next stage"
         intents = (intending.set_weight(release, share),)
-        if share < now:
+        if share < now and not (share == 0 and is_outage(release, exposure_weighed(release, share))):
             return Plan(intents, summary, is_brake=True)
+        if share < now:
+            return Plan(intents, summary, level=Level.TWO, is_brake=True, phrase=release.subject)
         return Plan(intents, summary, level=Level.TWO, phrase=release.subject)
 
     def _weight_hint(self) -> str:
@@ -265,6 +280,13 @@ class AdvanceForm(ReleaseForm):
         if self.release.subject_kind == "feature":
             return "the opening is then complete"
         return f"full promotion, {self.release.candidate} becomes stable and serves everyone"
+
+    def _starting(self) -> str:
+        first = stage_words(self.release.stages[0], self.titles) if self.release.stages else "nothing"
+        return (
+            f"It starts before its first stage; the next advance would open {first},"
+            " unless its plane starts it at once."
+        )
 
     def _revisions(self) -> str:
         release = self.release

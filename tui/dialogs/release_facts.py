@@ -21,6 +21,7 @@ from collectors.fleet import (
     worded,
 )
 from tui.format import (
+    GLYPHS,
     Glyphs,
     absent,
     age,
@@ -59,6 +60,8 @@ NOT_REQUIRED = ("N+1", "errors", "trend", "overlap", "way back")
 
 _WORST = (Standing.BREACH, Standing.STRADDLES, Standing.UNKNOWN, Standing.OK)
 _SEVERITY_ROLES = {Severity.P1: "p1", Severity.P2: "p2", Severity.P3: "p3"}
+_WARNING = frozenset({"breach", "straddles", "stale", *_SEVERITY_ROLES.values()})
+"""Roles of the rows that warn. What nobody knows is told apart, and counted apart."""
 
 
 class Row(NamedTuple):
@@ -149,28 +152,39 @@ def left_out(
 def gate_lines(
     frame: Frame, release: Release, width: int, glyphs: Glyphs, *, guards: bool, is_overridden: bool
 ) -> list[Line]:
-    """The gate: what the plane's says and checks, what the readings tell, and what no plan declares.
+    """The gate: what the plane's says and checks; then our own, which blocks nothing: what the readings tell,
+    and what no plan declares.
 
     guards: whether what is asked for has to pass it: only an advance has to
     """
     state = "overridden" if is_overridden else "BLOCKS" if guards else "it guards advance alone"
-    rows = [*_server_rows(frame, release, glyphs, state), *_told_rows(frame, release, glyphs)]
-    rows.append(
-        Row(
-            glyphs.no_data,
-            "unknown",
-            "capacity",
-            f"UNKNOWN: {worded(Reason('no-capacity-model'))}; not required",
-        )
-    )
-    rows.append(
-        Row(glyphs.nothing, "muted", "not required", f"{', '.join(NOT_REQUIRED)}: no plan declares them")
-    )
-    column = min(max(width_of(row.name) for row in rows), NAME_MOST, max(width // 3, 4))
-    lines = [heading("GATE", width, glyphs)]
-    for row in rows:
+    servers = list(_server_rows(frame, release, glyphs, state))
+    own = list(_own_rows(frame, release, glyphs))
+    column = min(max(width_of(row.name) for row in [*servers, *own]), NAME_MOST, max(width // 3, 4))
+    tally = f"{_warnings(own)} warn, {sum(row.role == 'unknown' for row in own)} UNKNOWN"
+    lines = [heading("GATE (the server's)", width, glyphs)]
+    for row in servers:
+        lines += _row_lines(row, column, width, glyphs)
+    lines.append(heading(f"GATE (ours; nothing here blocks in this version): {tally}", width, glyphs))
+    for row in own:
         lines += _row_lines(row, column, width, glyphs)
     return lines
+
+
+def warnings(frame: Frame, release: Release) -> int:
+    """How many rows of our own part of the gate warn."""
+    return _warnings(_own_rows(frame, release, GLYPHS["unicode"]))
+
+
+def _warnings(rows: Iterable[Row]) -> int:
+    return sum(row.role in _WARNING for row in rows)
+
+
+def _own_rows(frame: Frame, release: Release, glyphs: Glyphs) -> Iterator[Row]:
+    yield from _told_rows(frame, release, glyphs)
+    unknown = f"UNKNOWN: {worded(Reason('no-capacity-model'))}; not required"
+    yield Row(glyphs.no_data, "unknown", "capacity", unknown)
+    yield Row(glyphs.nothing, "muted", "not required", f"{', '.join(NOT_REQUIRED)}: no plan declares them")
 
 
 def _row_lines(row: Row, column: int, width: int, glyphs: Glyphs) -> Iterator[Line]:
@@ -239,7 +253,7 @@ def _wait_row(models: Sequence[Model], tier: Tier, glyphs: Glyphs) -> Row:
     against = f"{objective(limit)} s"
     match standing(one, limit):
         case Standing.BREACH:
-            return Row(glyphs.failed, "breach", name, f"{value} > {against}: warns, does not block")
+            return Row(glyphs.failed, "breach", name, f"{value} > {against}: warns")
         case Standing.STRADDLES:
             return Row(glyphs.straddles, "straddles", name, f"{value}, {against} lies within: warns")
         case Standing.OK:

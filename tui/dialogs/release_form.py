@@ -12,11 +12,13 @@ from tui.format import GLYPHS
 from tui.releases import (
     exposure_now,
     is_paused_by_operator,
+    left_without,
     pauser,
     rebound,
     served_by,
     share_text,
     tier_titles,
+    waiting_words,
 )
 
 if TYPE_CHECKING:
@@ -99,13 +101,32 @@ class ReleaseForm:
         ]
         return ", ".join(told) or "no tier's share changes"
 
-    def _head(self, width: int, glyphs: str) -> "list[Line]":
-        return paragraph((self.note,), width, GLYPHS[glyphs]) if self.note else []
+    def _head(self, then: Mapping[str, float], width: int, glyphs: str) -> "list[Line]":
+        """Who would have nothing left, as loud as the worst alert, and the note.
+
+        then: desired share of each tier after it
+        """
+        drawn = GLYPHS[glyphs]
+        lines = (
+            paragraph((self._outage(then),), width, drawn, "p1") if left_without(self.release, then) else []
+        )
+        return [*lines, *(paragraph((self.note,), width, drawn) if self.note else [])]
+
+    def _outage(self, then: Mapping[str, float]) -> str:
+        now = exposure_now(self.release)
+        lost = ", ".join(
+            f"{self.titles.get(tier, tier)} {share_text(now[tier])} → {share_text(then[tier])}"
+            for tier in left_without(self.release, then)
+        )
+        if self.release.subject_kind == "feature":
+            return f"CLOSED: {lost}; those who lose it have nothing in its place."
+        return f"OUTAGE: {lost}; those who lose it are not served at all: there is no stable revision."
 
 
 def phase_words(release: Release) -> str:
+    """The phase for people: who paused it, or what it waits for."""
     if release.phase != "paused":
         return release.phase
     if is_paused_by_operator(release):
         return f"paused by {pauser(release)}"
-    return f"waits ({release.pause_reason})" if release.pause_reason else "paused"
+    return waiting_words(release) if release.pause_reason else "paused"

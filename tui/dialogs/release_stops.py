@@ -14,10 +14,12 @@ from tui.releases import (
     current_stage,
     exposure_at,
     exposure_now,
+    is_outage,
     is_paused_by_operator,
     pauser,
     revisions,
     selected_release,
+    stage_weight,
     stage_words,
     why_not,
 )
@@ -77,7 +79,7 @@ class PauseForm(ReleaseForm):
                 if automatic
                 else "It waits until someone advances it."
             )
-        head = self._head(width, glyphs)
+        head = self._head(now, width, glyphs)
         return [*head, *track(self.release, now, self.titles, width, drawn), *paragraph(told, width, drawn)]
 
 
@@ -123,7 +125,11 @@ class BackOutForm(ReleaseForm):
         return replace(self, to_revision=known[0]) if field == "to" and known else self
 
     def plan(self) -> Plan:
-        """A brake, or the end of the release."""
+        """A brake, or the end of the release.
+
+        An abort of a model that leaves requests served by nothing is a brake that asks for the subject to be
+        typed: no missing data stops it, and no single key does it.
+        """
         if self.is_gone:
             return self._gone()
         release = self.release
@@ -132,11 +138,18 @@ class BackOutForm(ReleaseForm):
         changes = self._changes(exposure_at(release, None))
         if self.way == ABORT:
             summary = f"{release.subject}: abort {release.candidate}, {changes}"
-            return Plan((intending.abort(release),), summary, is_brake=True)
+            intents = (intending.abort(release),)
+            if is_outage(release, exposure_at(release, None)):
+                summary += "; nothing serves those who lose it"
+                return Plan(intents, summary, level=Level.TWO, is_brake=True, phrase=release.subject)
+            return Plan(intents, summary, is_brake=True)
         to = self._revision()
         # Without a name it goes back to the stable revision, which a plane need not list in the history.
         intent = intending.roll_back(release, to_revision=to if to in release.history else None)
-        summary = f"{release.subject}: roll back to {to} and end the release, {changes}"
+        serves = ", which then serves everyone" if release.subject_kind == "model" else ""
+        summary = (
+            f"{release.subject}: roll back to {to}{serves}; the release ends, {release.candidate}: {changes}"
+        )
         return Plan((intent,), summary, level=Level.TWO, phrase=release.subject)
 
     def facts(self, width: int, glyphs: str) -> "Sequence[Line]":
@@ -145,10 +158,14 @@ class BackOutForm(ReleaseForm):
         rest = self._revision() if self.way == ROLL_BACK and self._rest() is not None else self._rest()
         told = [*openings(release, then, self.titles), *left_out(release, then, self.titles, rest)]
         if self.way == ABORT:
-            told += [self._after_abort(), f"{release.candidate} is kept: it can go again later."]
+            told += [f"Those who lose it are served {rest}."] if rest is not None else []
+            told.append(f"{release.candidate} is kept: it can go again later.")
         else:
+            told += [f"{rest} serves everyone then."] if rest is not None else []
             told.append(f"{release.candidate} is given up, the release ends: another one must be registered.")
-        head = self._head(width, glyphs)
+        if stage_weight(release) and not why_not(self.frame, release, "release.set_weight"):
+            told.append("A smaller step back: set the weight of this stage with a.")
+        head = self._head(then, width, glyphs)
         return [*head, *track(release, then, self.titles, width, drawn), *paragraph(told, width, drawn)]
 
     def _ways(self) -> tuple[Option, ...]:
@@ -162,15 +179,6 @@ class BackOutForm(ReleaseForm):
         """The chosen revision while it is known; else the first, which is the stable one if it can be."""
         known = revisions(self.release)
         return self.to_revision if self.to_revision in known or not known else known[0]
-
-    def _after_abort(self) -> str:
-        release = self.release
-        if release.subject_kind == "feature":
-            return "It is closed to those who lose it."
-        served = (
-            f"served {release.stable}" if release.stable else "not served at all: there is no stable revision"
-        )
-        return f"Those who lose it are {served}."
 
 
 def pause_form(frame: Frame, selection: "Selection") -> PauseForm | str:
@@ -199,6 +207,10 @@ def backing_out(frame: Frame, release: Release, *, note: str = "") -> BackOutFor
     """As `back_out_form`, of a release. It opens on abort, the brake, wherever that is possible."""
     form = BackOutForm(frame, release, note=note)
     abort, roll_back = form._ways()
+    if abort.why and abort.why == roll_back.why:
+        return f"{release.subject}: back out: {abort.why}"
+    if abort.why and roll_back.why and release.phase == "aborted":
+        return f"{release.subject}: it is aborted already; {roll_back.why}"
     if abort.why and roll_back.why:
         return f"{release.subject}: abort: {abort.why}; roll back: {roll_back.why}"
     return replace(form, way=ROLL_BACK) if abort.why else form

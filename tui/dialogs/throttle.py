@@ -11,15 +11,15 @@ from tui.dialogs.throttle_form import (
     CLEAR,
     NO_ANSWER,
     OPEN,
-    REST,
+    PREVIOUS,
     SET,
-    UNTIL_CLEARED,
     ThrottleForm,
 )
-from tui.dialogs.throttle_subject import hits
-from tui.format import clock, percent, rate
+from tui.dialogs.throttle_subject import hits, name
+from tui.dialogs.throttle_time import REST, UNTIL_CLEARED
+from tui.format import clock, percent
 from tui.screens.shares import Shares, feature_shares
-from tui.throttles import admits, alike, in_force, percentage, preset
+from tui.throttles import admits, alike, in_force, moment, named_level, percentage, preset
 
 if TYPE_CHECKING:
     from tui.screens.base import Selection
@@ -30,10 +30,14 @@ __all__ = ["ThrottleForm", "extend_form", "throttle_form", "throttle_inverse"]
 GROWN = 0.05
 """A share that grew by less is no reason to be chosen: that much is noise."""
 
+ENDED_S = 1800
+"""For so long after its end a throttle still tells what is being dealt with, seconds."""
+
 
 def throttle_form(frame: Frame, selection: "Selection", trends: "Trends | None") -> ThrottleForm | str:
     """The form for what is selected; a sentence why there is nothing to throttle.
 
+    Of a model the feature is chosen that is throttled there already, else the one that grew most; else none.
     trends: of the shares of features; None knows only those of now
     """
     if why := _nothing(frame):
@@ -44,8 +48,12 @@ def throttle_form(frame: Frame, selection: "Selection", trends: "Trends | None")
     if feature:
         offered = [feature, *(id for id in offered if id != feature)]
         return _opened(frame, offered, feature, selection.tier)
+    if model is not None and served and (found := _throttled(frame, offered, selection.tier)):
+        cell, why = found
+        tier = selection.tier if selection.tier in _tiers(frame) else cell.tier
+        return _opened(frame, offered, cell.feature, tier, why)
     models = (model,) if model is not None and served else frame.models
-    chosen, why = _likeliest(models, offered, trends.shares if trends is not None else None)
+    chosen, why = _grown(models, offered, trends.shares if trends is not None else None)
     return _opened(frame, offered, chosen, selection.tier, why)
 
 
@@ -58,7 +66,8 @@ def extend_form(frame: Frame, target: Target) -> ThrottleForm | str:
         return f"the control plane tells of no throttle {target}: nothing to extend"
     if not in_force(cell):
         return f"{target} is open, {admits(1.0)}, without an end: nothing to extend"
-    return _opened(frame, _all_but_first(frame, target.id), target.id, target.tier)
+    form = _opened(frame, _all_but_first(frame, target.id), target.id, target.tier)
+    return replace(form, adds=True)
 
 
 def throttle_inverse(frame: Frame, logged: Logged) -> ThrottleForm | str:
@@ -79,6 +88,13 @@ def throttle_inverse(frame: Frame, logged: Logged) -> ThrottleForm | str:
     if before is None:
         return f"the log does not tell what {target} was before: set it with t"
     after = _setting(logged.after)
+    if cell.state == "ramping" and not alike(cell.effective_level, cell.level):
+        levels = [before.level, *([after.level] if after is not None else [])]
+        earlier = next((level for level in levels if not alike(level, cell.level)), None)
+        is_over = before.ends_at is not None and before.ends_at < frame.at + 1
+        if earlier is not None and (is_over or alike(before.level, cell.level)):
+            form = _opened(frame, _all_but_first(frame, target.id), target.id, target.tier)
+            return _holding(form, cell, earlier, _story(logged, cell, after))
     if before.ends_at is not None and before.ends_at < frame.at + 1:
         before = _Setting(1.0, None)
     if alike(cell.level, before.level) and not (after is not None and alike(after.level, before.level)):
@@ -109,6 +125,17 @@ def _restoring(form: ThrottleForm, cell: Throttle, before: _Setting, story: tupl
         back=OPEN,
         story=story,
     )
+
+
+def _holding(form: ThrottleForm, cell: Throttle, level: float, story: tuple[str, ...]) -> ThrottleForm:
+    """Back to the level that a ramp comes from: the setting is as before already, what is in force is not."""
+    told = (
+        f"in force {admits(cell.effective_level)}, ramping to {admits(cell.level)}: this stops the ramp, and"
+        f" sets {admits(level)} again"
+    )
+    typed = "" if preset(level) else percentage(level)
+    back = OPEN if alike(cell.level, 1.0) else PREVIOUS
+    return replace(form, does=SET, level=level, typed=typed, back=back, story=(*story, told))
 
 
 def _story(logged: Logged, cell: Throttle, after: _Setting | None) -> tuple[str, ...]:
@@ -163,33 +190,58 @@ def _selected(frame: Frame, selection: "Selection") -> tuple[Model | None, str]:
     return model, feature if any(one.id == feature for one in frame.features) else ""
 
 
-def _likeliest(models: Sequence[Model], offered: Sequence[str], shares: Shares | None) -> tuple[str, str]:
-    """The feature that is most likely meant, and why: grown most, else the largest, else the first."""
+def _throttled(frame: Frame, offered: Sequence[str], tier: str) -> tuple[Throttle, str] | None:
+    """The cell that is being dealt with already, and why: throttled, ramping, or so until a short while ago.
+
+    tier: that is selected, whose cells come first; "" for none
+    """
+    found: list[tuple[tuple[bool, bool, float], Throttle, str]] = []
+    for cell in frame.throttles:
+        change = cell.last_change
+        since = change.at if change is not None else 0.0
+        is_ramping = cell.state == "ramping"
+        is_held = in_force(cell) or is_ramping
+        was_ended = change is not None and change.op.startswith("throttle.") and since > frame.at - ENDED_S
+        if cell.feature not in offered or not (is_held or was_ended):
+            continue
+        if is_ramping:
+            why = f"in force {admits(cell.effective_level)}, ramping to {admits(cell.level)}"
+        elif is_held:
+            why = f"at {named_level(cell.level)}"
+        else:
+            why = f"throttled until {moment(since)}"
+        found.append(((is_held, cell.tier == tier, since), cell, f"{name(cell)} {why}"))
+    if not found:
+        return None
+    _, cell, why = max(found, key=lambda one: one[0])
+    return cell, why
+
+
+def _grown(models: Sequence[Model], offered: Sequence[str], shares: Shares | None) -> tuple[str, str]:
+    """The feature whose share grew most, and why; without one, none and why none. A feature is never chosen
+    for being the largest: that it was so before a surge says nothing of what is to be throttled."""
+    if len(offered) == 1:
+        return offered[0], "the only one"
     found: list[tuple[float, float, str, str]] = []
-    totals: dict[str, float] = {}
     for model in models:
         for feature, now in feature_shares(model).items():
-            if feature in offered:
-                before = shares.oldest(model.name, feature) if shares is not None else None
-                found.append((now if before is None else before, now, feature, model.name))
-                arrivals = model.by_feature[feature]["arrivals"].estimate or 0.0
-                totals[feature] = totals.get(feature, 0.0) + arrivals
-    if not found:
-        return offered[0], ""
-    before, now, feature, name = max(found, key=lambda one: one[1] - one[0])
+            before = shares.oldest(model.name, feature) if shares is not None else None
+            if feature in offered and before is not None:
+                found.append((before, now, feature, model.name))
+    before, now, feature, model_name = max(found, key=lambda one: one[1] - one[0], default=(0.0, 0.0, "", ""))
     if now - before >= GROWN:
-        return feature, f"{percent(before).rstrip('%')}→{percent(now)} of {name}"
-    largest = max(totals, key=lambda feature: totals[feature])
-    if len(models) == 1:
-        share = next(now for _, now, feature, _ in found if feature == largest)
-        return largest, f"{percent(share)} of {models[0].name}"
-    return largest, f"most requests, {rate(totals[largest])}/s"
+        return feature, f"grew {percent(before).rstrip('%')}→{percent(now)} of {model_name}"
+    return "", "none is throttled, and none has grown: choose one"
 
 
 def _opened(frame: Frame, offered: Sequence[str], feature: str, tier: str, why: str = "") -> ThrottleForm:
-    tiers = frame.plane.tiers if frame.plane is not None else ()
+    tiers = _tiers(frame)
     ticked = (tier,) if tier in tiers else tiers[-1:]
     return ThrottleForm(frame, tuple(offered), feature, ticked, why=clean(why))
+
+
+def _tiers(frame: Frame) -> tuple[str, ...]:
+    return frame.plane.tiers if frame.plane is not None else ()
 
 
 def _all_but_first(frame: Frame, feature: str) -> list[str]:

@@ -23,6 +23,9 @@ from tui.throttles import Move, admits, afterwards, in_force, moment, named_leve
 from tui.widgets.fleet_row import TierWait, tier_wait
 from tui.widgets.lines import Line
 
+NAMED_MOST = 4
+"""More cells of other features than these are counted, not told."""
+
 
 def fact_lines(subject: Subject, story: Sequence[str], width: int, glyphs: Glyphs) -> list[Line]:
     """Everything known that speaks for or against it; `story`: sentences to begin with."""
@@ -44,6 +47,8 @@ def fact_lines(subject: Subject, story: Sequence[str], width: int, glyphs: Glyph
         if is_changed and move.later_rise is not None:
             text = f"from {moment(move.later_rise)} on this admits more than what is planned now"
             lines += paragraph("", f"   {text}", width, glyphs, "pending")
+    if text := already_text(subject, found):
+        lines += paragraph("Already", text, width, glyphs, "pending")
     lines += wait_lines(subject, found, width, glyphs)
     lines += paragraph("Rejected", rejected_text(subject, glyphs), width, glyphs)
     return lines
@@ -83,13 +88,14 @@ def _closed(frame: Frame, shares: Sequence[tuple[str, float | None]]) -> str:
 def cell_text(cell: Throttle, now: float) -> str:
     """What is set in a cell, what of it is in force, until when, who set it and why."""
     parts = [f"{name(cell)} {named_level(cell.level)}"]
+    if cell.state == "ramping":
+        held = f"in force {admits(cell.effective_level)}"
+        parts = [f"{name(cell)} {held}, ramping to {named_level(cell.level)}"]
     if cell.unit != "share":
         limit = "an unknown limit" if cell.limit is None else f"{cell.limit:g} {cell.unit}"
         of = "no baseline" if cell.baseline is None else f"{cell.baseline:g} is all"
         parts.append(f"enforced as {limit}, {of}")
-    if cell.state == "ramping":
-        parts.append(f"ramping, {admits(cell.effective_level)} in force")
-    elif cell.state != "applied":
+    if cell.state not in {"applied", "ramping"}:
         held = "what is in force is unknown"
         if cell.effective_level is not None:
             held = f"{admits(cell.effective_level)} in force"
@@ -105,6 +111,27 @@ def cell_text(cell: Throttle, now: float) -> str:
             f"by {change.actor} at {clock(change.at)}" + (f": {change.reason}" if change.reason else "")
         )
     return ", ".join(parts)
+
+
+def already_text(subject: Subject, found: Hits) -> str:
+    """Other features on the models that are hit which are throttled already, by whom, for how long."""
+    own = {feature.id for feature in subject.features}
+    names = {each for model in found.models for each in (model.name, model.subject)} | {*found.unseen}
+    beside = {one.id for one in subject.frame.features if one.id not in own and names & {*one.models}}
+    told = []
+    for cell in subject.frame.throttles:
+        is_ramping = cell.state == "ramping"
+        if cell.feature not in beside or not (in_force(cell) or is_ramping):
+            continue
+        held = f"in force {admits(cell.effective_level)}, ramping to {admits(cell.level)}"
+        parts = [f"{name(cell)} is {held}" if is_ramping else f"{name(cell)} is at {named_level(cell.level)}"]
+        parts += [cell.last_change.actor] if cell.last_change is not None else []
+        parts += (
+            [f"{duration(cell.expires_at - subject.frame.at)} left"] if cell.expires_at is not None else []
+        )
+        told.append(", ".join(parts))
+    more = [f"and {counted(str(len(told) - NAMED_MOST), 'cell')} more"] if len(told) > NAMED_MOST else []
+    return "; ".join((*told[:NAMED_MOST], *more))
 
 
 def change_text(move: Move) -> str:

@@ -9,6 +9,8 @@ from tui.format import Glyphs, percent, rate, shown
 from tui.throttles import Move, alike
 from tui.widgets.lines import Line
 
+UNKNOWN = "UNKNOWN: "
+
 NAMED_MOST = 6
 """More cells than these are counted, not named, where there is nothing to tell of each."""
 
@@ -82,16 +84,22 @@ def _partly(one: Flow) -> str:
 
 
 def forecast_lines(subject: Subject, width: int, glyphs: Glyphs) -> list[Line]:
-    """What is expected of it: unknown, and why, but for what plain arithmetic tells."""
+    """What is expected of it: unknown, and why, but for what plain arithmetic tells.
+
+    All that is unknown is one paragraph: it is the same whatever is chosen, and there is little room.
+    """
     text = let_in_text(subject, glyphs)
-    lines = [*paragraph("Let in", text, width, glyphs, "unknown" if text.startswith("UNKNOWN") else "text")]
-    for label, why in (
-        ("Wait p99", "no capacity model in this version"),
-        ("Headroom", "no capacity model in this version"),
-        ("Users", "nothing that is measured counts users"),
-    ):
-        lines += paragraph(label, f"UNKNOWN: {why}", width, glyphs, "unknown")
-    return lines
+    unknown = (
+        "wait p99, headroom: no capacity model in this version; users: nothing that is measured counts them"
+    )
+    if text.startswith(UNKNOWN):
+        return [
+            *paragraph(
+                "UNKNOWN:", f"let in: {text.removeprefix(UNKNOWN)}; {unknown}", width, glyphs, "unknown"
+            )
+        ]
+    lines = [*paragraph("Let in", text, width, glyphs)]
+    return [*lines, *paragraph("UNKNOWN:", unknown, width, glyphs, "unknown")]
 
 
 class _LetIn(NamedTuple):
@@ -118,7 +126,7 @@ def let_in_text(subject: Subject, glyphs: Glyphs) -> str:
         partly += [f"{name(move.cell)}{_partly(one)}"] if _partly(one) else []
     missing = "; ".join(f"{why}: {_listed(names)}" for why, names in untold.items())
     if not found:
-        return f"UNKNOWN: {missing}"
+        return f"{UNKNOWN}{missing}"
     worst = summed(one for cell in found for one in cell.of)
     mark = glyphs.straddles
     before, after = (

@@ -5,7 +5,6 @@ It acts on cells (feature, tier), fleet-wide: a model is only the way to the fea
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from collectors.fleet import Feature, Frame, Severity, Throttle, clean
@@ -14,7 +13,8 @@ from collectors.intents import Ability, Intent
 from tui.dialogs.form import Choice, Entry, Field, Level, Option, Plan
 from tui.dialogs.throttle_facts import fact_lines
 from tui.dialogs.throttle_flow import forecast_lines
-from tui.dialogs.throttle_subject import Subject, hits, title
+from tui.dialogs.throttle_subject import Subject, hits, paragraph, title
+from tui.dialogs.throttle_time import TIMES, Timing
 from tui.dialogs.throttle_words import summary, way_back, wrong_level
 from tui.format import GLYPHS, PRESETS, counted
 from tui.throttles import (
@@ -29,7 +29,6 @@ from tui.throttles import (
     changed,
     in_force,
     minutes,
-    moment,
     named_level,
     percentage,
     preset,
@@ -46,17 +45,12 @@ if TYPE_CHECKING:
 ALL = "*"
 """Stands for all features: no id can be it."""
 
-TIMES: tuple[tuple[str, int], ...] = (("5m", 300), ("15m", 900), ("30m", 1800), ("1h", 3600))
-"""How long a throttle may be asked for, seconds: a temporary limit has an end by default."""
-
-FOR_NOW, UNTIL_CLEARED, REST, LONGEST = "30m", "until-cleared", "rest", "longest"
-"""The time that is chosen at first; no end; until a given time; the longest that a plane allows."""
-
 PREVIOUS, OPEN = "previous", "open"
 SET, CLEAR = "set", "clear"
-EXACT = "exact"
+EXACT, HELD = "exact", "held"
 TYPED_MOST = 24
 
+NONE_CHOSEN = "choose a feature first: left or right in the row Feature"
 NO_ANSWER = "no control plane answers, so nothing can be asked of it"
 _NO_LEVEL = "a clear takes no level and no time: choose Set below"
 _WORST = (Severity.P1, Severity.P2)
@@ -67,12 +61,14 @@ class ThrottleForm:
     """Some cells and what is asked of them; see `Form`. Made by `throttle_form` and its kin.
 
     frame: the newest one; offered: ids of the features to choose from
-    feature: id of the chosen one, or ALL; tiers: names of those ticked; why: why the feature was chosen
+    feature: id of the chosen one, ALL, or "" as long as none is chosen; why: why it was chosen, or none was
+    tiers: names of those ticked
     level: chosen, a share; None as long as nobody chose: then the level that is set stays
     typed: an exact percentage as typed, which wins over `level`
     ramp: id of RAMPS; "" as long as nobody chose: at once to tighten, slowly to loosen
     time: id of TIMES or one of the other times; "" as long as nobody chose: then it ends nothing sooner
     rest_until: the time that REST stands for, seconds since the epoch
+    adds: the time is added to the end that is set, instead of counting from now
     story: sentences above all facts, such as what is being undone
     """
 
@@ -86,6 +82,7 @@ class ThrottleForm:
     ramp: str = ""
     time: str = ""
     rest_until: float | None = None
+    adds: bool = False
     back: str = PREVIOUS
     does: str = SET
     story: tuple[str, ...] = ()
@@ -93,11 +90,13 @@ class ThrottleForm:
     @property
     def key(self) -> str:
         """By the feature."""
-        return f"throttle {'all' if self.feature == ALL else self.feature}"
+        return f"throttle {'all' if self.feature == ALL else self.feature}".rstrip()
 
     @property
     def title(self) -> str:
         """Feature, and how many models it hits."""
+        if not self.feature:
+            return "Throttle · no feature chosen"
         features = self._features()
         what = f"all {counted(str(len(features)), 'feature')}" if self.feature == ALL else self.feature
         return f"Throttle · {what} · {counted(str(hits(self.frame, features).number), 'model')}"
@@ -121,8 +120,14 @@ class ThrottleForm:
     def fields(self) -> Sequence[Field]:
         """Feature, tiers, level, ramp, time, what comes after; and set or clear, where something is set."""
         moves = self._moves()
-        rows: list[Field] = [self._feature_row(), self._tier_row(), self._admit_row(moves), self._exact_row()]
-        rows += [self._ramp_row(moves), self._time_row(), self._back_row(moves)]
+        clears = self._does(moves) == CLEAR
+        rows: list[Field] = [self._feature_row(), self._tier_row(), self._admit_row(moves)]
+        rows += [] if clears else [self._exact_row()]
+        rows += [
+            self._ramp_row(moves),
+            self._timing().row(_NO_LEVEL if clears else ""),
+            self._back_row(moves),
+        ]
         if any(in_force(move.cell) for move in moves):
             ability = self._ability("throttle.clear")
             why = "" if ability.is_open else ability.why or "it may not be cleared from here"
@@ -143,6 +148,9 @@ class ThrottleForm:
         one = kept[0]
         if field == "feature":
             return self if one == self.feature else replace(self, feature=one, why="", does=SET)
+        if field == "admit" and one == HELD:
+            # What it is at this moment, as it was read: it stays so while the ramp goes on.
+            return replace(self, level=_held(self._moves()), typed="")
         if field == "admit":
             share = next((share for share, name in PRESETS.items() if name == one), None)
             return self if share is None else replace(self, level=share, typed="")
@@ -181,6 +189,8 @@ class ThrottleForm:
 
     def facts(self, width: int, glyphs: str) -> Sequence["Line"]:
         """Every model hit, what is set now, who waits, what is turned away."""
+        if not self.feature:
+            return [*paragraph("Note", self.why or NONE_CHOSEN, width, GLYPHS[glyphs])]
         return fact_lines(self._subject(), self.story, width, GLYPHS[glyphs])
 
     def forecast(self, rehearsals: "Mapping[str, Rehearsal]", width: int, glyphs: str) -> Sequence["Line"]:
@@ -229,34 +239,18 @@ class ThrottleForm:
     def _does(self, moves: Sequence[Move]) -> str:
         return self.does if any(in_force(move.cell) for move in moves) else SET
 
-    def _ends_at(self) -> float | None:
-        seconds = self._seconds()
-        if self._time() == REST:
-            return self.rest_until
-        return None if seconds is None else self.frame.at + seconds
-
-    def _time(self) -> str:
-        """The id of the time that is chosen, or stands there at first."""
-        if self.time:
-            return self.time
-        allowed = [id for id, seconds in TIMES if seconds <= self._longest()]
-        return FOR_NOW if FOR_NOW in allowed else allowed[-1] if allowed else LONGEST
-
-    def _seconds(self) -> int | None:
-        """The time asked for; None without an end."""
-        time = self._time()
-        if time == REST and self.rest_until is not None:
-            return round(self.rest_until - self.frame.at)
-        return self._longest() if time == LONGEST else dict(TIMES).get(time)
-
-    def _longest(self) -> int:
-        return self.frame.plane.ttl_max_s if self.frame.plane is not None else TIMES[-1][1]
+    def _timing(self) -> Timing:
+        longest = self.frame.plane.ttl_max_s if self.frame.plane is not None else TIMES[-1][1]
+        ends = {cell.expires_at for cell in self._cells()} if self.adds else set()
+        end = ends.pop() if len(ends) == 1 else None
+        base = end if end is not None and end > self.frame.at else None
+        return Timing(self.frame.at, longest, self.time, self.rest_until, base)
 
     def _moves(self) -> tuple[Move, ...]:
         """Every chosen cell that is told, with what would become of it."""
         cells = self._cells()
         clears = self.does == CLEAR and any(map(in_force, cells))
-        change = Change(clears, self._level(cells), self._ends_at(), self.back == OPEN)
+        change = Change(clears, self._level(cells), self._timing().ends_at, self.back == OPEN)
         return tuple(changed(cell, change, self.frame.at) for cell in cells)
 
     def _changing(self, moves: Sequence[Move]) -> tuple[Move, ...]:
@@ -276,7 +270,7 @@ class ThrottleForm:
             return False
         if move.cell.state == "ramping" and self.ramp:
             return True
-        return in_force(move.cell) and not (self._seconds() is None and move.cell.expires_at is None)
+        return in_force(move.cell) and not (self._timing().seconds is None and move.cell.expires_at is None)
 
     def _ramp_of(self, move: Move) -> float | None:
         """Share a minute; None at once. A level that stays has no way to go, unless it is being ramped to."""
@@ -290,18 +284,17 @@ class ThrottleForm:
     def _intent(self, move: Move) -> Intent:
         if self._does((move,)) == CLEAR:
             return clear_throttle(move.cell, revert_to=self.back)
+        timing = self._timing()
         intent = set_throttle(
             move.cell,
             level=move.level,
-            ttl_s=None if self.time == REST else self._seconds(),
+            ttl_s=None if timing.by_clock else timing.seconds,
             ramp_per_min=self._ramp_of(move),
             revert_to=self.back,
         )
-        if self.time != REST or self.rest_until is None:
+        if not timing.by_clock:
             return intent
-        # A time of day, so that the same is asked for a second later, and by the clock that gave it.
-        ends = datetime.fromtimestamp(self.rest_until, UTC).isoformat(timespec="milliseconds")
-        return replace(intent, arguments={**intent.arguments, "expires_at": ends.replace("+00:00", "Z")})
+        return replace(intent, arguments={**intent.arguments, "expires_at": timing.by_clock})
 
     def _guard(self, changing: Sequence[Move]) -> tuple[Level, str]:
         """What loosening asks for: more for several cells, during an alert, and for all of something."""
@@ -321,6 +314,8 @@ class ThrottleForm:
         ability = self._ability(f"throttle.{does}")
         if not ability.is_open:
             return ability.why or f"throttle.{does} cannot be done from here"
+        if not self.feature:
+            return NONE_CHOSEN
         if not self._features():
             return f"the control plane no longer names the feature {self.feature}: esc, and choose another"
         if gone := [tier for tier in self.tiers if tier not in self._plane_tiers()]:
@@ -333,7 +328,7 @@ class ThrottleForm:
         ]:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             return f"what is set for {missing[0]}{more} is not told, and nothing is changed unseen"
-        if does == SET and (wrong := wrong_level(moves, self.typed) or self._wrong_time()):
+        if does == SET and (wrong := wrong_level(moves, self.typed) or self._timing().wrong):
             return wrong
         if not changing:
             if does == CLEAR:
@@ -341,14 +336,6 @@ class ThrottleForm:
             said = f"nothing would change: {self._named(moves)} {span(m.cell.level for m in moves)} already"
             is_sooner = not self.time and any(move.rises and in_force(move.cell) for move in moves)
             return f"{said}, for longer: choose a time to end it sooner" if is_sooner else said
-        return ""
-
-    def _wrong_time(self) -> str:
-        seconds = self._seconds()
-        if seconds is not None and seconds > self._longest():
-            return f"this control plane sets a throttle for {minutes(self._longest())} at most"
-        if seconds is not None and seconds < 1:
-            return "the time that was left of it is over: choose another one"
         return ""
 
     def _named(self, moves: Sequence[Move]) -> str:
@@ -360,14 +347,14 @@ class ThrottleForm:
         return f"{what} for {', '.join(title(self.frame, tier) for tier in self.tiers)}"
 
     def _summary(self, moves: Sequence[Move], changing: Sequence[Move]) -> str:
-        seconds = self._seconds()
+        timing = self._timing()
         return summary(
             self._named(changing if len(changing) == 1 else moves),
             changing,
             clears=self._does(moves) == CLEAR,
             ramps=[self._ramp_of(move) for move in changing],
-            seconds=seconds,
-            until=self.rest_until if self.time == REST else None,
+            seconds=timing.seconds,
+            until=timing.ends_at if timing.by_clock else None,
             left_out=len(moves) - len(changing),
         )
 
@@ -377,7 +364,9 @@ class ThrottleForm:
         options = [Option(id, id, "" if id in known else gone) for id in self.offered]
         if len(known) > 1 or self.feature == ALL:
             options.append(Option(ALL, "all features"))
-        return Choice("feature", "Feature", tuple(options), (self.feature,), note=self.why)
+        return Choice(
+            "feature", "Feature", tuple(options), (self.feature,) if self.feature else (), note=self.why
+        )
 
     def _tier_row(self) -> Choice:
         tiers = self._plane_tiers()
@@ -387,15 +376,22 @@ class ThrottleForm:
         return Choice("tier", "Tier", tuple(options), self.tiers, many=True)
 
     def _admit_row(self, moves: Sequence[Move]) -> Choice:
-        why = _NO_LEVEL if self._does(moves) == CLEAR else ""
-        level = self._level([move.cell for move in moves])
+        clears = self._does(moves) == CLEAR
+        why = _NO_LEVEL if clears else ""
         options = [
             (share, Option(name, f"{name} {percentage(share)}%", why)) for share, name in PRESETS.items()
         ]
+        if clears:
+            note = f"cleared: {span(move.level for move in self._changing(moves))}"
+            return Choice("admit", "Admit", tuple(option for _, option in options), (), note=note)
+        level = self._level([move.cell for move in moves])
+        held = _held(moves)
+        if held is not None and not preset(held) and not alike(held, level):
+            options.append((held, Option(HELD, f"hold {percentage(held)}%")))
         chosen = preset(level)
         if level is not None and not chosen:
             # Between its neighbours, so that the arrows lead from it to them.
-            options.append((level, Option(EXACT, f"{percentage(level)}%", why)))
+            options.append((level, Option(EXACT, f"{percentage(level)}%")))
             chosen = EXACT
         options.sort(key=lambda pair: -pair[0])
         rows = tuple(option for _, option in options)
@@ -409,8 +405,8 @@ class ThrottleForm:
         cell = moves[0].cell
         note = f"now {named_level(cell.level)}"
         if cell.state == "ramping":
-            note += f", ramping: {admits(cell.effective_level)} in force"
-        elif cell.level is not None and not preset(cell.level):
+            return f"in force {admits(cell.effective_level)}, ramping to {admits(cell.level)}"
+        if cell.level is not None and not preset(cell.level):
             note += ", no preset"
         return note
 
@@ -432,7 +428,7 @@ class ThrottleForm:
             note = "what tightens: at once"
         elif ways := [way for move in changing if (way := self._way(move))]:
             note = f"{admits(changing[0].level)} in {minutes(max(ways))}"
-            if (seconds := self._seconds()) is not None and max(ways) > seconds:
+            if (seconds := self._timing().seconds) is not None and max(ways) > seconds:
                 note += f": longer than the {minutes(seconds)} it is set for"
         options = []
         for id, label, per_min in RAMPS:
@@ -447,23 +443,6 @@ class ThrottleForm:
         if per_min is None or start is None or move.level is None:
             return 0.0
         return round(abs(move.level - start) / per_min * 60)
-
-    def _time_row(self) -> Choice:
-        longest = self._longest()
-        too_long = f"this control plane sets a throttle for {minutes(longest)} at most"
-        options = [Option(id, id, too_long if seconds > longest else "") for id, seconds in TIMES]
-        if longest < TIMES[0][1]:
-            options.insert(0, Option(LONGEST, minutes(longest)))
-        if self.rest_until is not None:
-            options.insert(0, Option(REST, f"until {moment(self.rest_until)}"))
-        options.append(Option(UNTIL_CLEARED, "until cleared"))
-        clears = self.does == CLEAR and any(map(in_force, self._cells()))
-        if clears:
-            options = [option._replace(why=_NO_LEVEL) for option in options]
-        note = ""
-        if not clears and (ends := self._ends_at()) is not None:
-            note = f"to {moment(ends)}"
-        return Choice("for", "For", tuple(options), (self._time(),), note=note)
 
     def _back_row(self, moves: Sequence[Move]) -> Choice:
         """What it goes back to when its time is up, or now, by a clear."""
@@ -482,3 +461,11 @@ class ThrottleForm:
         elif changing:
             note = "when it is cleared"
         return Choice("then", "Then", options, (PREVIOUS if why else self.back,), note=note)
+
+
+def _held(moves: Sequence[Move]) -> float | None:
+    """What a ramp lets in at this moment, as a plane compares it; None where no single cell ramps."""
+    cell = moves[0].cell if len(moves) == 1 else None
+    if cell is None or cell.state != "ramping" or cell.effective_level is None:
+        return None
+    return round(cell.effective_level, 4)

@@ -6,17 +6,11 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 
-from collectors.fleet import Frame, Reason, Release, Throttle, worded
+from collectors.fleet import Frame, Release, Throttle
+from tui.dialogs.ways_back import extension, inverse, is_share, verb_of
 from tui.format import GLYPHS, Glyphs, admit, clock, duration, fit, said, width_of
-from tui.releases import (
-    VERBS,
-    current_stage,
-    is_paused_by_operator,
-    share_text,
-    stage_weight,
-    tier_titles,
-)
-from tui.screens.base import FAR, CockpitScreen
+from tui.releases import share_text, tier_titles
+from tui.screens.base import FAR, CockpitScreen, Selection
 from tui.screens.hints import Hint
 from tui.screens.panel import Panel
 from tui.screens.readings import wrapped
@@ -39,93 +33,6 @@ DETAIL_ROWS = 6
 """Lines for the selected action; on a low screen they are fewer."""
 
 _RESULT_ROLES = {"applied": "text", "refused": "refused", "failed": "refused", "unknown": "unknown"}
-_VERBS: Mapping[str, str] = {
-    **VERBS,
-    "release.register": "register",
-    "throttle.set": "throttle",
-    "throttle.clear": "clear",
-}
-_NO_STAGE_BACK = "A stage cannot be un-advanced: the way back is to abort or to roll back, for all stages."
-
-
-def inverse(frame: Frame, logged: "Logged") -> "Form | str":
-    """The dialog that takes an action back, or extends it, or the sentence why there is none."""
-    if frame.plane is None:
-        return worded(Reason("no-plane"))
-    if logged.result == "unknown":
-        return f"nobody knows whether it landed: look at {logged.target} first, and act on what is there"
-    if logged.result != "applied":
-        code = f" ({logged.code})" if logged.code else ""
-        what = "failed" if logged.result == "failed" else f"was {logged.result}"
-        return f"it {what}{code}: nothing changed, so there is nothing to undo"
-    if logged.target.kind == "throttle":
-        from tui.dialogs.throttle import throttle_inverse
-
-        return throttle_inverse(frame, logged)
-    release = next((one for one in frame.releases if one.id == logged.target.id), None)
-    if release is None:
-        return f"the control plane tells of no release {logged.target} any more"
-    return _release_inverse(frame, release, logged)
-
-
-def extension(frame: Frame, logged: "Logged") -> "Form | str":
-    """The dialog that gives a throttle of ours more time, or the sentence why there is none."""
-    if logged.target.kind != "throttle":
-        return f"{_verb(logged)} of {logged.target} has no end that could be put off"
-    from tui.dialogs.throttle import extend_form
-
-    return extend_form(frame, logged.target)
-
-
-def _release_inverse(frame: Frame, release: Release, logged: "Logged") -> "Form | str":
-    from tui.dialogs.release import RETRY, advancing
-    from tui.dialogs.release_stops import backing_out, pausing
-
-    is_paused = is_paused_by_operator(release)
-    match logged.operation:
-        case "release.advance" | "release.register" | "release.retry":
-            if release.phase == "aborted":
-                return f"{release.subject} was aborted since: nothing of it is left to undo"
-            note = _NO_STAGE_BACK if logged.operation == "release.advance" else ""
-            return backing_out(frame, release, note=note)
-        case "release.pause":
-            return pausing(frame, release) if is_paused else f"{release.subject} is not paused any more"
-        case "release.resume":
-            return f"{release.subject} is paused again already" if is_paused else pausing(frame, release)
-        case "release.abort":
-            if release.phase != "aborted":
-                return f"{release.subject} is not aborted any more: it is {release.phase}"
-            note = "It starts anew: the stage it was aborted at does not come back."
-            return advancing(frame, release, step=RETRY, note=note)
-        case "release.set_weight":
-            return _weight_back(frame, release, logged)
-        case "release.rollback":
-            return "a roll back ends the release: `tidegate plane load FILE` registers its candidate again"
-    return f"nothing is known that takes {_verb(logged)} back"
-
-
-def _weight_back(frame: Frame, release: Release, logged: "Logged") -> "Form | str":
-    from tui.dialogs.release import WEIGHT, advancing
-
-    stage, now = current_stage(release), stage_weight(release)
-    same = {"stage": stage.id if stage else None, "candidate": release.candidate}
-    if stage is None or any(logged.after.get(name, value) != value for name, value in same.items()):
-        return f"{release.subject} has left that stage since, and the weight with it"
-    before, after = (_weight(facts, stage.tier) for facts in (logged.before, logged.after))
-    if before is None:
-        return "the log does not tell what the weight was before"
-    if after is not None and now is not None and after != now:
-        return f"the weight was set again since, and is {share_text(now)}: set it from there"
-    return advancing(frame, release, step=WEIGHT, weight=share_text(before).removesuffix("%"))
-
-
-def _weight(facts: Mapping[str, object], tier: str) -> float | None:
-    """The logged share of the stage's tier; of a stage for everyone, any tier's."""
-    found = facts.get("weight")
-    desired = facts.get("desired")
-    if found is None and isinstance(desired, Mapping):
-        found = desired.get(tier, next(iter(desired.values()), None) if tier == "*" else None)
-    return round(float(found), 4) if isinstance(found, int | float) and 0 <= found <= 1 else None
 
 
 def changed(logged: "Logged", titles: Mapping[str, str]) -> str:
@@ -144,7 +51,7 @@ def changed(logged: "Logged", titles: Mapping[str, str]) -> str:
         parts = [
             f"{titles.get(tier, tier)} {share_text(old_shares[tier])} → {share_text(new)}"
             for tier, new in new_shares.items()
-            if _is_share(new) and _is_share(old_shares.get(tier)) and old_shares[tier] != new
+            if is_share(new) and is_share(old_shares.get(tier)) and old_shares[tier] != new
         ]
     return ", ".join(parts)
 
@@ -154,10 +61,6 @@ def _setting(facts: Mapping[str, object]) -> str:
     if isinstance(level, int | float):
         return admit(level)
     return f"limit {limit:g}" if isinstance(limit, int | float) else ""
-
-
-def _is_share(value: object) -> bool:
-    return isinstance(value, int | float) and 0 <= value <= 1
 
 
 def _or_none(value: object) -> str:
@@ -206,7 +109,7 @@ def action_rows(
         nothing = "nothing yet: the log of the control plane holds no action of yours"
         return [*lines, _line(f"   {nothing}", "muted", width, glyphs)]
     titles = tier_titles(frame)
-    rows = [(_verb(one), str(one.target), changed(one, titles), left(frame, one, now)) for one in actions]
+    rows = [(verb_of(one), str(one.target), changed(one, titles), left(frame, one, now)) for one in actions]
     # What changed is what is looked for, so it may take most.
     most = (max(width // 6, 8), max(width // 5, 8), max(width // 3, 8), max(width // 5, 8))
     columns = [
@@ -255,10 +158,10 @@ def detail_lines(
     if logged is None or rows < 2:
         return lines[:rows]
     way = inverse(frame, logged)
-    undo = f"no way back: {way}" if isinstance(way, str) else f"way back: {way.title}"
+    undo = f"no way back: {way}" if isinstance(way, str) else f"way back: {_told_of(way)}"
     code = f" ({logged.code})" if logged.code else ""
     what = " ".join(
-        part for part in (_verb(logged), str(logged.target), changed(logged, tier_titles(frame))) if part
+        part for part in (verb_of(logged), str(logged.target), changed(logged, tier_titles(frame))) if part
     )
     told = [
         (undo, "disabled" if isinstance(way, str) else "key"),
@@ -271,8 +174,9 @@ def detail_lines(
     return lines[:rows]
 
 
-def _verb(logged: "Logged") -> str:
-    return _VERBS.get(logged.operation, logged.operation)
+def _told_of(way: "Form") -> str:
+    """What the dialog would do as it opens; its title where something has still to be chosen."""
+    return way.plan().summary or way.title
 
 
 def _line(text: str, role: str, width: int, glyphs: Glyphs) -> Line:
@@ -283,14 +187,17 @@ def _pieces(text: str, width: int, glyphs: Glyphs) -> list[str]:
     return wrapped(said(text, glyphs), max(width, 2))
 
 
+_EXTEND: Hint = ("throttle.edit", "extend")
+
+
 class UndoScreen(CockpitScreen):
     """Own last actions as a list. Enter opens the way back from one as an ordinary dialog; the key that
-    throttles gives a throttle more time."""
+    throttles gives a throttle more time; those of releases act on what the action was on."""
 
     NAME = "own actions"
     HINTS: Sequence[Hint] = (
         ("open", "undo"),
-        ("throttle.edit", "extend"),
+        _EXTEND,
         ("back", "back"),
         ("move.down", "down"),
         ("refresh", "ask again"),
@@ -329,6 +236,33 @@ class UndoScreen(CockpitScreen):
             "undo": self.leave,
             "refresh": self._ask,
         }
+
+    def labels(self) -> Mapping[str, str]:
+        """Here keys open ways back, or act on what the selected action was on."""
+        return {
+            "open": "open the way back from the action",
+            "throttle.edit": "give a throttle more time",
+            "stage.advance": "advance the action's release",
+            "stage.pause": "pause or resume the action's release",
+            "stage.back_out": "abort or roll back the action's release",
+            "undo": "back, as esc",
+            "refresh": "ask the control plane again",
+        }
+
+    def hints(self) -> Sequence[Hint]:
+        """Without more time where the selected action has no end that could be put off."""
+        logged = self._logged(self._panel("list").cursor_id)
+        has_end = logged is not None and logged.target.kind == "throttle"
+        return [hint for hint in self.HINTS if has_end or hint != _EXTEND]
+
+    def selected(self) -> Selection:
+        """The release that the selected action was on, or the feature."""
+        logged = self._logged(self._panel("list").cursor_id)
+        if logged is None or self._instead:
+            return Selection()
+        if logged.target.kind == "release":
+            return Selection(release=logged.target.id)
+        return Selection(feature=logged.target.id, tier=logged.target.tier)
 
     def on_screen_resume(self) -> None:
         """On top, for the first time or after a dialog: ask what has been done by now."""

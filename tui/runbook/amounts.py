@@ -24,6 +24,20 @@ def share(text: str) -> float:
     return round(found, 4)
 
 
+def level(text: str) -> float:
+    """A share as `share` reads it, or the name of a level, T0 to T5. raises: ArgumentTypeError."""
+    from tui.format import PRESETS
+
+    named = next((found for found, name in PRESETS.items() if name == text.upper()), None)
+    if named is not None:
+        return named
+    try:
+        return share(text)
+    except argparse.ArgumentTypeError as error:
+        names = ", ".join(f"{name} {found * 100:g}%" for found, name in PRESETS.items())
+        raise argparse.ArgumentTypeError(f"{error}; or a level by its name: {names}") from None
+
+
 def rate(text: str) -> float:
     """A share a minute, above 0. raises: ArgumentTypeError."""
     found = share(text)

@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from collectors.intents import Intent
 
 LOAD_MAX_BYTES = 1_048_576
+
+ENDED = ("completed", "aborted")
+"""Phases in which a release may start again. Source: control contract, section 3."""
 
 
 def throttle_set(args: argparse.Namespace) -> int:
@@ -30,10 +35,26 @@ def throttle_set(args: argparse.Namespace) -> int:
 
 
 def throttle_clear(args: argparse.Namespace) -> int:
-    """End throttles before their time."""
+    """End throttles before their time. What would tighten is refused, unless it is asked for by name."""
     from collectors import intending
 
-    return _throttle(args, lambda cell: intending.clear_throttle(cell, revert_to=args.then))
+    def tightens(cell: "Throttle", at: float) -> str:
+        back, held = cell.revert_to, cell.in_force
+        is_over = back is None or (back.expires_at is not None and back.expires_at <= at)
+        if args.then or is_over or back is None or back.level is None or held is None or back.level >= held:
+            return ""
+        from collectors.control.told import percent
+
+        return (
+            f"{cell.feature}/{cell.tier} would go back to the setting before, admit {percent(back.level)}, "
+            f"which is less than the admit {percent(held)} of now: give --then open for no throttle, or "
+            f"--then previous to tighten"
+        )
+
+    def intent(cell: "Throttle") -> "Intent":
+        return intending.clear_throttle(cell, revert_to=args.then or "previous")
+
+    return _throttle(args, intent, tightens)
 
 
 def throttle_list(args: argparse.Namespace) -> int:
@@ -124,9 +145,7 @@ def wait(args: argparse.Namespace) -> int:
 
 def audit(args: argparse.Namespace) -> int:
     """Print the log, or check its chain."""
-    if (args.feature is None) != (args.tier is None):
-        return fail("a cell has a feature and a tier: give both --feature and --tier")
-    if args.release is not None and args.feature is not None:
+    if args.release is not None and (args.feature is not None or args.tier is not None):
         return fail("give --release, or --feature and --tier, not both")
 
     async def do(plane: Plane) -> int:
@@ -139,7 +158,7 @@ def audit(args: argparse.Namespace) -> int:
 
 def load(args: argparse.Namespace) -> int:
     """Register the candidates of a file."""
-    from tui.runbook.writing import carry_out
+    from tui.runbook.writing import carry_out, unmet
 
     try:
         bodies = _bodies(args.file)
@@ -156,8 +175,15 @@ def load(args: argparse.Namespace) -> int:
             reason = body.pop("reason", None) or args.reason
             if not isinstance(reason, str):
                 return fail(f"{args.file}: {body.get('id')} has no reason: give it one, or --reason")
-            release = held.get(str(body.get("id")))
-            status = await carry_out(args, plane, [intending.register(body, release)], reason)
+            id = str(body.get("id"))
+            release = held.get(id)
+            if release is not None and release.phase not in ENDED:
+                at = intending.stage_id(release) or "its begin, before its first stage"
+                again = "it can start again once completed or aborted"
+                status = unmet(args, f"{id} runs already, {release.phase} at {at}; {again}")
+            else:
+                told = partial(_of_body, file=args.file, id=id)
+                status = await carry_out(args, plane, [intending.register(body, release)], reason, told=told)
             worst = max(worst, status)
             if status and not args.dry_run:
                 break
@@ -166,9 +192,20 @@ def load(args: argparse.Namespace) -> int:
     return asked(args, do)
 
 
-def _throttle(args: argparse.Namespace, intent: "Callable[[Throttle], Intent]") -> int:
+def _of_body(text: str, *, file: Path, id: str) -> str:
+    """A refusal of a body of a user's file, said of that file: nothing about either version is wrong."""
+    found = re.search(r"takes register for invalid \(400(?:: )?(.*)\); correct it", text, re.DOTALL)
+    return text if found is None else f"the body of {id} in {file}: {found[1] or 'not valid'}"
+
+
+def _throttle(
+    args: argparse.Namespace,
+    intent: "Callable[[Throttle], Intent]",
+    forbids: "Callable[[Throttle, float], str]" = lambda cell, at: "",
+) -> int:
+    """forbids: why a cell is left as it is at the plane's time, a sentence; "" where it may be written"""
     from collectors.control.told import percent
-    from tui.runbook.writing import carry_out, unmet
+    from tui.runbook.writing import carry_out, refused, unmet
 
     async def do(plane: Plane) -> int:
         state = await plane.plane.read()
@@ -182,6 +219,8 @@ def _throttle(args: argparse.Namespace, intent: "Callable[[Throttle], Intent]") 
                 who = f", set by {cell.last_change.actor}" if cell.last_change else ""
                 wanted = f"admit {percent(args.if_level)}"
                 return unmet(args, f"{cell.feature}/{cell.tier} is {stands}, not {wanted}{who}")
+        if why := next(filter(None, (forbids(cell, state.at) for cell in chosen)), ""):
+            return refused(args, why)
         return await carry_out(args, plane, [intent(cell) for cell in chosen], args.reason)
 
     return asked(args, do)

@@ -1,6 +1,8 @@
 """The log on standard output, and the check of its chain: `tidegate audit`."""
 
 import argparse
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -26,13 +28,15 @@ async def print_log(args: argparse.Namespace, plane: Plane) -> int:
     }
     if args.release is not None:
         filters["resource"] = f"/v1/releases/{args.release}"
-    if args.feature is not None:
+    if args.feature is not None and args.tier is not None:
         filters["resource"] = f"/v1/throttles/{args.feature}/{args.tier}"
-    entries = await plane.plane.log(
-        {name: value for name, value in filters.items() if value is not None}, args.limit
-    )
+    asked = {name: value for name, value in filters.items() if value is not None}
+    if "resource" in asked or (args.feature is None and args.tier is None):
+        entries = await plane.plane.log(asked, args.limit)
+    else:
+        entries = await _of_throttles(args, plane, asked)
     if args.json:
-        say("[" + ",\n ".join(bytes(one).decode() for one in reversed(entries)) + "]")
+        say("[" + ",\n ".join(bytes(one).decode(errors="replace") for one in reversed(entries)) + "]")
         return 0
     for entry in reversed(entries):
         say(_line(entry))
@@ -55,11 +59,31 @@ async def verify_log(args: argparse.Namespace, plane: Plane) -> int:
     return 0
 
 
+async def _of_throttles(
+    args: argparse.Namespace, plane: Plane, filters: Mapping[str, str]
+) -> "list[msgspec.Raw]":
+    """The newest entries of all cells of a feature, or of a tier. A plane finds one whole cell only, so more
+    of the log is read until enough of it fits, or it ends. raises: PlaneError."""
+    parts = [re.escape(one) if one else "[^/]+" for one in (args.feature, args.tier)]
+    fits = re.compile("/v1/throttles/" + "/".join(parts))
+    limit: int = args.limit
+    while True:
+        entries = await plane.plane.log(filters, limit)
+        found = [one for one in entries if fits.fullmatch(wire.read(one, wire.Audit).resource)]
+        if len(found) >= args.limit or len(entries) < limit:
+            return found[: args.limit]
+        limit *= 8
+
+
 def _line(raw: "msgspec.Raw") -> str:
-    entry = wire.read(raw, wire.Audit)
-    event = told.logged(entry)
+    try:
+        entry = wire.read(raw, wire.Audit)
+        event = told.logged(entry)
+    except ValueError as error:
+        return f"(an entry that cannot be read: {clean(str(error), 200)})"
     at = datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     client = entry.client or {}
-    whence = f"  from {client['user']}@{client['host']}" if client.get("host") else ""
+    user, host = client.get("user", "?"), client.get("host")
+    whence = f"  from {user}@{host}" if host else ""
     line = f"{at}  {entry.id}  {event.actor}  {entry.op} {event.subject}  {entry.result}  {event.text}"
     return clean(f"{line}{whence}", 600)

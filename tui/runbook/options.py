@@ -10,13 +10,21 @@ Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: group, name, what it runs, summary, more words."""
 
 STATUSES = (
-    "Exit status: 0 applied; 1 the plane could not be asked; 2 a mistake in what was asked; 4 refused;\n"
-    "5 somebody changed it meanwhile; 6 unknown: no answer came, look before you do it again."
+    "Exit status: 0 applied; 1 the plane could not be asked, or refused the token; 2 a mistake in what was\n"
+    "asked; 4 refused; 5 it is not, or no longer, as it has to be for this; 6 unknown: no answer came, look\n"
+    "before you do it again."
 )
 WHERE = (
     "The token is the configuration's, else TIDEGATE_TOKEN, else of the file that a plane of this machine\n"
     "leaves for its user. It is never an argument."
 )
+
+
+_BODY = """  {"id": "voice-1", "subject": {"kind": "model", "name": "voice-1"},
+   "candidate": "r2", "stable": "r1",
+   "stages": [{"id": "pro@25", "tier": "pro", "weight": 0.25, "gate": {"kind": "manual", "hold_s": 600}},
+              {"id": "all", "tier": "*", "weight": 1.0, "gate": {"kind": "manual", "hold_s": 0}}],
+   "reason": "passed evaluation"}"""
 
 
 def add_runbook(group: object, add: Add, usage: Callable[[argparse.ArgumentParser], int]) -> None:
@@ -35,9 +43,12 @@ def add_load(group: object, add: Add) -> None:
         commands.load,
         "register candidates with their stages, from a file",
         "FILE holds the body of a register as JSON, or a list of them. A release that is there already and\n"
-        f"has ended starts again with its new candidate.\n\n{STATUSES}\n\n"
-        "example:\n  tidegate plane load releases.json --plane http://localhost:9911 --yes",
+        f"has ended starts again with its new candidate; one that runs is left alone.\n\n{STATUSES}\n\n"
+        "example:\n  tidegate plane load releases.json --plane http://localhost:9911 --yes\n\n"
+        f"a body, in JSON:\n{_BODY}\n\n"
+        "Longer ones: the example seed that comes with it, collectors/control/server/seed-example.json.",
     )
+    _short_usage(load, "FILE [--reason R] [--dry-run] [--yes]")
     load.add_argument("file", type=Path, metavar="FILE", help="JSON: one body, or a list")
     load.add_argument("--reason", type=amounts.reason, metavar="R", help="for bodies that have none")
     _add_writing(load)
@@ -60,9 +71,10 @@ def _add_throttle(group: object, add: Add, usage: Callable[[argparse.ArgumentPar
         '      --level 0.3 --for 30m --reason "queue over 20 s" --yes\n'
         "  tidegate throttle set --feature voice --tier free --tier team --level 50% --reason test --dry-run",
     )
+    _short_usage(setting, "--feature F --tier T --level X --reason R [--for T] [--dry-run] [--yes]")
     _add_cells(setting)
     setting.add_argument(
-        "--level", type=amounts.share, required=True, metavar="X", help="share admitted: 0.3 or 30%%"
+        "--level", type=amounts.level, required=True, metavar="X", help="share admitted: 0.3, 30%% or T3"
     )
     setting.add_argument(
         "--for",
@@ -73,15 +85,34 @@ def _add_throttle(group: object, add: Add, usage: Callable[[argparse.ArgumentPar
         help="how long: 90s, 30m, 1h30m, or until-cleared (30m)",
     )
     setting.add_argument("--ramp", type=amounts.rate, metavar="X", help="by a share a minute: 10%% (at once)")
-    setting.add_argument("--if-level", type=amounts.share, metavar="X", help="only if it stands there now")
-    _add_then(setting)
+    setting.add_argument("--if-level", type=amounts.level, metavar="X", help="only if it stands there now")
+    setting.add_argument(
+        "--then",
+        choices=("previous", "open"),
+        default="previous",
+        help="what follows: the setting that this one replaces (previous), or no throttle (open)",
+    )
     _add_writing(setting, needs_reason=True)
     clearing = add(
-        actions, "clear", commands.throttle_clear, "end a throttle before its time", f"{STATUSES}\n\n{WHERE}"
+        actions,
+        "clear",
+        commands.throttle_clear,
+        "end a throttle before its time",
+        "It goes back to the previous setting: the one that it replaced, for what is left of its time. One\n"
+        "earlier setting is remembered, not more; without one it is open. Where the previous setting admits\n"
+        "less than what is in force now, nothing is done unless --then says which is meant.\n\n"
+        f"{STATUSES}\n\n{WHERE}\n\n"
+        "example:\n"
+        "  tidegate throttle clear --feature image-generation --tier free --then open --reason drained --yes",
     )
+    _short_usage(clearing, "--feature F --tier T --reason R [--then open] [--dry-run] [--yes]")
     _add_cells(clearing)
-    clearing.add_argument("--if-level", type=amounts.share, metavar="X", help="only if it stands there now")
-    _add_then(clearing)
+    clearing.add_argument("--if-level", type=amounts.level, metavar="X", help="only if it stands there now")
+    clearing.add_argument(
+        "--then",
+        choices=("previous", "open"),
+        help="back to the setting before, even to less (previous), or no throttle (open)",
+    )
     _add_writing(clearing, needs_reason=True)
     listing = add(actions, "list", commands.throttle_list, "what is throttled, by whom, until when")
     listing.add_argument("--all", action="store_true", help="cells that are open as well")
@@ -109,6 +140,8 @@ def _add_release(group: object, add: Add, usage: Callable[[argparse.ArgumentPars
         parser = add(
             actions, name, commands.release_write, summary, f"{STATUSES}\n\n{WHERE}\n\nexample:\n{example}"
         )
+        weight = " --weight X" if name == "set-weight" else ""
+        _short_usage(parser, f"--release R --reason R{weight} [--if-stage S] [--dry-run] [--yes]")
         parser.set_defaults(operation=name.replace("-", "_"), to=None, to_revision=None, override_gate=False)
         parser.add_argument("--release", type=amounts.identifier, required=True, metavar="R", help="its id")
         parser.add_argument(
@@ -159,13 +192,14 @@ def _add_audit(group: object, add: Add) -> None:
         "where it is broken.\n\n"
         "examples:\n"
         "  tidegate audit --limit 20\n"
+        "  tidegate audit --feature image-generation\n"
         "  tidegate audit --feature image-generation --tier free\n"
         "  tidegate audit --verify",
     )
     audit.add_argument("--limit", type=_count, default=50, metavar="N", help="the newest N (50)")
     audit.add_argument("--release", type=amounts.identifier, metavar="R", help="of a release")
-    audit.add_argument("--feature", type=amounts.identifier, metavar="F", help="of a cell, with --tier")
-    audit.add_argument("--tier", type=amounts.identifier, metavar="T", help="of a cell, with --feature")
+    audit.add_argument("--feature", type=amounts.identifier, metavar="F", help="of a feature")
+    audit.add_argument("--tier", type=amounts.identifier, metavar="T", help="of a tier")
     audit.add_argument("--actor", metavar="WHO", help="by one person")
     audit.add_argument("--result", choices=("applied", "refused", "failed", "unknown"), help="that ended so")
     audit.add_argument("--decision", metavar="ID", help="of one decision on several targets")
@@ -175,19 +209,15 @@ def _add_audit(group: object, add: Add) -> None:
     _add_reading(audit)
 
 
+def _short_usage(parser: argparse.ArgumentParser, arguments: str) -> None:
+    """One line, which is all that stands above a mistake; `--help` lists every option below it."""
+    parser.usage = f"%(prog)s {arguments}; all options: --help"
+
+
 def _add_cells(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--feature", type=amounts.identifier, required=True, metavar="F", help="its id")
     parser.add_argument(
         "--tier", type=amounts.identifier, required=True, action="append", metavar="T", help="again for more"
-    )
-
-
-def _add_then(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--then",
-        choices=("previous", "open"),
-        default="previous",
-        help="what follows: the setting before (previous), or no throttle (open)",
     )
 
 

@@ -3,9 +3,12 @@
 import argparse
 import asyncio
 import os
+import signal
+import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from tui.contexts import with_guards
 from tui.output import fail
 
 if TYPE_CHECKING:
@@ -30,8 +33,11 @@ def asked(args: argparse.Namespace, do: Callable[[Plane], Awaitable[int]]) -> in
     from collectors.daemon import DaemonExecutor
     from collectors.live import plane
 
+    ended_by: list[int] = []
+
     async def run() -> int:
         asyncio.get_running_loop().set_default_executor(DaemonExecutor())
+        _end_cleanly_on_signals(ended_by)
         name, context = _context_of(args)
         if context.plane is None:
             raise ConfigError(
@@ -46,10 +52,27 @@ def asked(args: argparse.Namespace, do: Callable[[Plane], Awaitable[int]]) -> in
 
     try:
         return asyncio.run(run())
+    except asyncio.CancelledError:
+        return 128 + ended_by[0] if ended_by else FAILED
     except ConfigError as error:
         return fail(error)
     except PlaneError as error:
         return fail(error, FAILED)
+
+
+def _end_cleanly_on_signals(ended_by: list[int]) -> None:
+    """Cancel what runs on a termination or hangup, as an interrupt does: what is under way is told."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+    if threading.current_thread() is not threading.main_thread():
+        return  # signals belong to the main thread, which is another's
+
+    def end(number: int) -> None:
+        ended_by.append(number)
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end, number)
 
 
 def _context_of(args: argparse.Namespace) -> "tuple[str, Context]":
@@ -84,11 +107,13 @@ def _context_of(args: argparse.Namespace) -> "tuple[str, Context]":
         except ValidationError as error:
             first = error.errors()[0]
             raise ConfigError(f"--plane: {clean(first['msg'].removeprefix('Value error, '), 300)}") from error
-    return name, context
+    return name, with_guards(context, settings)
 
 
 def _is_at(context: "Context", url: str) -> bool:
-    return context.plane is not None and context.plane.url.rstrip("/") == url.rstrip("/")
+    from collectors.config import is_same_server
+
+    return context.plane is not None and is_same_server(context.plane.url, url)
 
 
 def _token(args: argparse.Namespace) -> dict[str, str] | None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from collectors.control.refusals import clock_time
 from collectors.control.told import percent, span
-from collectors.fleet import Release, Throttle
+from collectors.fleet import Check, Release, Throttle
 from collectors.intending import stage_id
 
 
@@ -45,9 +46,19 @@ def release_lines(release: Release, now: float, *, in_full: bool) -> Iterator[st
         seen = "not seen by any metric" if one.observed is None else f"seen {percent(one.observed)}"
         yield f"    {one.tier}  asked for {percent(one.desired or 0.0)}, {seen}"
     for check in release.checks:
-        yield f"    check {check.id}: {check.state} {check.detail}".rstrip()
+        yield f"    {_checked(check)}"
     if (change := release.last_change) is not None:
         yield f"    {change.op} by {change.actor}, {span(now - change.at)} ago: {change.reason}"
+
+
+def _checked(check: Check) -> str:
+    """A check of the gate. That a time is not over yet is no failure of anything."""
+    if check.id != "hold":
+        return f"check {check.id}: {check.state} {check.detail}".rstrip()
+    opens = ""
+    if check.state != "pass" and check.ready_at is not None:
+        opens = f", open at {clock_time(check.ready_at)}"
+    return f"hold: {check.detail or check.state}{opens}"
 
 
 def _admitted(level: float | None, limit: float | None, unit: str) -> str:

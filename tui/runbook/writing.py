@@ -1,12 +1,14 @@
 """One decision of the command line: rehearsed, asked about, carried out, told."""
 
 import argparse
+import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from collectors.intents import Intent, Outcome, OutcomeKind, Rehearsal, decided
-from tui.output import USAGE_ERROR, as_json, fail, say
+from collectors.intents import Difference, Intent, Outcome, OutcomeKind, Rehearsal, decided
+from tui.output import USAGE_ERROR, OutputError, as_json, fail, say, silence
 from tui.runbook.planes import Plane
 
 REFUSED, CONFLICT, UNKNOWN = 4, 5, 6
@@ -20,8 +22,22 @@ STATUS = {
 """Exit status by what became of the worst target. One that is still pending is not known to be applied."""
 
 
-async def carry_out(args: argparse.Namespace, plane: Plane, intents: Sequence[Intent], reason: str) -> int:
-    """Do, or only rehearse, what was asked. Returns the exit status of the worst target."""
+def _as_it_is(text: str) -> str:
+    return text
+
+
+async def carry_out(
+    args: argparse.Namespace,
+    plane: Plane,
+    intents: Sequence[Intent],
+    reason: str,
+    *,
+    told: Callable[[str], str] = _as_it_is,
+) -> int:
+    """Do, or only rehearse, what was asked. Returns the exit status of the worst target.
+
+    told: puts the sentence of a refusal into words that fit what was asked
+    """
     operator = plane.plane.operator()
     if operator is None:
         return fail("refused: this control plane can only be read; nothing was sent", REFUSED)
@@ -33,7 +49,7 @@ async def carry_out(args: argparse.Namespace, plane: Plane, intents: Sequence[In
         )
     intents = decided(intents, reason, args.ticket)
     if args.dry_run or not args.yes:
-        rehearsals = await operator.rehearse(intents)
+        rehearsals = [replace(o, refusal=told(o.refusal)) for o in await operator.rehearse(intents)]
         _tell_rehearsals(rehearsals, for_scripts=args.json and args.dry_run)
         status = max(map(_status_of, rehearsals), default=0)
         if args.dry_run or status:
@@ -41,22 +57,80 @@ async def carry_out(args: argparse.Namespace, plane: Plane, intents: Sequence[In
         if not _is_confirmed(plane):
             return USAGE_ERROR
     newest: dict[str, Outcome] = {}
-    async for outcome in operator.carry_out(intents):
-        newest[outcome.intent.key] = outcome
-        if not args.json:
-            said = "" if outcome.is_final else " …"
-            say(f"{outcome.intent.target}  {outcome.kind.value}{said}  {outcome.text}".rstrip())
-            _tell_moved(outcome.moved)
+    printing = Printing()
+    try:
+        async for outcome in operator.carry_out(intents):
+            if outcome.kind is OutcomeKind.REFUSED:
+                outcome = replace(outcome, text=told(outcome.text))
+            newest[outcome.intent.key] = outcome
+            if not args.json:
+                said = "" if outcome.is_final else " …"
+                printing.say(f"{outcome.intent.target}  {outcome.kind.value}{said}  {outcome.text}".rstrip())
+                for line in _moved_lines(outcome.moved):
+                    printing.say(line)
+    except asyncio.CancelledError:
+        _tell_interrupted(intents, newest)
+        raise
+    found = list(newest.values())
     if args.json:
-        say(as_json({"decision_id": intents[0].decision_id, "outcomes": [_told(o) for o in newest.values()]}))
-    return max((STATUS[one.kind] for one in newest.values()), default=UNKNOWN)
+        printing.say(
+            as_json({"decision_id": intents[0].decision_id, "outcomes": [_told(one) for one in found]})
+        )
+    status = max((STATUS[one.kind] for one in found), default=UNKNOWN)
+    if printing.error:
+        ended = ", ".join(f"{one.intent.target} {one.kind.value}" for one in found)
+        return fail(f"the outcome could not be printed ({printing.error}): {ended}", status)
+    return status
+
+
+class Printing:
+    """Prints while it can: what is under way must not stop half-way because nobody reads any more."""
+
+    def __init__(self) -> None:
+        self.error = ""
+
+    def say(self, line: str) -> None:
+        """Print a line, unless that failed before."""
+        if self.error:
+            return
+        try:
+            say(line)
+        except BrokenPipeError:
+            self.error = "its reader went away"
+        except OutputError as error:
+            self.error = str(error)
+        if self.error:
+            silence()
+
+
+def _tell_interrupted(intents: Sequence[Intent], newest: Mapping[str, Outcome]) -> None:
+    """Say on standard error which targets have no final outcome: what was sent goes on at the plane."""
+    known = {key for key, one in newest.items() if one.is_final}
+    for one in newest.values():
+        if one.is_final:
+            fail(f"{one.intent.target} {one.kind.value} before the interrupt")
+    left = ", ".join(str(one.target) for one in intents if one.key not in known)
+    decision = intents[0].decision_id
+    fail(
+        f"interrupted: unknown whether it was applied to {left}; "
+        f"tidegate audit --decision {decision} tells what was"
+    )
 
 
 def unmet(args: argparse.Namespace, sentence: str) -> int:
     """Say that a condition of the caller's own does not hold: nothing was sent."""
+    return _unsent(args, "conflict", sentence, CONFLICT)
+
+
+def refused(args: argparse.Namespace, sentence: str) -> int:
+    """Say why tidegate itself does not do what was asked: nothing was sent."""
+    return _unsent(args, "refused", sentence, REFUSED)
+
+
+def _unsent(args: argparse.Namespace, kind: str, sentence: str, status: int) -> int:
     if args.json:
         say(as_json({"decision_id": "", "outcomes": [], "error": sentence}))
-    return fail(f"conflict: {sentence}; nothing was sent", CONFLICT)
+    return fail(f"{kind}: {sentence}; nothing was sent", status)
 
 
 def _status_of(rehearsal: Rehearsal) -> int:
@@ -74,14 +148,14 @@ def _tell_rehearsals(rehearsals: Sequence[Rehearsal], *, for_scripts: bool) -> N
         say(f"{one.intent.target}  {'would apply' if one.would_apply else f'refused: {one.refusal}'}")
         for change in one.changes:
             say(f"  {change.what}: {change.before} → {change.after}")
-        _tell_moved(one.moved)
+        for line in _moved_lines(one.moved):
+            say(line)
         for warning in one.warnings:
             say(f"  warning: {warning}")
 
 
-def _tell_moved(moved: Sequence[Any]) -> None:
-    for change in moved:
-        say(f"  was {change.what}: {change.before}, is {change.after}")
+def _moved_lines(moved: Sequence[Difference]) -> list[str]:
+    return [f"  was {one.what}: {one.before}, is {one.after}" for one in moved]
 
 
 def _is_confirmed(plane: Plane) -> bool:

@@ -205,18 +205,18 @@ class AlertsScreen(ListScreen):
 
     NAME = "alerts"
     HINTS: Sequence[Hint] = (
-        ("open", "open the model"),
+        ("open", "open"),
         ("back", "back"),
         ("throttle.edit", "throttle"),
         ("stage.advance", "advance"),
-        ("move.down", "down"),
-        ("filter", "filter"),
-        ("help", "help"),
-        ("quit", "quit"),
         ("stage.pause", "pause"),
-        ("stage.back_out", "back out"),
         ("undo", "undo"),
         ("arm", "arm"),
+        ("help", "help"),
+        ("filter", "filter"),
+        ("stage.back_out", "back out"),
+        ("quit", "quit"),
+        ("move.down", "down"),
         ("freeze", "freeze"),
     )
 

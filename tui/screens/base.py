@@ -65,6 +65,14 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         """What this screen can do, by action id, besides what the application can do everywhere."""
         return {}
 
+    def labels(self) -> Mapping[str, str]:
+        """What keys do here where that is not what their action is called, by action id: help says it."""
+        return {}
+
+    def hints(self) -> "Sequence[Hint]":
+        """What the bottom line offers now."""
+        return self.HINTS
+
     def selected(self) -> Selection:
         """What the cursor stands on."""
         return Selection()
@@ -97,7 +105,18 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
             return text_line(f" {self.answer}", width, app.glyphs)
         if app.in_trouble and app.frame is not None:
             return text_line(f" {app.sentence}", width, app.glyphs, "lost")
-        return hint_line(self.HINTS, app.keymap, width, app.glyphs, self.beyond())
+        if (top := app.screen) is not self:
+            told = top.keys_below() if isinstance(top, CockpitScreen) else ""
+            return text_line(f" {told}", width, app.glyphs, "muted")
+        can_disarm = app.is_armed and app.arming.writes == "arm"
+        hints = [
+            (action, "disarm" if action == "arm" and can_disarm else word) for action, word in self.hints()
+        ]
+        return hint_line(hints, app.keymap, width, app.glyphs, self.beyond())
+
+    def keys_below(self) -> str:
+        """What the bottom line of the screen below says while this one is over it and has the keys."""
+        return ""
 
     def beyond(self) -> str:
         """What the bottom line says of rows that are scrolled away (D13)."""

@@ -31,14 +31,14 @@ HINTS: "tuple[Hint, ...]" = (
     ("open", "open"),
     ("throttle.edit", "throttle"),
     ("stage.advance", "advance"),
-    ("alert.list", "alerts"),
-    ("filter", "filter"),
+    ("stage.pause", "pause"),
+    ("undo", "undo"),
     ("help", "help"),
     ("arm", "arm"),
+    ("alert.list", "alerts"),
     ("quit", "quit"),
-    ("stage.pause", "pause"),
     ("stage.back_out", "back out"),
-    ("undo", "undo"),
+    ("filter", "filter"),
     ("sort.next", "sort"),
     ("alert.first", "worst alert"),
     ("hit.next", "next mark"),
@@ -140,6 +140,7 @@ class FleetScreen(ListScreen):
         self.panel("heat").show(drawn.heat)
         self.panel("alerts").show(drawn.alerts, header=1)
         self.panel("events").show(drawn.events, header=1)
+        self.panel("own").show(drawn.own)
         self.panel("notes").show(drawn.notes)
         self.panel("status").show(drawn.status)
         self._draw_detail()
@@ -207,10 +208,11 @@ class FleetScreen(ListScreen):
     def _mount_panels(self) -> "FleetPanels":
         """Panels in place of the skeleton; none takes the keyboard's focus: the screen reads the keys."""
         from tui.screens.fleet_panels import FleetPanels
+        from tui.screens.layout import Rows
         from tui.screens.panel import Panel
 
         pointer = "›" if self.cockpit.glyphs == "unicode" else ">"
-        for name in ("detail", "header", "fleet", "heat", "alerts", "events", "notes", "hints", "status"):
+        for name in ("detail", *Rows._fields):
             is_list = name in ("fleet", "alerts")
             self._shown[name] = Panel(name, cursor=is_list, pointer=pointer, active=name == self._active)
         self._shown["detail"].styles.dock = "right"

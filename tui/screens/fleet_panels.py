@@ -3,20 +3,20 @@
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from collectors.fleet import NEVER, Frame
-from tui.effects import Effects
+from collectors.fleet import NEVER, Event, Frame
+from tui.effects import OWN_S, After, Effects, last_own
 from tui.format import GLYPHS, Glyphs, fit
 from tui.screens.hints import text_line
 from tui.screens.layout import Rows, Wants, panel_rows
 from tui.screens.model_page import ModelPage, banner, undo_key
-from tui.three_states import plane_time
+from tui.three_states import parted_features, plane_time
 from tui.widgets.badges import writes_badge
 from tui.widgets.fleet_row import RowCache, alerts_by_model, alerts_of, severity_of
 from tui.widgets.fleet_table import FEATURE, FleetView, fleet_lines
 from tui.widgets.freshness import header_lines, note_lines, status_line
 from tui.widgets.heat_map import HeatCache, heat_height, heat_lines
 from tui.widgets.lines import Cell, Line
-from tui.widgets.timeline import alert_lines, event_lines
+from tui.widgets.timeline import alert_lines, event_line, event_lines
 
 if TYPE_CHECKING:
     from tui.app import CockpitApp
@@ -38,6 +38,7 @@ class Drawn(NamedTuple):
     heat: tuple[Line, ...]
     alerts: tuple[Line, ...]
     events: tuple[Line, ...]
+    own: tuple[Line, ...]
     notes: tuple[Line, ...]
     status: tuple[Line, ...]
 
@@ -63,6 +64,14 @@ def _first_notes(notes: tuple[Line, ...], rows: int, width: int, glyphs: Glyphs)
     return (*notes[: rows - 1], Line((Cell(fit(last, width, glyphs), role),)))
 
 
+def _rows(width: int, height: int, wants: Wants, own: tuple[Line, ...], events: tuple[Line, ...]) -> Rows:
+    """The rows of each panel; the own last action has one where the events do not show it."""
+    rows = panel_rows(width, height, wants)
+    if not own or own[0] in events[: rows.events]:
+        return rows
+    return panel_rows(width, height, wants._replace(own=1))
+
+
 class FleetPanels:
     """Draws the panels, and keeps what the next frame can use again."""
 
@@ -72,6 +81,7 @@ class FleetPanels:
         self._order: tuple[str, ...] = ()
         self._page = ModelPage()
         self._effects = Effects()
+        self._parted: tuple[Frame | None, frozenset[str]] = (None, frozenset())
 
     def view(self, sort: str, reverse: bool, text: str, is_still: bool) -> FleetView:
         """How the operator wants the table; while `is_still`, rows keep the order they had."""
@@ -85,17 +95,21 @@ class FleetPanels:
         now = plane_time(frame, app.now, time.time())
         writes = writes_badge(app.armed_text)
         header = (*header_lines(frame, width, glyphs, writes=writes), *banner(app, frame, width))
-        pinned, fleet = _pinned(fleet_lines(frame, app.history, view, width, glyphs, self._row_cache))
+        parted = self._parted_of(frame, now)
+        table = fleet_lines(frame, app.history, view, width, glyphs, self._row_cache, parted)
+        pinned, fleet = _pinned(table)
         models = {model.name for model in frame.models}
         self._order = tuple(line.id for line in fleet if line.id in models)
-        events = event_lines(
-            app.history.events,
-            width,
-            ALL,
-            glyphs,
-            after=lambda event: self._effects.of(event, frame, app.history, now, glyphs),
-            undo_key=undo_key(app),
-        )
+        key = undo_key(app)
+
+        def after(event: Event) -> After:
+            return self._effects.of(event, frame, app.history, now, glyphs)
+
+        events = event_lines(app.history.events, width, ALL, glyphs, after=after, undo_key=key)
+        last = last_own(app.history.events, frame)
+        own: tuple[Line, ...] = ()
+        if last is not None and ((followed := after(last)).undo or now - last.at <= OWN_S):
+            own = (event_line(last, width, glyphs, followed, key),)
         is_quiet = len(events) == 1
         notes = note_lines(frame, width, glyphs)
         wants = Wants(
@@ -107,11 +121,11 @@ class FleetPanels:
             notes=min(len(notes), NOTES_MOST),
         )
         quiet = (text_line("   nothing since the screen was opened", width, role="muted"),) * is_quiet
-        rows = panel_rows(width, height, wants)
+        rows = _rows(width, height, wants, own, events)
         heat = self._heat(frame, heat_page, width, rows.heat, glyphs)
         if len(heat) < rows.heat:
             # A coarser cell was enough: its rows go to others.
-            rows = panel_rows(width, height, wants._replace(heat=len(heat)))
+            rows = _rows(width, height, wants._replace(heat=len(heat)), own, events)
         return Drawn(
             rows=rows,
             header=header,
@@ -120,6 +134,7 @@ class FleetPanels:
             heat=heat,
             alerts=alert_lines(frame, width, rows.alerts, glyphs),
             events=events + quiet if rows.events else (),
+            own=own if rows.own else (),
             notes=_first_notes(notes, rows.notes, width, glyphs),
             status=(
                 status_line(
@@ -141,6 +156,12 @@ class FleetPanels:
         """Names of the models whose row has a mark."""
         alerts = alerts_by_model(frame)
         return frozenset(m.name for m in frame.models if severity_of(m, alerts_of(m, alerts)))
+
+    def _parted_of(self, frame: Frame, now: float) -> frozenset[str]:
+        """As `parted_features`, once a frame: keys draw the same frame again and again."""
+        if self._parted[0] is not frame:
+            self._parted = frame, parted_features(frame, now)
+        return self._parted[1]
 
     def _heat(self, frame: Frame, page: int, width: int, rows: int, glyphs: Glyphs) -> tuple[Line, ...]:
         queued = frozenset(m.name for m in frame.models if m.reading("waiting").estimate)

@@ -30,8 +30,9 @@ def hint_line(
         if not keys:
             continue
         key, label = f" {key_label(keys[0], glyphs)}", f" {word} "
-        if used + cell_len(key) + cell_len(label) > room:
+        if used + cell_len(key) + cell_len(label) - (not right) > room:
             continue
+        label = set_cell_size(label, min(cell_len(label), width - used - cell_len(key)))
         cells += [Cell(key, "key"), Cell(label, "muted")]
         used += cell_len(key) + cell_len(label)
     ending = set_cell_size(right.rjust(max(width - used, 0)), max(width - used, 0))

@@ -10,7 +10,10 @@ EVENTS_HEIGHT = 32
 
 
 class Wants(NamedTuple):
-    """Rows each panel would fill, its heading included; 0 for a panel with nothing to show."""
+    """Rows each panel would fill, its heading included; 0 for a panel with nothing to show.
+
+    own: the caller's own last action, where the events do not show it
+    """
 
     header: int
     fleet: int
@@ -18,6 +21,7 @@ class Wants(NamedTuple):
     alerts: int = 0
     events: int = 0
     notes: int = 0
+    own: int = 0
 
 
 class Rows(NamedTuple):
@@ -28,6 +32,7 @@ class Rows(NamedTuple):
     heat: int
     alerts: int
     events: int
+    own: int
     notes: int
     hints: int
     status: int
@@ -44,7 +49,8 @@ def panel_rows(width: int, height: int, wants: Wants) -> Rows:
     status = 1 if height >= 4 else 0
     hints = 1 if height >= 10 else 0
     notes = 0 if is_small else min(wants.notes, max(1, height // 24))
-    free = height - header - status - hints - notes
+    own = 0 if is_small else wants.own
+    free = height - header - status - hints - notes - own
     heat = alerts = events = 0
     if not is_small:
         heat = _panel(min(wants.heat, round(0.28 * free)))
@@ -68,7 +74,7 @@ def panel_rows(width: int, height: int, wants: Wants) -> Rows:
         heat += spare
     else:
         fleet += spare
-    return Rows(header, fleet, heat, alerts, events, notes, hints, status)
+    return Rows(header, fleet, heat, alerts, events, own, notes, hints, status)
 
 
 def _panel(rows: int) -> int:

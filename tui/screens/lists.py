@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from textual import events
 
+from tui.keymap import is_held
 from tui.screens.base import CockpitScreen
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class ListScreen(CockpitScreen):
             self.draw()
         elif key == "backspace":
             self._set_filter(self._filter[:-1])
-        elif character is not None and character.isprintable():
+        elif character is not None and character.isprintable() and not is_held(key):
             self._set_filter(self._filter + character)
         else:
             return False

@@ -27,13 +27,13 @@ class ModelScreen(CockpitScreen):
         ("throttle.edit", "throttle"),
         ("stage.advance", "advance"),
         ("stage.pause", "pause"),
-        ("stage.back_out", "back out"),
         ("undo", "undo"),
         ("arm", "arm"),
+        ("help", "help"),
+        ("stage.back_out", "back out"),
+        ("quit", "quit"),
         ("move.down", "scroll"),
         ("freeze", "freeze"),
-        ("help", "help"),
-        ("quit", "quit"),
     )
 
     def __init__(self, name: str, tier: str = "") -> None:

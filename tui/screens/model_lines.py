@@ -178,6 +178,10 @@ def _serving(page: Page) -> Iterator[Line]:
     for signal in signals:
         one, trend = page.model.reading(signal), page.trend(signal, SPARK_PARTS)
         yield padded(reading_row(signal, one, trend, page.now, page.width, page.glyphs), page)
+        if signal == "errors" and (page.model.reading("rejected").estimate or 0) > 0:
+            # Or a throttle that works would read as one that broke something.
+            note = said("   what is turned away may count among the errors: see rejected", page.glyphs)
+            yield padded([Cell(fit(note, page.width, page.glyphs), "muted")], page)
 
 
 def _little(page: Page) -> Iterator[Line]:

@@ -1,4 +1,4 @@
-"""Which share of a model's requests each feature has, now and some minutes ago."""
+"""Which share of a model's requests each feature has, now and up to two hours ago."""
 
 from array import array
 from collections.abc import Mapping
@@ -7,8 +7,9 @@ from threading import Lock
 from collectors.fleet import NEVER, Frame, Model, Quality
 
 STEP_S = 60
-STEPS = 10
-"""Ten minutes in steps of one: 500 models with four features take half a megabyte."""
+STEPS = 120
+"""Two hours in steps of one minute, so that a surge is still seen as one an hour into it: 500 models with
+four features take a megabyte."""
 
 GAP = -1.0
 
@@ -39,7 +40,7 @@ class Shares:
     def __init__(self) -> None:
         self._rings: dict[tuple[str, str], array[float]] = {}
         self._taken: dict[str, int] = {}
-        self._step = -1
+        self._step = self._begun = -1
         self._lock = Lock()
 
     def add(self, frame: Frame) -> None:
@@ -47,7 +48,7 @@ class Shares:
         step = int(frame.at) // STEP_S
         with self._lock:
             if step < self._step or step >= self._step + STEPS:
-                self._rings, self._taken = {}, {}
+                self._rings, self._taken, self._begun = {}, {}, step
             elif step > self._step:
                 self._clear(step)
             self._step = step
@@ -56,12 +57,14 @@ class Shares:
                     self._take(model, step)
 
     def oldest(self, model: str, feature: str) -> float | None:
-        """The feature's share at the begin of the last ten minutes, or since it is known."""
+        """The feature's share two hours ago, or where it is known for less, the first one."""
         with self._lock:
             ring = self._rings.get((model, feature))
             if ring is None:
                 return None
-            values = (ring[(self._step + 1 + n) % STEPS] for n in range(STEPS))
+            # Nothing is older than the first frame: the one looked for is nearly always the first looked at.
+            first = max(self._step + 1 - STEPS, self._begun)
+            values = (ring[step % STEPS] for step in range(first, self._step + 1))
             return next((value for value in values if value != GAP), None)
 
     def _clear(self, step: int) -> None:

@@ -79,6 +79,7 @@ class Inputs(NamedTuple):
     values: of each spark, in the order of its columns; scaled: whether the worst tier's are shares
     untold: the control plane is lost, so stage, weight and throttle are what it said last
     ramping: its lowest throttle is on its way to another level
+    parted: a throttle of a feature it serves does not do what was set
     """
 
     model: Model
@@ -92,6 +93,7 @@ class Inputs(NamedTuple):
     glyphs: Glyphs
     untold: bool = False
     ramping: bool = False
+    parted: bool = False
 
     def same(self, other: "Inputs") -> bool:
         """Model and release by identity: comparing all their readings costs as much as drawing them."""
@@ -441,6 +443,6 @@ _DRAW: Mapping[str, Callable[[ModelRow, Column], list[Cell]]] = {
     "tier": ModelRow._tier,
     "more": lambda row, column: [Cell(" " * column.width)],
     "throttle": lambda row, column: throttle_cells(
-        row.model.throttle, column, row.glyphs, row.inputs.untold, row.inputs.ramping
+        row.model.throttle, column, row.glyphs, row.inputs.untold, row.inputs.ramping, row.inputs.parted
     ),
 }

@@ -56,10 +56,12 @@ def fleet_lines(
     width: int,
     glyphs: Glyphs = UNICODE,
     cache: RowCache | None = None,
+    parted: frozenset[str] = frozenset(),
 ) -> tuple[Line, ...]:
     """The table: a heading (does not scroll), models by `view`, objectives, features. None exceeds `width`.
 
     width: cells, >= 1; cache: rows of earlier frames, brought up to date here
+    parted: features with a throttle that does not do what was set, by `parted_features`
     """
     features = max(map(width_of, feature_names(frame)), default=0)
     longest = max([features, *map(name_width, frame.models)])
@@ -73,13 +75,13 @@ def fleet_lines(
         throttled=is_throttled(frame),
         features=features,
     )
-    rows = _rows(frame, history, view, width, columns, glyphs, {} if cache is None else cache)
+    rows = _rows(frame, history, view, width, columns, glyphs, {} if cache is None else cache, parted)
     lines = [_heading(frame, view, len(rows), columns, width, glyphs), *(row.line for row in rows)]
     if not rows:
         lines.append(line_of((Cell(_nothing(frame, view), "muted"),), width, glyphs=glyphs))
     if objectives := _objective_line(frame, columns, width, glyphs):
         lines.append(objectives)
-    return (*lines, *_feature_lines(frame, view, columns, width, glyphs))
+    return (*lines, *_feature_lines(frame, view, columns, width, glyphs, parted))
 
 
 def _rows(
@@ -90,6 +92,7 @@ def _rows(
     columns: Columns,
     glyphs: Glyphs,
     cache: RowCache,
+    parted: frozenset[str],
 ) -> list[Row]:
     alerts = alerts_by_model(frame)
     releases = {r.subject: r for r in reversed(frame.releases) if r.subject_kind == "model"}
@@ -118,6 +121,7 @@ def _rows(
             glyphs,
             untold,
             is_ramping(model, lowest),
+            not parted.isdisjoint(model.features),
         )
         row = cache.get(name)
         if row is None or row.ages or not row.inputs.same(inputs):
@@ -166,7 +170,8 @@ def _objective_line(frame: Frame, columns: Columns, width: int, glyphs: Glyphs) 
     if not any(model.objectives for model in frame.models):
         if not frame.models:
             return None
-        hint = said(worded(Reason("no-objective", (frame.context,))), glyphs)
+        unmeasured = next((note for note in frame.notes if note.code == "no-metrics"), None)
+        hint = said(worded(unmeasured or Reason("no-objective", (frame.context,))), glyphs)
         return line_of((Cell(fit(f"   {hint}", width, glyphs), "muted"),), width, glyphs=glyphs)
     tiers = [column for column in columns.all if column.tier >= 0]
     if not tiers:
@@ -215,7 +220,9 @@ def feature_names(frame: Frame) -> tuple[str, ...]:
     return tuple(sorted(staged | {t.feature for t in frame.throttles if not is_open(t)}))
 
 
-def _feature_lines(frame: Frame, view: FleetView, columns: Columns, width: int, glyphs: Glyphs) -> list[Line]:
+def _feature_lines(
+    frame: Frame, view: FleetView, columns: Columns, width: int, glyphs: Glyphs, parted: frozenset[str]
+) -> list[Line]:
     names = feature_names(frame)
     if not names:
         return []
@@ -227,7 +234,10 @@ def _feature_lines(frame: Frame, view: FleetView, columns: Columns, width: int, 
     title += f"; THR = lowest level among {'its' if wanted else 'their'} tiers" if width >= 100 else ""
     return [
         line_of((Cell(_ruled(title, width, glyphs), "muted"),), width, glyphs=glyphs),
-        *(_feature_line(frame, name, lowest.get(name, _OPEN), columns, width, glyphs) for name in shown),
+        *(
+            _feature_line(frame, name, lowest.get(name, _OPEN), columns, width, glyphs, name in parted)
+            for name in shown
+        ),
     ]
 
 
@@ -236,7 +246,13 @@ def _ruled(title: str, width: int, glyphs: Glyphs) -> str:
 
 
 def _feature_line(
-    frame: Frame, name: str, lowest: Lowest, columns: Columns, width: int, glyphs: Glyphs
+    frame: Frame,
+    name: str,
+    lowest: Lowest,
+    columns: Columns,
+    width: int,
+    glyphs: Glyphs,
+    has_parted: bool,
 ) -> Line:
     release = next((r for r in frame.releases if r.subject_kind == "feature" and r.subject == name), None)
     untold = is_untold(frame)
@@ -251,7 +267,7 @@ def _feature_line(
         elif column.id == "weight":
             cells += weight_cells(release, frame.tiers, column, glyphs, untold)
         elif column.id == "throttle":
-            cells += throttle_cells(lowest.share, column, glyphs, untold, lowest.ramping)
+            cells += throttle_cells(lowest.share, column, glyphs, untold, lowest.ramping, has_parted)
         elif column.id == "tier-wide":
             cells.append(Cell(fit(f"{glyphs.column}   {glyphs.nothing}", column.width), "muted"))
         else:

@@ -51,18 +51,25 @@ def weight_cells(
 
 
 def throttle_cells(
-    share: float | None, column: Column, glyphs: Glyphs, untold: bool = False, ramping: bool = False
+    share: float | None,
+    column: Column,
+    glyphs: Glyphs,
+    untold: bool = False,
+    ramping: bool = False,
+    parted: bool = False,
 ) -> list[Cell]:
-    """A throttle level; `~` before it where the plane no longer says so, a mark behind it while it ramps."""
+    """A throttle level; `~` before it where the plane no longer says so, a mark behind it while it ramps, and
+    `≠` where what was set, what is in force and what is seen have parted."""
     if share is None:
         return [Cell(fit(level(share, glyphs), column.width), "unknown")]
-    before, behind = glyphs.no_data if untold else "", glyphs.ramping if ramping and not untold else ""
+    before = glyphs.no_data if untold else ""
+    behind = "" if untold else glyphs.differs if parted else glyphs.ramping if ramping else ""
     told = level(share, glyphs)
     if before or behind:
         # The sign matters more than that of percent.
         whole = f"{before}{told}{behind}"
         told = whole if width_of(whole) <= column.width else f"{before}{told.removesuffix('%')}{behind}"
-    role = "stale" if untold else "pending" if ramping else "text"
+    role = "stale" if untold else "suspect" if parted else "pending" if ramping else "text"
     return [Cell(fit(told, column.width, glyphs), role)]
 
 

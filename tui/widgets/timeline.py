@@ -55,8 +55,9 @@ def alert_lines(frame: Frame, width: int, height: int, glyphs: Glyphs = UNICODE)
     """A heading, then alerts by model: the first of each on top, what followed below it (D7); silenced ones
     last, dim, and apart from the count (D8).
 
-    Where not all fit `height`, each model's alerts fold into one line with its worst mark and a count, and
-    what still does not fit is counted in the last line (D13). A line's id is its alert's.
+    Where not all fit `height`, a model's alerts fold into as many lines as there are rows for, the worst
+    models first. Where that is one, it tells of the worst, since the first. What still does not fit is
+    counted in the last line (D13). A line's id is its alert's.
     """
     if height < 1:
         return ()
@@ -64,9 +65,12 @@ def alert_lines(frame: Frame, width: int, height: int, glyphs: Glyphs = UNICODE)
     groups = _groups([one for one in frame.alerts if one.silenced_until is None])
     groups += _groups([one for one in frame.alerts if one.silenced_until is not None])
     room = height - 1
-    lines = [line for group in groups for line in _group_lines(frame, group, width, glyphs)]
-    if len(lines) > room:
-        lines = [_alert_line(frame, group, group[0], width, glyphs) for group in groups]
+    spare = max(room - len(groups), 0)
+    lines: list[Line] = []
+    for group in groups:
+        unfolded = min(len(group) - 1, spare)
+        spare -= unfolded
+        lines += _group_lines(frame, group, 1 + unfolded, width, glyphs)
     if len(lines) > room:
         left = sum(len(group) for group in groups[max(room - 1, 0) :])
         more = line_of((Cell(fit(f"   +{left} more", width, glyphs), "muted"),), width, glyphs=glyphs)
@@ -97,6 +101,11 @@ def event_lines(
         for line in _event_lines(one, width, glyphs, after(one) if number < ACTED_MOST else NOTHING, undo_key)
     ]
     return (heading, *lines[: height - 1])
+
+
+def event_line(event: Event, width: int, glyphs: Glyphs, after: After, undo_key: str) -> Line:
+    """One event in one line; what followed it only where there is room."""
+    return _event_lines(event, width, glyphs, after, undo_key)[0]
 
 
 def strip_line(
@@ -142,38 +151,54 @@ def _groups(alerts: Sequence[Alert]) -> list[list[Alert]]:
     return sorted(found.values(), key=lambda group: (min(one.severity for one in group), group[0].since))
 
 
-def _group_lines(frame: Frame, group: list[Alert], width: int, glyphs: Glyphs) -> list[Line]:
-    return [_alert_line(frame, [one], one, width, glyphs, follows=one is not group[0]) for one in group]
+def _group_lines(frame: Frame, group: list[Alert], rows: int, width: int, glyphs: Glyphs) -> list[Line]:
+    """`rows` lines, 1 to as many as there are alerts: the first and the worst, in order of time."""
+    first, *rest = group
+    worst = sorted(rest, key=lambda one: one.severity)[: rows - 1]
+    kept = [one for one in group if one is first or one in worst]
+    if rows == 1:
+        kept = [min(group, key=lambda one: one.severity)]
+    return [
+        _alert_line(
+            frame,
+            one,
+            width,
+            glyphs,
+            since=first.since if rows == 1 else one.since,
+            folded=len(group) - rows if one is kept[-1] else 0,
+            follows=rows > 1 and one is not first,
+        )
+        for one in kept
+    ]
 
 
 def _alert_line(
-    frame: Frame, group: Sequence[Alert], first: Alert, width: int, glyphs: Glyphs, *, follows: bool = False
+    frame: Frame, one: Alert, width: int, glyphs: Glyphs, *, since: float, folded: int, follows: bool
 ) -> Line:
-    worst = min(one.severity for one in group)
-    mark = {Severity.P1: glyphs.p1, Severity.P2: glyphs.p2, Severity.P3: glyphs.p3}[worst]
-    role, rest = _ROLES[worst], "text"
-    if is_silenced := first.silenced_until is not None:
+    mark = {Severity.P1: glyphs.p1, Severity.P2: glyphs.p2, Severity.P3: glyphs.p3}[one.severity]
+    role, rest = _ROLES[one.severity], "text"
+    if is_silenced := one.silenced_until is not None:
         mark, role, rest = glyphs.shelved, "shelved", "muted"
     name_width = min(max((width_of(a.model) for a in frame.alerts), default=0), max(8, width // 5))
-    folded = f"  +{len(group) - 1} folded" if len(group) > 1 else ""
+    count = f"  +{folded} folded" if folded else ""
     head = [
         Cell(" "),
         Cell(mark, role),
-        Cell(f" {clock(first.since)} ", rest),
-        Cell(fit(age(frame.at - first.since), 4, glyphs, right=True), rest),
+        Cell(f" {clock(since)} ", rest),
+        Cell(fit(age(frame.at - since), 4, glyphs, right=True), rest),
         Cell(f" {glyphs.corner}" if follows else "  ", rest),
-        Cell(f"{fit(first.model, name_width, glyphs)} ", rest),
+        Cell(f"{fit(one.model, name_width, glyphs)} ", rest),
     ]
     used = sum(width_of(cell.text) for cell in head)
-    tier = f"{first.tier} " if first.tier else ""
-    until = _silence(first, frame.at, width) if is_silenced else ""
+    tier = f"{one.tier} " if one.tier else ""
+    until = _silence(one, frame.at, width) if is_silenced else ""
     source = ""
-    if width >= ROOMY and first.source not in ("", "tidegate"):
-        source = f"  {fit(first.source, min(width_of(first.source), SOURCE_MOST), glyphs)}"
-    room = max(0, width - used - len(folded) - width_of(source))
-    text = fit(said(until + tier + first.summary, glyphs), room, glyphs)
+    if width >= ROOMY and one.source not in ("", "tidegate"):
+        source = f"  {fit(one.source, min(width_of(one.source), SOURCE_MOST), glyphs)}"
+    room = max(0, width - used - len(count) - width_of(source))
+    text = fit(said(until + tier + one.summary, glyphs), room, glyphs)
     return line_of(
-        (*head, Cell(text, rest), Cell(folded, "muted"), Cell(source, "muted")), width, first.id, glyphs
+        (*head, Cell(text, rest), Cell(count, "muted"), Cell(source, "muted")), width, one.id, glyphs
     )
 
 

@@ -1,0 +1,20 @@
+"""Which keys are a dialog's own, and what can be done in it besides. Pure."""
+
+EVERYWHERE = frozenset(["arm", "redraw", "suspend", "quit.ask"])
+"""What the application can do in a dialog, too: none opens another thing on top of what is being decided."""
+
+FIXED = frozenset(["tab", "shift+tab", "up", "down", "left", "right", "space", "enter", "escape", "y", "?"])
+"""Keys that are the dialog's own, whatever the keymap says."""
+
+ENTER_AGAIN = "enter again or esc cancels"
+"""What the first Enter behind a typed phrase does: it belongs to the typing."""
+
+PHRASE_PASTED = "the phrase is to be typed, not pasted: nothing of it was taken"
+
+
+def closes(key: str, action: str) -> bool:
+    """Whether a key closes a dialog whose decision is over: any but those that scroll, and `y`, for nobody
+    shall press that twice. action: what the keymap says of the key; "" for nothing."""
+    if key == "y" or key in ("up", "down") or action.startswith("move."):
+        return False
+    return action not in ("redraw", "suspend", "quit.ask")
