@@ -58,6 +58,15 @@ class PlaneAsks:
                 return entry
         return None
 
+    async def is_logged(self, intent: Intent) -> bool:
+        """Whether the log says, under the key of a write, that it was applied."""
+        try:
+            entry = await self.entry(intent)
+        except PlaneError:
+            # No log, or none that can be read now: it says nothing.
+            return False
+        return entry is not None and (entry.op, entry.result) == (intent.operation, "applied")
+
     async def operation(self, name: str) -> wire.RunningOperation:
         """A write that its backend has to confirm. raises: PlaneError."""
         path = f"/v1/operations/{name}"

@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from collectors.control import wire
+from collectors.fleet import clean
 
 
 def sealed(entry: wire.Audit, previous: str) -> wire.Audit:
@@ -33,15 +34,23 @@ def verify(entries: Iterable[wire.Audit | msgspec.Raw | bytes], previous: str | 
         try:
             members = wire.read(body, dict[str, object])
         except ValueError as error:
-            return f"an entry after {before or 'the start'} cannot be read: {error}"
-        name = str(members.get("id", "an entry without id"))
-        claimed, link = members.get("sha256"), members.get("previous_sha256")
-        if not claimed:
+            return f"an entry after {before or 'the start'} cannot be read: {clean(str(error), 200)}"
+        id, claimed, link = (members.get(one) for one in ("id", "sha256", "previous_sha256"))
+        name = (clean(id, 63) if isinstance(id, str) else "") or "an entry without id"
+        if not isinstance(claimed, str) or not claimed:
             return f"{name} has no hash: its server keeps no chain, or the hash was taken away"
         if previous is not None and link != previous:
             after = before or "what was there before"
             return f"{name} does not follow {after}: an entry between them is missing, or was changed"
-        if hashlib.sha256(wire.render(members | {"sha256": ""})).hexdigest() != claimed:
+        if _digest(members) != claimed:
             return f"{name} was changed after it was written: its hash does not fit"
-        previous, before = str(claimed), name
+        previous, before = claimed, name
     return None
+
+
+def _digest(members: dict[str, object]) -> str:
+    """The hash of an entry; "" of one that holds what cannot be written again, which no server has sealed."""
+    try:
+        return hashlib.sha256(wire.render(members | {"sha256": ""})).hexdigest()
+    except (ValueError, OverflowError, RecursionError):
+        return ""

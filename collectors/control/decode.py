@@ -3,6 +3,7 @@
 Words outside the contract's lists become "unknown": a newer server must not look like a known state.
 """
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -19,6 +20,8 @@ GATE_STATES = frozenset({"open", "closed", "unknown"})
 THROTTLE_STATES = frozenset({"applied", "pending", "ramping", "drifted", "unknown"})
 UNITS = frozenset({"share", "rpm", "tpm", "priority"})
 REASON_LIMIT = 500
+ETAG = re.compile(r"(?!\*$)[!#-~]{1,128}")
+"""A rev that can be sent as a precondition. `*` would turn it off. Source: RFC 9110, section 8.8.3."""
 RESULTS = frozenset({"applied", "refused", "failed", "unknown"})
 _MOST_MEMBERS, _DEEPEST = 64, 6
 
@@ -35,7 +38,7 @@ def release(one: wire.Release) -> fleet.Release:
         subject_kind="model" if one.subject.kind == "model" else "feature",
         subject=clean(one.subject.name),
         seq=one.seq,
-        etag=clean(one.etag),
+        etag=_etag(one.etag),
         stable=None if one.stable is None else clean(one.stable),
         candidate=clean(one.candidate),
         stages=stages,
@@ -66,7 +69,7 @@ def throttle(one: wire.Throttle) -> fleet.Throttle:
         feature=clean(one.feature),
         tier=clean(one.tier),
         seq=one.seq,
-        etag=clean(one.etag),
+        etag=_etag(one.etag),
         level=one.level,
         unit=_known(one.unit, UNITS),
         limit=one.limit,
@@ -171,6 +174,11 @@ def _change(one: wire.Change | None) -> fleet.LastChange | None:
         clean(one.reason, REASON_LIMIT),
         wire.read_time(one.at),
     )
+
+
+def _etag(text: str) -> str:
+    """A rev as it came, or none: one that was mended would be another's."""
+    return text if ETAG.fullmatch(text) else ""
 
 
 def _time(text: str | None) -> float | None:

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import NamedTuple
 
-from collectors.control import compare, decode, wire, writing
+from collectors.control import compare, decode, effect, wire, writing
 from collectors.control.asking import OtherVersion, ask_capabilities
 from collectors.control.asks import PlaneAsks
 from collectors.control.http import PlaneHTTP
@@ -33,6 +33,10 @@ from collectors.intents import (
 
 REPEATS = 3
 """Most repeats of a write that got no answer."""
+
+BUSY_REPEATS = 5
+"""Most repeats of a write whose first request still runs: at 1 s each time longer, up to 4 s, past the 10 s
+after which a plane answers 202."""
 
 CLOCK_WARNING_S = 2.0
 AT_ONCE = 6
@@ -64,7 +68,7 @@ class PlaneOperator:
         self._unsettled = UnsettledWrites(self._asks, quiet_s=http.timing.read_s)
         self._in_flight: set[tuple[Target, bool]] = set()
         self._seen: dict[Target, Thing] = {}
-        self._role = ""
+        self._role = self._actor = ""
 
     async def rehearse(self, intents: Sequence[Intent]) -> tuple[Rehearsal, ...]:
         """See `intents.Operator`."""
@@ -106,7 +110,7 @@ class PlaneOperator:
     async def _meet(self) -> wire.Capabilities:
         """What the plane says of itself now: a newer one must not be written to. raises: PlaneError."""
         found, _ = await asyncio.gather(ask_capabilities(self._http), self._asks.client())
-        self._role = clean(found.role, 40)
+        self._role, self._actor = clean(found.role, 40), clean(found.actor)
         return found
 
     async def _rehearsed(self, intent: Intent, meeting: asyncio.Task[wire.Capabilities]) -> Rehearsal:
@@ -256,11 +260,12 @@ class PlaneOperator:
         loop = asyncio.get_running_loop()
         end = loop.time() + timing.settle_s
         # From here on, whatever breaks this off leaves the target blocked: it may have been sent.
-        held = self._unsettled.open(intent)
-        repeats, is_repeat, is_waiting = 0, False, False
+        held = self._unsettled.open(intent, before, actor=self._actor)
+        sent, busy, repeats, is_repeat = 0, 0, 0, False
         while True:
             try:
                 answer = await self._asks.write(request, intent, is_repeat=is_repeat, role=self._role)
+                sent += 1
             except PlaneError as error:
                 if not is_repeat:
                     self._unsettled.settle(held)
@@ -268,13 +273,14 @@ class PlaneOperator:
                     return
                 answer = Verdict(Fate.LOST, str(error))
             held.sent_at, held.audit_id = loop.time(), answer.audit_id or held.audit_id
-            if answer.fate is Fate.IN_PROGRESS and loop.time() < end:
-                if not is_waiting:
+            wait_s = max(answer.wait_s * min(2**busy, 4), 0.05)
+            if answer.fate is Fate.IN_PROGRESS and busy < BUSY_REPEATS and loop.time() + wait_s < end:
+                if not busy:
                     yield self._outcome(
                         intent, OutcomeKind.PENDING, "the plane is still at it", is_final=False
                     )
-                is_repeat = is_waiting = True
-                await asyncio.sleep(min(max(answer.wait_s, 0.05), timing.settle_s))
+                busy, is_repeat = busy + 1, True
+                await asyncio.sleep(wait_s)
                 continue
             if answer.fate is Fate.PENDING:
                 text = f"accepted, and not confirmed yet by what carries it out ({answer.operation})"
@@ -286,14 +292,14 @@ class PlaneOperator:
             if repeats and answer.fate in {Fate.REFUSED, Fate.CONFLICT} and intent.etag == ANY_ETAG:
                 # It names no rev: an earlier request of it, still on its way, would be carried out.
                 refused = Verdict(Fate.LOST, f"a repeat was refused: {answer.why}", audit_id=answer.audit_id)
-                yield self._unknown(intent, refused, 1 + repeats)
+                yield self._unknown(intent, refused, sent)
                 return
             if answer.fate in {Fate.APPLIED, Fate.REFUSED, Fate.CONFLICT}:
                 self._unsettled.settle(held, answer.resource)
                 yield await self._concluded(intent, before, answer)
                 return
             if repeats == REPEATS or answer.fate is Fate.IN_PROGRESS:
-                yield self._unknown(intent, answer, 1 + repeats)
+                yield self._unknown(intent, answer, sent)
                 return
             text = f"no answer yet: looking whether it was applied ({answer.why})"
             yield self._outcome(intent, OutcomeKind.UNKNOWN, text, audit_id=answer.audit_id, is_final=False)
@@ -335,8 +341,7 @@ class PlaneOperator:
         if running.state == "succeeded":
             now = await self._looked(intent.target)
             self._unsettled.settle(held, now)
-            stands = f": {compare.standing(now)}, rev {now.etag}" if now is not None else ""
-            return self._outcome(intent, OutcomeKind.APPLIED, f"confirmed{stands}", audit_id=audit_id)
+            return await self._seen_to(intent, held.before, now, audit_id)
         if running.state == "failed":
             self._unsettled.settle(held)
             problem = running.problem or wire.Problem()
@@ -346,6 +351,24 @@ class PlaneOperator:
             return self._outcome(intent, OutcomeKind.REFUSED, text, code=code, audit_id=audit_id)
         text = f"the plane itself does not know whether it was applied: {_BLOCKED}"
         return self._outcome(intent, OutcomeKind.UNKNOWN, text, audit_id=audit_id)
+
+    async def _seen_to(
+        self, intent: Intent, before: Thing | None, now: Thing | None, audit_id: str
+    ) -> Outcome:
+        """Of a write that the plane calls done: applied if the resource shows it, or if the log has it and
+        somebody changed the resource since. Else nobody knows. now: as it was last looked at"""
+        lacks = "" if now is None else effect.lacking(intent, before, now)
+        stands = "" if now is None else f"{compare.standing(now)}, rev {now.etag}"
+        told, is_hidden = f"confirmed: {stands}", now is None
+        if now is None or (lacks and effect.is_overtaken(before, now, audit_id)):
+            is_hidden = not await self._asks.is_logged(intent)
+            told = f"confirmed by the plane's log{stands and f', and changed since: {stands}'}"
+            lacks = lacks if is_hidden else ""
+        if not (lacks or is_hidden):
+            return self._outcome(intent, OutcomeKind.APPLIED, told, audit_id=audit_id)
+        shown = f"shows {stands}, where {lacks} was asked for" if lacks else "cannot be looked at"
+        told = f"the plane says that it was applied, but {shown}: look again, and see the plane's log"
+        return self._outcome(intent, OutcomeKind.UNKNOWN, told, audit_id=audit_id)
 
     async def _concluded(self, intent: Intent, before: Thing | None, answer: Verdict) -> Outcome:
         """The final outcome of an answer that says what became of the write."""
@@ -366,12 +389,14 @@ class PlaneOperator:
         after = answer.resource
         assert after is not None  # an applied write brings its resource
         self._asks.keep(after)
+        lacks = effect.lacking(intent, before, after)
+        # A stored answer is as old as the first request.
+        now = await self._looked(intent.target) if answer.is_replay or lacks else None
+        if lacks:
+            return await self._seen_to(intent, before, now or after, answer.audit_id)
         since = ""
-        if answer.is_replay:
-            # A stored answer is as old as the first request.
-            now = await self._looked(intent.target)
-            if now is not None and now.etag != after.etag:
-                since = f"; changed since: {compare.sentence(compare.changes(after, now))}, rev {now.etag}"
+        if now is not None and now.etag != after.etag:
+            since = f"; changed since: {compare.sentence(compare.changes(after, now))}, rev {now.etag}"
         if before is None:
             what = compare.standing(after)
         else:

@@ -96,23 +96,38 @@ def _admitted(before: dict[str, object], after: dict[str, object], at: float) ->
         parts.append(f"admit {new}" if old == new or not before else f"admit {old} → {new}")
     expires = after.get("expires_at")
     if isinstance(expires, str):
-        parts.append(f"ttl {span(wire.read_time(expires) - at)}")
+        parts.append(_ttl(expires, at))
     ramp = _number(after.get("ramp_per_min"))
     if ramp is not None:
         parts.append(f"ramp {percent(ramp)} a minute")
     return ", ".join(parts)
 
 
+def _ttl(expires: str, at: float) -> str:
+    try:
+        return f"ttl {span(wire.read_time(expires) - at)}"
+    except ValueError:
+        # One strange member must not cost the entry.
+        return "ttl that cannot be read"
+
+
 def _moved(verb: str, before: dict[str, object], after: dict[str, object]) -> str:
     parts = [verb]
     for name in ("candidate", "stage", "phase"):
         if name in after and after[name] != before.get(name):
-            old, new = before.get(name), after[name]
-            parts.append(f"{name} {new}" if old is None else f"{name} {old} → {new or 'none'}")
+            old, new = _word(before.get(name)), _word(after[name])
+            parts.append(f"{name} {new}" if before.get(name) is None else f"{name} {old} → {new}")
     if len(parts) == 1:
         # A stage says what it opens; a weight of its own has to be told.
         parts += _opened(before.get("desired"), after.get("desired"))
     return f"{parts[0]} {', '.join(parts[1:])}".strip()
+
+
+def _word(fact: object) -> str:
+    """An id or a phase of the log; what is neither is not written out, however large it is."""
+    if fact is None or fact == "":
+        return "none"
+    return clean(fact) if isinstance(fact, str) else "?"
 
 
 def _opened(before: object, after: object) -> list[str]:

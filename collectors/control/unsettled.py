@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from collectors.control import effect
 from collectors.control.asks import PlaneAsks
 from collectors.control.interface import PlaneError
 from collectors.control.writing import Fate
@@ -19,21 +20,36 @@ class Unsettled:
     """A write whose fate is unknown.
 
     sent_at: when it was last sent, by the event loop's clock; audit_id: where an answer named one
+    before: the resource as it was before it was sent; None where there was none, or it was not known
+    actor: who we are to the plane; "" if not known
     """
 
     intent: Intent
     sent_at: float
+    before: Release | Throttle | None = None
+    actor: str = ""
     audit_id: str = ""
 
     def is_last_change(self, thing: Release | Throttle | None) -> bool:
-        """Whether a resource says that this was its last change."""
+        """Whether a resource says that this was its last change: newly, ours, and so that it shows.
+
+        An answer that is none of the plane's may name any entry, also one that was there before.
+        """
         change = None if thing is None else thing.last_change
-        return bool(self.audit_id) and change is not None and change.audit_id == self.audit_id
+        if thing is None or change is None or not self.audit_id or change.audit_id != self.audit_id:
+            return False
+        if self.before is None and self.intent.etag is not None:
+            return False
+        old = None if self.before is None else self.before.last_change
+        is_new = old is None or old.audit_id != self.audit_id
+        is_ours = (change.op, change.actor) == (self.intent.operation, self.actor)
+        return is_new and is_ours and not effect.lacking(self.intent, self.before, thing)
 
     def is_past(self, thing: Release | Throttle | None) -> bool:
         """Whether the rev it names is gone, so that it cannot do anything new any more."""
         etag = self.intent.etag
-        return thing is not None and etag not in {None, ANY_ETAG, thing.etag}
+        # A resource without a rev that can be used tells of none that is gone.
+        return thing is not None and bool(thing.etag) and etag not in {None, ANY_ETAG, thing.etag}
 
 
 class Look(NamedTuple):
@@ -54,9 +70,9 @@ class UnsettledWrites:
     def __contains__(self, target: Target) -> bool:
         return target in self._held
 
-    def open(self, intent: Intent) -> Unsettled:
-        """A write of `intent` is about to be sent."""
-        held = Unsettled(intent, asyncio.get_running_loop().time())
+    def open(self, intent: Intent, before: Release | Throttle | None = None, *, actor: str = "") -> Unsettled:
+        """A write of `intent` is about to be sent. before, actor: see `Unsettled`"""
+        held = Unsettled(intent, asyncio.get_running_loop().time(), before, actor)
         self._held.setdefault(intent.target, []).append(held)
         return held
 
@@ -114,7 +130,10 @@ class UnsettledWrites:
             return _open(held, str(error))
         held.sent_at = asyncio.get_running_loop().time()
         if verdict.fate is Fate.APPLIED:
-            return self._settled(held, "was applied")
+            assert verdict.resource is not None  # an applied write brings its resource
+            lacks = effect.lacking(held.intent, held.before, verdict.resource)
+            what = f"was applied, says the plane, but does not show {lacks}" if lacks else "was applied"
+            return self._settled(held, what)
         if verdict.fate in {Fate.REFUSED, Fate.CONFLICT}:
             return self._settled(held, "was not applied")
         return _open(held, "the plane has not finished it; look again")

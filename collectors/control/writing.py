@@ -13,7 +13,7 @@ from msgspec import Struct
 from collectors.control import decode, refusals, wire
 from collectors.control.http import Reply
 from collectors.fleet import Release, Throttle, clean
-from collectors.intents import Intent, Target
+from collectors.intents import BRAKES, Intent, Target
 
 IN_PROGRESS_S = 1.0
 """Wait before a key whose first request still runs is repeated, where the plane names none."""
@@ -95,9 +95,13 @@ def unfit(intent: Intent) -> str:
             return f"{clean(name, 80)!r} is no id of the control contract, so nothing can be sent about it"
     if intent.key and not _KEY.fullmatch(intent.key):
         return "its idempotency key has characters that the control contract does not know"
-    if intent.etag is not None and not (intent.etag.isascii() and intent.etag.isprintable()):
-        return "the plane's rev has characters that no header can carry"
-    return ""
+    # A brake names no rev, whatever the resource has for one.
+    if intent.operation in BRAKES or intent.etag is None or decode.ETAG.fullmatch(intent.etag):
+        return ""
+    return (
+        f"its rev cannot be used ({clean(intent.etag, 40) or 'none that is fit'}): it would guard nothing; "
+        f"only a pause or an abort can be sent until the plane is mended"
+    )
 
 
 def request(intent: Intent, client: Mapping[str, str]) -> Request:
@@ -131,6 +135,9 @@ def verdict(intent: Intent, reply: Reply, *, is_repeat: bool = False, role: str 
     is_repeat: an earlier request under this key got no answer, so not every refusal speaks of that one too
     """
     status, audit_id = reply.status, clean(reply.headers.get("tidegate-audit-id", ""), 63)
+    if 300 <= status < 400:
+        # Something in between: whatever it names is no entry of the plane's.
+        audit_id = ""
     if status in {200, 201}:
         return _applied(intent, reply, audit_id)
     if status == 202:

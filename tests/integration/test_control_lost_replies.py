@@ -9,7 +9,7 @@ import pytest
 
 from collectors import intending
 from collectors.control.native import NativePlane
-from collectors.control.operator import REPEATS
+from collectors.control.operator import BUSY_REPEATS, REPEATS
 from collectors.intents import decided
 from tests.integration.control_serving import (
     ADMIN,
@@ -167,6 +167,107 @@ async def test_a_write_in_progress_for_ever_is_unknown() -> None:
         found = await outcomes(operator, ten())
     assert kinds(found) == [P, U]
     assert found[-1].is_final
+    assert len(plane.writes) == 1 + BUSY_REPEATS
+    assert f"sent {1 + BUSY_REPEATS} times under one key" in found[-1].text
+
+
+def says_applied(level: float, *, is_done: bool = False) -> Step:
+    """Answer 200 with a cell at `level`, whatever was asked; is_done: and carry out what was asked."""
+
+    async def step(plane: FaultyPlane, request: object, writer: asyncio.StreamWriter) -> None:
+        audit = "a-77"
+        if is_done:
+            _, audit = plane.applied(plane.writes[-1])
+        cell = plane.cells["image-generation", "free"]
+        if not is_done:
+            cell |= {"level": level}
+        writer.write(answer(cell | {"level": level}, extra=f"Tidegate-Audit-Id: {audit}\r\n"))
+
+    return step
+
+
+async def test_applied_is_what_the_resource_shows() -> None:
+    """A plane that says so and shows something else is not believed, and nothing behind it is sent."""
+    async with faulty_plane(says_applied(0.5), cells=2) as plane, operating(plane.url) as operator:
+        first, second = await outcomes(operator, ten(), ten(VOICE))
+        assert (first.kind, first.is_final, first.was_sent) == (U, True, True)
+        assert first.text == (
+            "the plane says that it was applied, but shows admit 50%, rev t-8, "
+            "where admit 10% was asked for: look again, and see the plane's log"
+        )
+        assert (second.kind, second.was_sent) == (R, False)
+        assert ten().target not in operator._unsettled, "it was answered: another look tells all there is"
+
+
+async def test_an_answer_that_lags_is_looked_after() -> None:
+    """The answer shows the state before, and a look the one that was asked for: applied."""
+    async with faulty_plane(says_applied(0.3, is_done=True)) as plane, operating(plane.url) as operator:
+        (done,) = await outcomes(operator, ten())
+    assert (done.kind, done.text) == (A, "confirmed: admit 10%, rev t-501")
+
+
+async def test_a_confirmation_that_does_not_show_is_unknown() -> None:
+    """Of an operation that succeeded: by the resource; where that was changed since, by the log."""
+
+    async def only_accepted(plane: FaultyPlane, request: object, writer: asyncio.StreamWriter) -> None:
+        body = {"kind": "operation", "id": "op-1", "state": "running"}
+        writer.write(answer(body, "202 Accepted", "Tidegate-Audit-Id: a-77\r\n"))
+
+    async def overtaken(plane: FaultyPlane, request: object, writer: asyncio.StreamWriter) -> None:
+        await accepted("op-1")(plane, plane.writes[-1], writer)
+        plane.moved(0.5)
+
+    for step, kind, said in (
+        (only_accepted, U, "but shows admit 30%, rev t-8, where admit 10% was asked for"),
+        (overtaken, A, "confirmed by the plane's log, and changed since: admit 50%, rev t-502"),
+    ):
+        async with faulty_plane(step) as plane, operating(plane.url) as operator:
+            plane.operations["op-1"] = [{"state": "succeeded"}]
+            found = await outcomes(operator, ten())
+        assert kinds(found) == [P, kind]
+        assert said in found[-1].text
+
+
+@pytest.mark.parametrize("status", ["500 Oops", "504 Timeout", "307 Temporary Redirect"])
+async def test_an_older_entry_is_not_taken_for_our_own(status: str) -> None:
+    """An answer of who knows what names the entry that was there before: that was somebody else's."""
+    step = problem(status, "", extra="Tidegate-Audit-Id: a-9\r\n")
+    async with faulty_plane(*[step] * (1 + REPEATS)) as plane, operating(plane.url) as operator:
+        plane.moved(0.3, actor="alice")
+        now = replace(CELL, etag=f"t-{plane.changed}")
+        found = await outcomes(operator, ten(now))
+        assert plane.cells["image-generation", "free"]["level"] == 0.3
+        (told,) = await operator.rehearse([ten(now)])
+    assert (found[-1].kind, found[-1].is_final) == (U, True)
+    assert A not in kinds(found)
+    assert len(plane.writes) == 1 + REPEATS
+    assert not any("without an answer was applied" in one for one in told.warnings)
+
+
+async def test_a_newer_entry_of_somebody_else_is_not_taken_for_our_own() -> None:
+    """The entry is new and the last, and of another actor: it is not what we sent."""
+
+    async def other(plane: FaultyPlane, request: object, writer: asyncio.StreamWriter) -> None:
+        plane.moved(0.1)
+        await problem("500 Oops", "", extra="Tidegate-Audit-Id: a-9\r\n")(plane, plane.writes[-1], writer)
+
+    stale = problem("409 Conflict", "stale-level", "image-generation/free is at admit 10%")
+    async with faulty_plane(other, stale) as plane, operating(plane.url) as operator:
+        found = await outcomes(operator, ten())
+    assert kinds(found) == [U, U, C]
+
+
+async def test_a_rev_that_would_guard_nothing_is_not_sent() -> None:
+    """`*` as a resource's rev: the write it would guard is not sent, nor is one tried."""
+    async with faulty_plane() as plane, operating(plane.url) as operator:
+        plane.cells["image-generation", "free"]["etag"] = "*"
+        for etag in ("*", ""):
+            (found,) = await outcomes(operator, ten(replace(CELL, etag=etag)))
+            (told,) = await operator.rehearse([ten(replace(CELL, etag=etag))])
+            assert (found.kind, found.was_sent) == (R, False)
+            assert "its rev cannot be used" in found.text
+            assert "its rev cannot be used" in told.refusal
+        assert not [one for one in plane.requests if one.method == "POST"]
 
 
 async def test_what_is_accepted_settles_by_its_operation() -> None:
