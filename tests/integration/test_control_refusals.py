@@ -1,14 +1,17 @@
 """What the embedded plane refuses to take for a write, over a real socket: contract, sections 5, 6, 12."""
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collectors.control.server.app import Limits
 from collectors.control.server.store import Store, StoreLimits
-from tests.integration.control_serving import ADMIN, NOW, OPERATOR, example, serving
+from tests.integration.control_serving import ADMIN, NOW, OPERATOR, VIEWER, example, serving
 from tests.integration.test_control_server import asking, assert_problem
 from tests.integration.test_control_writing import CELL, NEW, etag_of, post
 
@@ -157,3 +160,85 @@ async def test_who_leaves_in_the_middle_of_a_body_harms_nobody() -> None:
         await writer.wait_closed()
         assert (await client.get(CELL)).status_code == 200
         assert plane.store.held.seq == seq
+
+
+async def test_what_fills_the_log_is_counted_as_a_write() -> None:
+    """A refusal that is logged costs one, whoever asks and whatever for; then it is 429, and not logged."""
+    async with serving(limits=Limits(writes_per_min=3)) as plane, asking(plane, VIEWER) as client:
+        seq = plane.store.held.seq
+        named = {"Tidegate-On-Behalf-Of": "x"}
+        for path in ("/v1/releases", "/v1/audit", "/metrics"):
+            assert_problem(await client.get(path, headers=named), 403, "forbidden")
+        for path in ("/v1/releases", "/v1/capabilities"):
+            answer = await client.get(path, headers=named)
+            assert_problem(answer, 429, "rate-limited")
+            assert int(answer.headers["retry-after"]) > 0
+        assert plane.store.held.seq == seq + 3
+        assert (await client.get("/v1/releases")).status_code == 200
+
+
+def page_token(key: object, seq: object = 1, issued_at: object = NOW, of: str = "/v1/audit") -> str:
+    """A page token as no list gave it out."""
+    return base64.urlsafe_b64encode(json.dumps([of, issued_at, seq, key]).encode()).decode().rstrip("=")
+
+
+async def test_numbers_of_a_list_that_nobody_counts_to_are_refused() -> None:
+    """400 for a limit with zeros in front or digits without end, and for a place that no list has."""
+    async with serving() as plane, asking(plane, VIEWER) as client:
+        for limit in ("000000001" + "0" * 5000, "0000000019999999999999999999", "01", "0", "501", "١", "1_0"):
+            answer = await client.get("/v1/audit", params={"limit": limit})
+            assert_problem(answer, 400, "invalid-request")
+        tokens = [page_token(key) for key in ([], ["1", "2"], ["x"], ["-1"], ["9" * 5000], ["9" * 20], [""])]
+        tokens += [page_token(["1"], seq=10**30), page_token(["1"], seq=-1), page_token("1")]
+        for token in tokens:
+            answer = await client.get("/v1/audit", params={"page_token": token})
+            assert_problem(answer, 400, "invalid-request")
+        cells: list[list[str]] = [[], ["voice"], ["voice", "free", "x"], ["voice", "f" * 5000], ["A", "B"]]
+        for key in cells:
+            token = page_token(key, of="/v1/throttles")
+            answer = await client.get("/v1/throttles", params={"page_token": token})
+            assert_problem(answer, 400, "invalid-request")
+        for at in (1e300, -1e300):
+            answer = await client.get("/v1/audit", params={"page_token": page_token(["1"], issued_at=at)})
+            assert_problem(answer, 410, "page-expired")
+        answer = await client.get("/v1/audit", params={"page_token": page_token(["9" * 16])})
+        assert answer.json()["items"]
+
+
+async def test_a_key_of_applications_opens_flags_alone() -> None:
+    """X-API-Key is no credential elsewhere, not even an operator's token."""
+    async with serving() as plane, asking(plane, None) as client:
+        headers = {"X-API-Key": OPERATOR.secret}
+        for path in ("/v1/releases", "/metrics", "/v1/ofrep/"):
+            assert_problem(await client.get(path, headers=headers), 401, "unauthenticated")
+        answer = await client.post("/ofrep/v1/evaluate/flags/voice.level", json={}, headers=headers)
+        assert answer.status_code == 200
+
+
+async def test_a_log_that_cannot_be_read_is_no_fault_of_the_request() -> None:
+    """503, which may be asked again, and not a 500."""
+    async with serving() as plane, asking(plane, VIEWER) as client:
+        plane.store._database.execute("ALTER TABLE audit RENAME TO lost")
+        problem = assert_problem(await client.get("/v1/audit"), 503, "backend-unavailable")
+        assert "the log cannot be read" in problem["detail"]
+
+
+async def test_a_plane_that_cannot_write_is_not_ready(tmp_path: Path) -> None:
+    """From the first write that failed, a refusal that could not be logged too, until the disk takes one."""
+    store = Store.open(tmp_path / "plane.db")
+    store.seed(example(), NOW)
+    async with serving(store) as plane, asking(plane, OPERATOR) as client, asking(plane, VIEWER) as viewer:
+        body = {"from": {"level": 0.3}, "level": 0.1, "reason": "load"}
+        etag = await etag_of(client, CELL)
+        writes = ((client, etag), (viewer, etag))
+        for asker, tag in writes:
+            store._database.execute("PRAGMA query_only=ON")
+            answer = await post(asker, f"{CELL}:set", body, tag)
+            assert_problem(answer, 503, "backend-unavailable")
+            for _ in range(2):
+                assert (await client.get("/readyz")).status_code == 503
+            assert (await client.get(CELL)).status_code == 200
+            store._database.execute("PRAGMA query_only=OFF")
+            assert (await client.get("/readyz")).status_code == 200
+        assert (await post(client, f"{CELL}:set", body, etag)).status_code == 200
+    store.close()

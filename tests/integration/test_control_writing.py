@@ -336,7 +336,15 @@ async def test_a_delegate_acts_for_a_person_and_both_are_logged() -> None:
         refused, applied, *_ = await log(client, actor="alice@example.com")
         assert (applied["via"], applied["role"], applied["result"]) == ("robot", "operator", "applied")
         assert (refused["via"], refused["op"], refused["code"]) == ("robot", "release.advance", "forbidden")
-        for name in (b"system:expiry", b"external", b"", b"a" * 129, "café".encode()):
+        for name in (
+            b"system:expiry",
+            b"System:expiry",
+            b"EXTERNAL",
+            b"external",
+            b"",
+            b"a" * 129,
+            "café".encode(),
+        ):
             answer = await client.get("/v1/releases", headers={b"Tidegate-On-Behalf-Of": name})
             assert_problem(answer, 400, "invalid-request")
 

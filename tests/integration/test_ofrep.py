@@ -1,6 +1,7 @@
 """The published client of feature flags against the embedded plane: what an application would obey."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from openfeature.contrib.provider.ofrep import OFREPProvider
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode, OpenFeatureError
 
-from collectors.control.server import ofrep
+from collectors.control.server import ofrep, parsing
 from tests.integration.control_serving import FLAGS, OPERATOR, Serving, serving
 
 pytestmark = pytest.mark.slow
@@ -123,3 +124,31 @@ async def test_an_applications_token_may_not_read_or_write() -> None:
         assert (answer.status_code, answer.json()["value"]) == (200, 1.0)
         too_long = await client.post(ofrep.PATH, content=b" " * 70_000, headers=flags)
         assert too_long.status_code == 413
+
+
+async def test_a_body_that_does_not_arrive_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """400 once its time is over; and who leaves in the middle is no fault of the server."""
+    async with serving() as plane:
+        server_log = logging.getLogger("uvicorn.error")
+        monkeypatch.setattr(server_log, "level", logging.ERROR)
+        monkeypatch.setattr(server_log, "handlers", [caplog.handler])
+        host, port = plane.url.removeprefix("http://").split(":")
+        head = (
+            f"POST {ofrep.PATH}/voice HTTP/1.1\r\nHost: x\r\nX-API-Key: {FLAGS.secret}\r\n"
+            "Content-Length: 90\r\n\r\n{"
+        )
+        _, leaving = await asyncio.open_connection(host, int(port))
+        leaving.write(head.encode())
+        await leaving.drain()
+        leaving.close()
+        await leaving.wait_closed()
+        monkeypatch.setattr(parsing, "BODY_S", 0.2)
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(head.encode())
+        async with asyncio.timeout(5):
+            assert b" 400 " in await reader.readline()
+            assert b"did not arrive within" in await reader.readuntil(b"}")
+        writer.close()
+    assert not caplog.records

@@ -1,4 +1,4 @@
-"""The file that a plane keeps its data in: whose it is, whether it is whole, and what a restart brings back."""
+"""The file that a plane keeps its data in: whose it is, whether it is whole, and what a restart finds."""
 
 import os
 import socket
@@ -53,7 +53,7 @@ def test_a_cell_that_a_seed_leaves_out_comes_back_as_it_was(tmp_path: Path, gone
     store = run_with(file, example(), NOW + 10)
     back = store.held.throttles["voice", "free"]
     assert (back.level, back.etag, back.last_change) == (0.1, held.etag, held.last_change)
-    assert [one for one in log(store) if one.resource == held.path][0].id == log(store)[0].id
+    assert next(one for one in log(store) if one.resource == held.path).id == log(store)[0].id
     assert len(log(store)) == entries
     assert "throttle" in {one.kind for one in store.events_after(held.seq)}
     store.close()
@@ -138,11 +138,11 @@ def test_a_file_of_a_plane_is_made_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
 
 
-def spoiled(path: Path, statement: str, *values: object) -> None:
+def spoiled(path: Path, statement: str, value: object) -> None:
     """Change a closed plane's data behind its back."""
     run_with(path, example(), NOW).close()
     with sqlite3.connect(path) as database:
-        assert database.execute(statement, values).rowcount > 0
+        assert database.execute(statement, [value]).rowcount > 0
     database.close()
 
 
@@ -153,19 +153,14 @@ def test_data_that_is_not_whole_is_named(tmp_path: Path) -> None:
     store.close()
     nowhere = body.replace(b'"stage_index":1', b'"stage_index":9')
     assert nowhere != body
-    for number, (said, statement, *values) in enumerate(
-        (
-            (
-                "at stage 9 of 4",
-                "UPDATE resource SET body = ? WHERE path LIKE '%llama-70b'",
-                nowhere,
-            ),
-            ("its counter stands at 1, and", "UPDATE meta SET body = '1' WHERE name = 'seq'"),
-            ("", "UPDATE resource SET body = 5"),
-        )
-    ):
+    changes: list[tuple[str, str, object]] = [
+        ("at stage 9 of 4", "UPDATE resource SET body = ? WHERE path LIKE '%llama-70b'", nowhere),
+        ("its counter stands at 1, and", "UPDATE meta SET body = ? WHERE name = 'seq'", b"1"),
+        ("", "UPDATE resource SET body = ?", 5),
+    ]
+    for number, (said, statement, value) in enumerate(changes):
         file = tmp_path / f"{number}.db"
-        spoiled(file, statement, *values)
+        spoiled(file, statement, value)
         with pytest.raises(StoreError, match=f"no data of a plane: .*{said}.*; give another file"):
             Store.open(file)
 
@@ -195,7 +190,7 @@ def test_a_seed_is_read_from_a_file_alone(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
         with pytest.raises(SeedError, match="cannot be read"):
             read_seed(path)
-    with open(tmp_path / "long", "wb") as file:
+    with (tmp_path / "long").open("wb") as file:
         file.truncate(MOST_BYTES + 1)
     with pytest.raises(SeedError, match="longer than 4 MiB"):
         read_seed(tmp_path / "long")

@@ -27,7 +27,7 @@ def store() -> Store:
 
 def test_a_level_is_set_for_a_time(store: Store) -> None:
     """At once, with its end by the plane's clock; the setting before is remembered with its own end."""
-    after = cell(store, SET, IMAGES, level=0.10004, ttl_s=1800)
+    after = cell(store, SET, IMAGES, level=0.1, ttl_s=1800)
     assert (after.level, after.effective_level, after.state) == (0.1, 0.1, "applied")
     assert (after.expires_at, after.return_ramp_per_min) == (wire.render_time(NOW + 1800), 0.1)
     assert after.revert_to == wire.Revert(0.3, wire.render_time(NOW + 7200))

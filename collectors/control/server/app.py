@@ -6,6 +6,7 @@ It needs no lifespan: time's work (expiry, gates) is done before every answer an
 
 import asyncio
 import logging
+import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -31,6 +32,7 @@ from collectors.control.server.problems import (
     invalid,
     not_found,
 )
+from collectors.control.server.seed import ID_PATTERN
 from collectors.control.server.state import Entry
 from collectors.control.server.store import AuditQuery, Store, StoreError
 from collectors.control.server.stream import EventStream, StreamLimits, Streams
@@ -43,6 +45,8 @@ _RELEASE_OPERATIONS = ("advance", "pause", "resume", "abort", "retry", "rollback
 _THROTTLE_OPERATIONS = ("set", "clear")
 _AUDIT_FILTERS = ("resource", "actor", "op", "result", "decision_id", "since", "until")
 
+_ID, _SEQ = re.compile(ID_PATTERN), re.compile("[0-9]{1,16}")
+"""What a page of each list can end with."""
 
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
@@ -111,7 +115,7 @@ def plane_app(
 
 
 async def _answer_store_error(request: Request, error: Exception) -> Response:
-    problem = Problem(503, "backend-unavailable", "The store cannot be written", str(error))
+    problem = Problem(503, "backend-unavailable", "The store failed", str(error))
     return problem.response(request.scope)
 
 
@@ -125,7 +129,6 @@ class _Plane:
     stream: StreamLimits
     version: str
     streams: Streams = field(default_factory=Streams)
-    fault: str = ""
     _writes: defaultdict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
     _refused: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -133,8 +136,8 @@ class _Plane:
         return PlainTextResponse("ok\n")
 
     async def readiness(self, request: Request) -> Response:
-        await self.settle()
-        is_ready = bool(self.store.held.config.tiers) and not self.streams.is_closing and not self.fault
+        await self.settle(is_asked=True)
+        is_ready = bool(self.store.held.config.tiers) and not self.streams.is_closing and not self.store.fault
         return PlainTextResponse("ready\n" if is_ready else "not ready\n", 200 if is_ready else 503)
 
     async def metrics(self, request: Request) -> Response:
@@ -164,7 +167,7 @@ class _Plane:
     async def releases(self, request: Request) -> Response:
         await self._reading(request)
         held, now = self.store.held, self.clock()
-        ask = lists.asked(request, (), page_max=self.limits.page_max, now=now)
+        ask = lists.asked(request, (), key=(_ID,), page_max=self.limits.page_max, now=now)
         after = ask.place.key[0] if ask.place else ""
         found = [one for one in held.releases.values() if one.id > after]
         return lists.answer_list(
@@ -189,7 +192,7 @@ class _Plane:
     async def throttles(self, request: Request) -> Response:
         await self._reading(request)
         held, now = self.store.held, self.clock()
-        ask = lists.asked(request, (), page_max=self.limits.page_max, now=now)
+        ask = lists.asked(request, (), key=(_ID, _ID), page_max=self.limits.page_max, now=now)
         after = ask.place.key if ask.place else ("", "")
         found = [cell for key, cell in held.throttles.items() if key > after]
         return lists.answer_list(
@@ -219,7 +222,7 @@ class _Plane:
     async def audit(self, request: Request) -> Response:
         await self._reading(request)
         now = self.clock()
-        ask = lists.asked(request, _AUDIT_FILTERS, page_max=self.limits.page_max, now=now)
+        ask = lists.asked(request, _AUDIT_FILTERS, key=(_SEQ,), page_max=self.limits.page_max, now=now)
         seq = self.store.held.seq
         query = _audit_query(ask)
         entries = await asyncio.to_thread(self.store.audit, query, ask.limit + 1)
@@ -299,9 +302,8 @@ class _Plane:
 
     async def _writer(self, request: Request, operation: str, *, is_tried: bool) -> Caller:
         """Who writes. raises: Problem 429 and 403; 400 for the name of a person acted for."""
-        token: Caller = request.state.caller
         if not is_tried:
-            self._count_write(token)
+            self._count_write(request)
         caller = await self._known(request, operation, is_logged=not is_tried)
         if why := caller.why_not(operation):
             detail = f"{operation}: {why}; {clean(caller.actor)} is {caller.role}"
@@ -321,8 +323,10 @@ class _Plane:
     async def _forbid(
         self, request: Request, caller: Caller, operation: str, detail: str, *, is_logged: bool
     ) -> NoReturn:
-        """Log that the caller may not, and say so. raises: Problem 403"""
+        """Log that the caller may not, and say so. raises: Problem 403; 429 for too many of them"""
         if is_logged:
+            # An entry costs what a write costs, whatever was asked: else who may only read fills the log.
+            self._count_write(request)
             entry = Entry(
                 caller.actor,
                 operation,
@@ -337,7 +341,11 @@ class _Plane:
             await self._stored(self.store.record, entry, resource, now=self.clock())
         raise Problem(403, "forbidden", "Not allowed", detail)
 
-    def _count_write(self, token: Caller) -> None:
+    def _count_write(self, request: Request) -> None:
+        """Count the request, once. raises: Problem 429"""
+        if getattr(request.state, "is_counted", False):
+            return
+        token: Caller = request.state.caller
         now, times = asyncio.get_running_loop().time(), self._writes[token.name]
         while times and times[0] <= now - 60:
             times.popleft()
@@ -350,13 +358,12 @@ class _Plane:
                 headers={"Retry-After": str(int(times[0] + 60 - now) + 1)},
             )
         times.append(now)
+        request.state.is_counted = True
 
     async def _reading(self, request: Request) -> Caller:
         """The caller, who may read; time's work is done first, so that what is read is in force."""
         token: Caller = request.state.caller
         if token.scope == "ofrep":
-            # It is logged, so it costs what a write costs.
-            self._count_write(token)
             detail = "this token may evaluate flags only; use one without the scope ofrep"
             await self._forbid(request, token, "read", detail, is_logged=True)
         caller = await self._known(request, "read")
@@ -378,19 +385,17 @@ class _Plane:
             "event_retention_s": int(kept.event_retention_s),
         }
 
-    async def settle(self) -> None:
-        now = self.clock()
-        if now < self.store.held.next_due:
+    async def settle(self, *, is_asked: bool = False) -> None:
+        """Do time's work. `is_asked`: and see whether a fault of the store has gone."""
+        now, fault = self.clock(), self.store.fault
+        if now < self.store.held.next_due and not (is_asked and fault):
             return
         try:
             await self._stored(self.store.tick, now)
         except StoreError as error:
             # What is held is still what is in force, and may be read; /readyz tells that it cannot change.
-            if not self.fault:
+            if not fault:
                 logger.error("%s", error)
-            self.fault = str(error)
-        else:
-            self.fault = ""
 
 
 def _operation(name: str, caller: Caller) -> wire.Operation:

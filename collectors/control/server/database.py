@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import stat
 from pathlib import Path
 
 from collectors.control import chain, wire
@@ -23,8 +24,18 @@ CREATE TABLE answer (actor TEXT NOT NULL, key TEXT NOT NULL, at REAL NOT NULL, f
 CREATE INDEX answer_at ON answer (at);
 """
 
-_VERSIONS = (_FIRST, _SECOND)
+_THIRD = """
+CREATE INDEX audit_actor ON audit (actor, seq);
+CREATE INDEX audit_op ON audit (op, seq);
+CREATE INDEX audit_result ON audit (result, seq);
+CREATE INDEX audit_decision ON audit (decision_id, seq) WHERE decision_id IS NOT NULL;
+"""
+
+_VERSIONS = (_FIRST, _SECOND, _THIRD)
 """What each version of the data adds to the one before. `_raise_to_newest` runs what is missing."""
+
+_MAGIC = b"SQLite format 3\0"
+"""What a file of SQLite begins with."""
 
 
 class StoreError(Exception):
@@ -41,26 +52,30 @@ def in_memory() -> sqlite3.Connection:
 def in_file(path: Path) -> sqlite3.Connection:
     """The data in `path`, created with mode 0600, of this version from now on.
 
+    A file that is there and holds no data of a plane is left as it is.
     raises: StoreError if the file cannot be used or another plane is using it.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-        path.chmod(0o600)
+        _prepare(path)
     except OSError as error:
         raise StoreError(f"{path}: cannot be opened: {error.strerror}; give another file") from error
     database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=1.0)
     try:
         # One process owns the file: a second one's snapshot would not see our commits.
         database.execute("PRAGMA locking_mode=EXCLUSIVE")
+        _check_ours(database, path)
+        for one in (path, path.with_name(f"{path.name}-wal")):
+            if one.exists():
+                one.chmod(0o600)
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
         database.execute("BEGIN IMMEDIATE")
-        if database.execute("PRAGMA user_version").fetchone()[0] > len(_VERSIONS):
-            raise StoreError(f"{path}: written by a newer tidegate; use that one, or another file")
         _raise_to_newest(database)
         database.execute("COMMIT")
-    except (sqlite3.Error, ValueError) as error:
+    except OSError as error:
+        database.close()
+        raise StoreError(f"{path}: cannot be opened: {error.strerror}; give another file") from error
+    except (sqlite3.Error, ValueError, TypeError) as error:
         database.close()
         why = "another plane is using it" if "locked" in str(error) else f"no data of a plane: {error}"
         raise StoreError(f"{path}: {why}; give another file") from error
@@ -68,6 +83,47 @@ def in_file(path: Path) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _prepare(path: Path) -> None:
+    """Create the file, unless it is there and may hold data of a plane. raises: StoreError, OSError"""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+        return
+    except FileExistsError:
+        # Looked at before it is opened: opening alone does something to a device.
+        mode = path.lstat().st_mode
+    if not stat.S_ISREG(mode):
+        raise StoreError(f"{path}: cannot be opened: it is {_kind(mode)}; give another file")
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as file:
+        head = file.read(len(_MAGIC))
+    if head not in {b"", _MAGIC}:
+        raise StoreError(f"{path}: no data of a plane: it is no SQLite file; give another file")
+
+
+def _check_ours(database: sqlite3.Connection, path: Path) -> None:
+    """raises: StoreError for data of another program, or of a newer version"""
+    tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables and not stat.S_IMODE(path.stat().st_mode) & 0o077:
+        # Empty and private: a plane that was ended while it created it.
+        return
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version < 1 or not tables >= {"meta", "resource", "event", "audit"}:
+        said = "it has tables of another program" if tables else "it is empty, and others may read it"
+        raise StoreError(f"{path}: no data of a plane: {said}; give another file")
+    if version > len(_VERSIONS):
+        raise StoreError(f"{path}: written by a newer tidegate; use that one, or another file")
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "a directory",
+        stat.S_IFLNK: "a link",
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFSOCK: "a socket",
+    }
+    return kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def _raise_to_newest(database: sqlite3.Connection) -> None:

@@ -1,6 +1,7 @@
 """Lists: paging, weak tags and query parameters. Source: control contract, sections 5 and 9."""
 
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ from collectors.control.server.problems import Problem, invalid
 PAGE_DEFAULT = 100
 PAGE_TOKEN_S = 600.0
 
+_LIMIT = re.compile("[1-9][0-9]{0,8}")
+
 Item = TypeVar("Item")
 
 
@@ -22,7 +25,7 @@ class Place(Struct, frozen=True, array_like=True):
 
     of: str
     issued_at: float
-    seq: int
+    seq: wire.Count
     key: tuple[str, ...]
 
 
@@ -35,18 +38,20 @@ class Asked(Struct, frozen=True):
     filters: Mapping[str, str]
 
 
-def asked(request: Request, filters: Sequence[str], *, page_max: int, now: float) -> Asked:
-    """What a list request asks for.
+def asked(
+    request: Request, filters: Sequence[str], *, key: Sequence[re.Pattern[str]], page_max: int, now: float
+) -> Asked:
+    """What a list request asks for. `key`: what the parts of a place in the list look like.
 
     raises: Problem 400 for an unknown, repeated or wrong parameter; 410 for an old page token.
     """
     parameters = single_parameters(request, (*filters, "limit", "page_token"))
     limit_text = parameters.pop("limit", str(min(PAGE_DEFAULT, page_max)))
     token = parameters.pop("page_token", None)
-    if not (limit_text.isascii() and limit_text.isdigit() and 1 <= int(limit_text[:9]) <= page_max):
+    if not _LIMIT.fullmatch(limit_text) or int(limit_text) > page_max:
         raise invalid("limit", f"limit is a whole number from 1 to {page_max}")
     of = "&".join((request.url.path, *(f"{name}={value}" for name, value in sorted(parameters.items()))))
-    place = None if token is None else _place(token, of, now)
+    place = None if token is None else _place(token, of, key, now)
     return Asked(of, int(limit_text), place, parameters)
 
 
@@ -96,10 +101,12 @@ def is_same_tag(request: Request, tag: str) -> bool:
     return given.strip() == "*" or any(one.strip().removeprefix("W/") == bare for one in given.split(","))
 
 
-def _place(token: str, of: str, now: float) -> Place:
+def _place(token: str, of: str, key: Sequence[re.Pattern[str]], now: float) -> Place:
     try:
         text = base64.urlsafe_b64decode(token.encode() + b"=" * (-len(token) % 4))
         place = wire.read(text, Place)
+        if [bool(part.fullmatch(one)) for part, one in zip(key, place.key, strict=True)].count(False):
+            raise ValueError("a key of another shape")
     except ValueError as error:
         raise invalid("page_token", "no page token of this server; start with the first page") from error
     if place.of != of:

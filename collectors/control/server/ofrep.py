@@ -12,7 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from collectors.control import wire
+from collectors.control.server import parsing
 from collectors.control.server.lists import is_same_tag
+from collectors.control.server.problems import Problem
 from collectors.control.server.state import Held
 from collectors.control.server.store import Store
 from collectors.fleet import clean
@@ -178,13 +180,11 @@ class Flags:
         return Response(answer, headers={"ETag": tag}, media_type=_MEDIA_TYPE)
 
     async def _body(self, request: Request) -> bytes:
-        """The body, bounded. raises: FlagError."""
-        body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > self.body_max_bytes:
-                raise FlagError(413, "PARSE_ERROR", f"the body is over {self.body_max_bytes} bytes")
-        return body
+        """The body, bounded in size and time. raises: FlagError."""
+        try:
+            return await parsing.received(request, self.body_max_bytes)
+        except Problem as problem:
+            raise FlagError(problem.status, "PARSE_ERROR", problem.detail) from None
 
 
 def _or_failure(held: Held, key: str, context: Context) -> dict[str, Any]:

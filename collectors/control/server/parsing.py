@@ -76,7 +76,7 @@ def acting_caller(caller: Caller, request: Request) -> Caller:
     name = given[0].strip()
     if len(given) > 1 or not (1 <= len(name) <= 128 and name.isascii() and name.isprintable()):
         raise invalid(ON_BEHALF_OF, f"{ON_BEHALF_OF} is one name of 1 to 128 printable ASCII characters")
-    if name.startswith(NOT_PEOPLE):
+    if name.casefold().startswith(NOT_PEOPLE):
         raise invalid(ON_BEHALF_OF, f"{clean(name)} is no person: {ON_BEHALF_OF} names one")
     return replace(caller, actor=name, via=caller.actor)
 
@@ -174,7 +174,7 @@ def _text_faults(found: object, pointer: str) -> Iterator[tuple[str, str]]:
 
 
 async def _content(request: Request, most: int) -> bytes:
-    """The body's bytes. raises: Problem 415, 413; 400 if it does not arrive."""
+    """The body's bytes, which are JSON. raises: Problem 415, 413; 400 if it does not arrive."""
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     charset = re.search(r'charset="?([^\s";]*)', parameters.lower())
@@ -183,6 +183,11 @@ async def _content(request: Request, most: int) -> bytes:
         raise _bad_media_type(f"Content-Type is {what}; send application/json in UTF-8")
     if coding not in {"identity", ""}:
         raise _bad_media_type(f"Content-Encoding is {clean(coding, 80)}; send the body as it is")
+    return await received(request, most)
+
+
+async def received(request: Request, most: int) -> bytes:
+    """The body's bytes, whatever they are. raises: Problem 413; 400 if it does not arrive in time."""
     announced = request.headers.get("content-length", "0")
     if announced.isascii() and announced.isdigit() and int(announced[:19]) > most:
         raise _too_large(most)

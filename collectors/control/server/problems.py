@@ -15,6 +15,7 @@ from collectors.control.server.access import Access
 from collectors.fleet import clean
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+FLAG_PATHS = "/ofrep/"
 RETRYABLE = frozenset(
     {"in-progress", "rate-limited", "backend-error", "backend-unavailable", "backend-timeout"}
 )
@@ -117,9 +118,9 @@ def _unauthenticated(expired_at: float | None) -> Problem:
     )
 
 
-def _credential(headers: Headers) -> str | None:
-    """The Authorization header, or what clients of feature flags send in its place."""
-    key = headers.get("x-api-key")
+def _credential(headers: Headers, path: str) -> str | None:
+    """The Authorization header, or what clients of feature flags, and they alone, send in its place."""
+    key = headers.get("x-api-key") if path.startswith(FLAG_PATHS) else None
     return headers.get("authorization") or (None if key is None else f"Bearer {key}")
 
 
@@ -151,8 +152,9 @@ class Envelope:
                 headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
-        if scope["path"].removeprefix(scope.get("root_path", "")) not in OPEN_PATHS:
-            caller = self._access.caller(_credential(Headers(scope=scope)))
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if path not in OPEN_PATHS:
+            caller = self._access.caller(_credential(Headers(scope=scope), path))
             now = self._clock()
             if caller is None or (caller.expires_at is not None and caller.expires_at <= now):
                 problem = _unauthenticated(None if caller is None else caller.expires_at)

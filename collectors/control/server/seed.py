@@ -5,7 +5,9 @@ Source of the shapes and rules: control contract, sections 1, 3, 4 and 13.
 """
 
 import difflib
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
@@ -22,6 +24,10 @@ Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Why = Annotated[str, Meta(min_length=3, max_length=500)]
 Hold = Annotated[int, Meta(ge=0, le=31_536_000)]
 TTL_MAX_S = 604_800
+MOST_BYTES = 4 << 20
+"""Longest file of a seed that is read."""
+
+TOO_FINE = "at most 4 decimals"
 
 _PATH = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
@@ -110,7 +116,7 @@ def read_seed(file: Path) -> Seed:
     raises: SeedError naming file, line (of a syntax error) or JSON pointer, and what is allowed.
     """
     try:
-        body = file.read_bytes()
+        body = _content(file)
     except OSError as error:
         raise SeedError(f"{file}: cannot be read: {error.strerror}") from error
     try:
@@ -125,6 +131,18 @@ def read_seed(file: Path) -> Seed:
         raise SeedError(f"{file}: {error}") from error
 
 
+def _content(path: Path) -> bytes:
+    """raises: SeedError for what is no file, or too long; OSError"""
+    # A pipe without a writer is not waited for.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise SeedError(f"{path}: cannot be read: it is no regular file; write the seed into one")
+        body = file.read(MOST_BYTES + 1)
+    if len(body) > MOST_BYTES:
+        raise SeedError(f"{path}: it is longer than {MOST_BYTES >> 20} MiB: no seed needs to be")
+    return body
+
+
 def checked(document: object) -> Seed:
     """The document (parsed JSON), checked in shape and in sense.
 
@@ -137,6 +155,10 @@ def checked(document: object) -> Seed:
         raise SeedError(f"{at or '/'}: {said}") from error
     except RecursionError as error:
         raise SeedError("/: nested too deeply to be read") from error
+    try:
+        wire.render(seed)
+    except UnicodeEncodeError as error:
+        raise SeedError("/: half of a surrogate pair is in it, which is no character; remove it") from error
     if fault := next(_faults(seed), None):
         pointer, what = fault
         raise SeedError(f"{pointer}: {what}")
@@ -170,6 +192,15 @@ def _faults(seed: Seed) -> Iterator[tuple[str, str]]:
             yield f"/throttles/{number}/feature", _unknown("feature", cell.feature, features)
         if cell.tier not in seed.tiers:
             yield f"/throttles/{number}/tier", _unknown("tier", cell.tier, seed.tiers)
+        if is_fine(cell.level):
+            yield f"/throttles/{number}/level", TOO_FINE
+
+
+def is_fine(share: float) -> bool:
+    """Whether a share has more decimals than are kept: one that is asked for is not rounded, least of all
+    to nothing. What arithmetic with floats leaves behind them is no decimal."""
+    kept = round(share, 4)
+    return abs(share - kept) > 1e-12 or (share > 0 and kept == 0)
 
 
 def release_faults(
@@ -188,10 +219,14 @@ def release_faults(
     for number, stage in enumerate(stages):
         if stage.tier != "*" and stage.tier not in tiers:
             yield f"/stages/{number}/tier", _unknown("tier", stage.tier, (*tiers, "*"))
+        if is_fine(stage.weight):
+            yield f"/stages/{number}/weight", TOO_FINE
     yield from _repeated("/base", (one.tier for one in base))
     for number, weight in enumerate(base):
         if weight.tier not in tiers:
             yield f"/base/{number}/tier", _unknown("tier", weight.tier, tiers)
+        if is_fine(weight.weight):
+            yield f"/base/{number}/weight", TOO_FINE
 
 
 def _start_faults(release: SeedRelease) -> Iterator[tuple[str, str]]:

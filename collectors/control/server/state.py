@@ -22,6 +22,11 @@ class Config(Struct, frozen=True):
     throttle_units: tuple[str, ...] = ("share",)
     instance: str = ""
 
+    @property
+    def cells(self) -> list[tuple[str, str]]:
+        """(feature, tier) of every cell that there is."""
+        return [(feature.id, tier) for feature in self.features for tier in self.tiers]
+
 
 class StoredEvent(NamedTuple):
     """One event of the stream, encoded. `at`: when it happened, by the plane's clock."""
@@ -70,6 +75,7 @@ class Held:
     """Everything at one seq. Releases in order of id, cells in order of (feature, tier).
 
     ramps: of the cells that are under way; audit_sha256: hash of the log's newest entry
+    hidden, hidden_ramps: cells that the configuration does not name now, as they were when it last did
     """
 
     seq: int = 0
@@ -79,6 +85,8 @@ class Held:
     ramps: Mapping[tuple[str, str], throttling.Ramp] = field(default_factory=dict)
     audit_sha256: str = ""
     next_due: float = inf
+    hidden: Mapping[tuple[str, str], wire.Throttle] = field(default_factory=dict)
+    hidden_ramps: Mapping[tuple[str, str], throttling.Ramp] = field(default_factory=dict)
 
 
 class Batch:
@@ -88,6 +96,7 @@ class Batch:
         """resumed_at: when this process began with the data; nothing moved while none was there to move it"""
         self.now, self.seq, self.config, self._resumed_at = now, held.seq, held.config, resumed_at
         self.releases, self.throttles = dict(held.releases), dict(held.throttles)
+        self.hidden, self.hidden_ramps = dict(held.hidden), dict(held.hidden_ramps)
         self.audit_sha256, self._config_before = held.audit_sha256, held.config
         # They stood still while the plane was down: on from there, rather than let all in at once.
         self.ramps = {
@@ -105,13 +114,32 @@ class Batch:
         return not self.events and self.config == self._config_before
 
     def configure(self, config: Config) -> None:
-        """Take the tiers and features, and open every cell that is new."""
+        """Take the tiers and features, and open every cell that is new.
+
+        A cell that they no longer name is hidden, not forgotten: named again, it is as it was.
+        """
         self.config = self.config if config == self.config else config
-        for feature in config.features:
-            for tier in config.tiers:
-                if (feature.id, tier) not in self.throttles:
-                    cell = wire.Throttle(feature=feature.id, tier=tier, seq=0, etag="", level=1.0)
-                    self.put_throttle(replace(cell, effective_level=1.0, return_ramp_per_min=0.1), None)
+        self.hide()
+        for key in config.cells:
+            if key in self.throttles:
+                continue
+            if key in self.hidden:
+                cell = self.throttles[key] = self.hidden.pop(key)
+                ramp = self.hidden_ramps.pop(key, None)
+                if ramp:
+                    ramp = throttling.resumed(ramp, cell.effective_level, self.now)
+                self.put_throttle(cell, None, ramp)
+                continue
+            feature, tier = key
+            cell = wire.Throttle(feature=feature, tier=tier, seq=0, etag="", level=1.0)
+            self.put_throttle(replace(cell, effective_level=1.0, return_ramp_per_min=0.1), None)
+
+    def hide(self) -> None:
+        """Put the cells that the configuration does not name out of sight."""
+        for key in self.throttles.keys() - set(self.config.cells):
+            self.hidden[key] = self.throttles.pop(key)
+            if ramp := self.ramps.pop(key, None):
+                self.hidden_ramps[key] = ramp
 
     def put_release(self, release: wire.Release, entry: Entry | None) -> wire.Release:
         held = self.releases.get(release.id)
@@ -224,13 +252,8 @@ class Batch:
         return [(path, wire.render(ramp) if ramp else None) for path, ramp in ramps]
 
     def held(self) -> Held:
-        """The snapshot after this batch. Cells and releases the configuration no longer names are hidden."""
-        features = {one.id for one in self.config.features}
-        cells = {
-            key: cell
-            for key, cell in sorted(self.throttles.items())
-            if key[0] in features and key[1] in self.config.tiers
-        }
+        """The snapshot after this batch."""
+        cells = dict(sorted(self.throttles.items()))
         releases = dict(sorted(self.releases.items()))
         due = [wire.read_time(cell.expires_at) for cell in cells.values() if cell.expires_at]
         for release in releases.values():
@@ -240,12 +263,21 @@ class Batch:
             due += [
                 wire.read_time(one.ready_at) for one in gate.checks if one.ready_at and one.state == "fail"
             ]
-        ramps = {key: ramp for key, ramp in self.ramps.items() if key in cells}
-        for key, ramp in ramps.items():
+        for key, ramp in self.ramps.items():
             if (level := cells[key].level) is not None:
                 due.append(throttling.next_step(level, ramp, self.now))
         soonest = min(due, default=inf)
-        return Held(self.seq, self.config, releases, cells, ramps, self.audit_sha256, soonest)
+        return Held(
+            self.seq,
+            self.config,
+            releases,
+            cells,
+            dict(self.ramps),
+            self.audit_sha256,
+            soonest,
+            self.hidden,
+            self.hidden_ramps,
+        )
 
     def _change(self, entry: Entry | None) -> wire.Change | None:
         if entry is None:

@@ -75,6 +75,7 @@ class Store:
         self._events: list[StoredEvent] = []
         self._counts: Counter[tuple[str, str]] = Counter()
         self._resumed_at: float | None = None
+        self._fault = ""
         self._held = Held()
         self._load()
 
@@ -87,7 +88,8 @@ class Store:
         opened = in_memory() if path is None else in_file(path)
         try:
             return cls(opened, is_file=path is not None, limits=limits)
-        except (sqlite3.Error, ValueError) as error:
+        # A column of another type than ours, and a number out of range, are no data of ours either.
+        except (sqlite3.Error, ValueError, TypeError, ArithmeticError) as error:
             opened.close()
             raise StoreError(f"{path}: no data of a plane: {error}; give another file") from error
 
@@ -100,6 +102,11 @@ class Store:
     def held(self) -> Held:
         """The newest snapshot."""
         return self._held
+
+    @property
+    def fault(self) -> str:
+        """Why the last commit failed; "" once one succeeded."""
+        return self._fault
 
     @property
     def floor(self) -> int:
@@ -302,16 +309,21 @@ class Store:
     def tick(self, now: float) -> None:
         """Do what time alone brings: expire throttles, open gates, advance at automatic ones.
 
-        Costs nothing until something is due.
+        Costs nothing until something is due. After a `fault` it commits even if nothing is, to see whether
+        that has gone.
         """
-        if now < self._held.next_due:
+        is_faulty = bool(self._fault)
+        if now < self._held.next_due and not is_faulty:
             return
-        with self._batch(now):
+        with self._batch(now, is_probe=is_faulty):
             # What is due comes with every batch, and is all there is in this one.
             pass
 
     def audit(self, query: AuditQuery, limit: int) -> list[tuple[int, bytes]]:
-        """Entries of the log, (seq, JSON), newest first, at most `limit`. Reads the database."""
+        """Entries of the log, (seq, JSON), newest first, at most `limit`. Reads the database.
+
+        raises: StoreError if it cannot be read.
+        """
         wanted = {
             "resource = ?": query.resource,
             "actor = ?": query.actor,
@@ -324,20 +336,23 @@ class Store:
         }
         where = " AND ".join(("1", *(clause for clause, value in wanted.items() if value is not None)))
         values = [value for value in wanted.values() if value is not None]
-        with self._lock:
-            return self._database.execute(
-                f"SELECT seq, body FROM audit WHERE {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608  # clauses above
-                (*values, limit),
-            ).fetchall()
+        try:
+            with self._lock:
+                return self._database.execute(
+                    f"SELECT seq, body FROM audit WHERE {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608  # clauses above
+                    (*values, limit),
+                ).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"the log cannot be read: {error}; nothing was changed") from error
 
     @contextlib.contextmanager
-    def _batch(self, now: float) -> Iterator[Batch]:
+    def _batch(self, now: float, *, is_probe: bool = False) -> Iterator[Batch]:
         with self._lock:
             if self._resumed_at is None:
                 self._resumed_at = now
             batch = self._at(now)
             yield batch
-            if not batch.is_empty:
+            if is_probe or not batch.is_empty:
                 self._commit(batch)
             elif now >= self._held.next_due:
                 self._held = batch.held()
@@ -380,7 +395,9 @@ class Store:
         except sqlite3.Error as error:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
+            self._fault = str(error)
             raise StoreError(f"the change was not written: {error}; nothing was changed") from error
+        self._fault = ""
         self._events = kept
         self._held = batch.held()
 
@@ -395,25 +412,41 @@ class Store:
         releases, throttles = [], []
         for kind, body in self._database.execute("SELECT kind, body FROM resource"):
             if kind == "release":
-                releases.append(wire.read(body, wire.Release))
+                releases.append(_whole(wire.read(body, wire.Release)))
             else:
                 throttles.append(wire.read(body, wire.Throttle))
         ramps = {
             path: wire.read(body, throttling.Ramp)
             for path, body in self._database.execute("SELECT path, body FROM ramp")
         }
-        batch = Batch(Held(wire.read(rows.get("seq", b"0"), int)), 0.0)
+        seq = wire.read(rows.get("seq", b"0"), int)
+        (last,) = self._database.execute(
+            "SELECT max((SELECT ifnull(max(seq), 0) FROM audit), (SELECT ifnull(max(seq), 0) FROM event))"
+        ).fetchone()
+        last = max((last, *(one.seq for one in releases), *(one.seq for one in throttles)))
+        if seq < last:
+            raise ValueError(f"its counter stands at {seq}, and its entries go up to {last}")
+        batch = Batch(Held(seq), 0.0)
         newest = self._database.execute("SELECT body FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
         batch.audit_sha256 = wire.read(newest[0], wire.Audit).sha256 if newest else ""
         batch.releases = {one.id: one for one in releases}
         batch.throttles = {(one.feature, one.tier): one for one in throttles}
         batch.ramps = {key: ramps[one.path] for key, one in batch.throttles.items() if one.path in ramps}
         batch.config = config
+        batch.hide()
         self._events = [
             StoredEvent(*row)
             for row in self._database.execute("SELECT seq, at, kind, body FROM event ORDER BY seq")
         ]
         self._held = batch.held()
+
+
+def _whole(release: wire.Release) -> wire.Release:
+    """raises: ValueError if it stands at a stage that it has not"""
+    index = release.status.stage_index
+    if index is not None and not 0 <= index < len(release.stages):
+        raise ValueError(f"release {release.id} is at stage {index} of {len(release.stages)}")
+    return release
 
 
 def _done(command: Command, landed: writes.Landed, batch: Batch) -> Done:

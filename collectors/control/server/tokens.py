@@ -23,7 +23,7 @@ SHORTEST_SECRET = 16
 def _actor(text: str) -> str:
     if not text or clean(text) != text:
         raise ValueError("must be 1 to 128 characters without control characters")
-    if text.startswith(NOT_PEOPLE):
+    if text.casefold().startswith(NOT_PEOPLE):
         raise ValueError("names what is no person: such actors are the server's own")
     return text
 

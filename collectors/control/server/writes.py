@@ -5,6 +5,7 @@ The order of the checks is the contract's: `forbidden`, `shape_problem`, then th
 for the log.
 """
 
+import unicodedata
 from typing import NamedTuple
 
 from msgspec import UNSET, to_builtins
@@ -31,9 +32,14 @@ from collectors.control.server.preconditions import (
     wrong_phase,
 )
 from collectors.control.server.problems import Problem, invalid, not_found
-from collectors.control.server.seed import SeedRelease, release_faults
+from collectors.control.server.seed import TOO_FINE, SeedRelease, is_fine, release_faults
 from collectors.control.server.state import Batch, Config, Entry, facts, registered
 from collectors.fleet import clean
+
+_UNSHOWN = frozenset(
+    map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2800, 0x3164, 0xFFA0))
+) | frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+"""What Unicode takes for letters, signs or marks and no font shows."""
 
 
 class Landed(NamedTuple):
@@ -81,7 +87,13 @@ def shape_problem(command: Command, config: Config, ttl_max_s: int) -> Problem |
     body = command.body
     for name in needless(command):
         return invalid(f"/from/{name}", f"{command.operation} does not look at it")
+    if sum(map(_is_visible, body.reason)) < 3:
+        return invalid("/reason", "give at least 3 characters that can be seen")
+    if isinstance(body, SetWeight) and is_fine(body.weight):
+        return invalid("/weight", TOO_FINE)
     if isinstance(body, SetThrottle):
+        if body.level is not UNSET and is_fine(body.level):
+            return invalid("/level", TOO_FINE)
         if (body.level is UNSET) == (body.limit is UNSET):
             return invalid("/level", "give exactly one of level and limit")
         if body.ttl_s is not None and body.expires_at is not None:
@@ -98,6 +110,11 @@ def shape_problem(command: Command, config: Config, ttl_max_s: int) -> Problem |
         for pointer, what in release_faults(body.subject, body.stages, base, config.tiers, features):
             return invalid(pointer, what)
     return None
+
+
+def _is_visible(character: str) -> bool:
+    """Whether a screen shows something for it. Marks count: in many scripts they are the vowels."""
+    return unicodedata.category(character)[0] in "LMNPS" and character not in _UNSHOWN
 
 
 def early_problem(command: Command, batch: Batch) -> Problem | None:
