@@ -27,6 +27,8 @@ SIZES = ((80, 24), (120, 40), (200, 60))
 OPTIONS = DemoOptions(scenario="melting-gpus", seed=1, speed=12.0)
 SURGE_WAIT_S = 20.0
 LONGEST_S = 120.0
+EFFECT_S = 20.0
+"""Real seconds for a throttle to show: four simulated minutes."""
 
 
 def has_surged(frame: Frame) -> bool:
@@ -53,6 +55,13 @@ async def demo_pictures() -> None:
             await picture(app, pilot, f"fleet-{columns}x{rows}", (columns, rows))
         await picture(app, pilot, "help-120x40", (120, 40), "?")
         await picture(app, pilot, "model-120x40", (120, 40), "escape", "enter")
+        await pilot.press("escape")
+        await typed(pilot, "W", "t", "right", "right", "right", "1")
+        await picture(app, pilot, "throttle-120x40", (120, 40))
+        await picture(app, pilot, "throttle-80x24", (80, 24))
+        await typed(pilot, "y", "escape")
+        await pilot.pause(EFFECT_S)
+        await picture(app, pilot, "throttled-model-120x40", (120, 40), "enter")
 
 
 async def two_pages_picture() -> None:
@@ -64,6 +73,13 @@ async def two_pages_picture() -> None:
             await arrived(app, pilot, lambda frame: bool(frame.models) and not lacking(frame))
             await picture(app, pilot, "two-pages-120x40", (120, 40))
             await picture(app, pilot, "two-pages-model-120x40", (120, 40), "enter")
+
+
+async def typed(pilot: Pilot[int], *keys: str) -> None:
+    """Press keys as a person does: a dialog drops what comes too early, and `y` wants quiet before it."""
+    for key in keys:
+        await pilot.press(key)
+        await pilot.pause(0.8)
 
 
 async def arrived(app: CockpitApp, pilot: Pilot[int], ready: Callable[[Frame], bool]) -> None:
