@@ -40,6 +40,9 @@ from collectors.watch.shown import Absence, Known, Shown, shown
 TICK_S = 1.0
 POLL_S = 5.0
 
+SOON_S = 2.0
+"""Seconds after an operator's action in which news of the plane does not wait for the tick."""
+
 ALERTS_S = 15.0
 """Seconds between two questions for alerts: rules are evaluated no more often, by all defaults."""
 
@@ -87,10 +90,13 @@ class Watch:
         self._dirty = True
         self._tick = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._first_word = asyncio.Event()
+        self._news = asyncio.Event()
+        self._hurried_at = -math.inf
         self._reading = asyncio.Lock()
         operator = plane.operator() if plane is not None else None
-        self._operator = ToldOperator(operator, self._tell, self.now) if operator is not None else None
+        self._operator = (
+            ToldOperator(operator, self._tell, self.now, self._hurry) if operator is not None else None
+        )
         if plane is not None:
             self._plane_health = SourceHealth("ctl", "plane", SourceState.CONNECTING)
 
@@ -106,8 +112,15 @@ class Watch:
     def _tell(self, event: Event) -> None:
         self._events.append(event)
 
+    def _hurry(self) -> None:
+        # Whoever acts presses the next key on what they see: it must not be what was before.
+        self._hurried_at = time.monotonic()
+        if self._dirty:
+            self._news.set()
+
     async def frames(self) -> AsyncIterator[Frame]:
-        """One frame at once, one when a source first answers, then one a tick.
+        """One frame at once, one when a source first answers, one when the plane tells of what an operator
+        has done here; else one a tick.
 
         Ticks are fixed in time, and a late one is not repeated.
         """
@@ -121,8 +134,8 @@ class Watch:
             yield self._frame(time.monotonic())
             elapsed = time.monotonic() - started
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._first_word.wait(), self._tick_s - elapsed % self._tick_s)
-            self._first_word.clear()
+                await asyncio.wait_for(self._news.wait(), self._tick_s - elapsed % self._tick_s)
+            self._news.clear()
 
     async def aclose(self) -> None:
         """Stop asking, close every connection."""
@@ -168,7 +181,7 @@ class Watch:
             names, seen = await in_daemon(lane.read, poll, self._names)
             self._names = self._with_subjects(names)
         if not lane.answered:
-            self._first_word.set()
+            self._news.set()
         self._events.extend(lane.take(poll, seen, received, self._poll_s * self._speed))
         self._dirty = True
 
@@ -200,10 +213,12 @@ class Watch:
     def _take_update(self, update: PlaneUpdate) -> None:
         before = self._plane_health.state if self._plane_health else SourceState.CONNECTING
         self._plane_health = update.health
+        if (update.state or update.events) and time.monotonic() - self._hurried_at < SOON_S:
+            self._news.set()
         self._note_source(update.health, before, update.health.at or time.time())
         if update.state is not None:
             if self._plane_state is None:
-                self._first_word.set()
+                self._news.set()
             self._plane_state = update.state
             self._names = self._with_subjects(self._names)
             releases = tuple(map(self._named, update.state.releases))

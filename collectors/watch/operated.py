@@ -14,9 +14,18 @@ class ToldOperator:
     An outcome that the plane logged is told by its log, which all see; it is not told twice.
     """
 
-    def __init__(self, operator: Operator, tell: Callable[[Event], None], now: Callable[[], float]) -> None:
-        """now: the watched clock, by which events are told; an outcome's own time is the real one."""
-        self._operator, self._tell, self._now = operator, tell, now
+    def __init__(
+        self,
+        operator: Operator,
+        tell: Callable[[Event], None],
+        now: Callable[[], float],
+        acted: Callable[[], None] = lambda: None,
+    ) -> None:
+        """now: the watched clock, by which events are told; an outcome's own time is the real one.
+
+        acted: called at each outcome
+        """
+        self._operator, self._tell, self._now, self._acted = operator, tell, now, acted
 
     async def rehearse(self, intents: Sequence[Intent]) -> tuple[Rehearsal, ...]:
         """As the operator does: a dry run is no attempt."""
@@ -35,6 +44,7 @@ class ToldOperator:
                 open_keys.add(key)
             if not is_told and (event := told(outcome, self._now())) is not None:
                 self._tell(event)
+            self._acted()
             yield outcome
 
     async def own_actions(self, limit: int = 20) -> tuple[Logged, ...]:

@@ -181,7 +181,7 @@ def goes_all_its_ways(cockpit: Cockpit, url: str, name: str, next_stage: str, fi
 def test_releases_go_all_their_ways_by_keys(demo: Callable[..., tuple[Cockpit, str]], tmp_path: Path) -> None:
     """A model and a feature: advanced, held, let go on, aborted, tried again, opened to all; the next
     candidate rolled back. Each is on the screen, and in the log with its reason."""
-    cockpit, url = demo("--scenario", "calm", "--speed", "10")
+    cockpit, url = demo("--scenario", "calm")
     cockpit.arm()
     model = next_candidate(tmp_path, "delta-code", "model")
     feature = next_candidate(tmp_path, "deep-research", "feature")

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -23,7 +23,7 @@ from collectors.fleet import (
     Stage,
     Throttle,
 )
-from collectors.intents import Ability
+from collectors.intents import Ability, Intent, Logged, Operator, Outcome, OutcomeKind, Rehearsal, Target
 from collectors.signals.catalogue import Answer, Definition, Metric, Poll, Row
 from collectors.watch.loop import Watch
 
@@ -236,6 +236,48 @@ class Plane(ControlPlane):
         pass
 
 
+class Acted(Plane):
+    """Its second word waits until something was done, which is asked of the operator of `watched`."""
+
+    def __init__(self, *updates: PlaneUpdate) -> None:
+        super().__init__(*updates)
+        self.done = asyncio.Event()
+
+    def operator(self) -> Operator:
+        return Doing()
+
+    async def act(self, watched: Watch) -> None:
+        assert watched.operator is not None
+        async for _ in watched.operator.carry_out([INTENT]):
+            pass
+        self.done.set()
+
+    async def updates(self) -> AsyncIterator[PlaneUpdate]:
+        yield self._updates[0]
+        await self.done.wait()
+        yield self._updates[1]
+        await asyncio.sleep(WITHIN_S)
+
+
+class Doing:
+    """Applies whatever it is asked."""
+
+    async def rehearse(self, intents: Sequence[Intent]) -> tuple[Rehearsal, ...]:
+        return ()
+
+    async def carry_out(self, intents: Sequence[Intent]) -> AsyncIterator[Outcome]:
+        for intent in intents:
+            yield Outcome(intent, OutcomeKind.APPLIED, time.time(), "done")
+
+    async def own_actions(self, limit: int = 20) -> tuple[Logged, ...]:
+        return ()
+
+
+INTENT = Intent(
+    "release.pause", Target("release", "r"), {}, {"candidate": "c"}, "*", "exercise", "key", "one"
+)
+
+
 def state(**changes: object) -> PlaneState:
     release = Release(
         id="r",
@@ -279,6 +321,22 @@ async def test_a_released_model_is_on_the_screen_before_any_metric() -> None:
     assert model.reading("waiting").value is None
     assert model.reading("saturation_rho").quality is Quality.UNKNOWN
     assert [t.name for t in frame.tiers] == ["pro", "free"]
+
+
+async def test_what_an_operator_did_does_not_wait_for_the_tick() -> None:
+    """The plane's word on it makes a frame at once: the tick is a minute away, the test gives up before."""
+    before, after = state(), state(releases=())
+    health = SourceHealth("ctl", "plane", SourceState.OK)
+    plane = Acted(PlaneUpdate(before, (), health), PlaneUpdate(after, (), health))
+    watched = Watch("t", Context(), [], plane, tick_s=60.0)
+    acting: list[asyncio.Task[None]] = []
+
+    def is_told(frame: Frame) -> bool:
+        if frame.releases and not acting:
+            acting.append(asyncio.get_running_loop().create_task(plane.act(watched)))
+        return bool(acting) and not frame.releases
+
+    assert not (await until(watched, is_told))[-1].releases
 
 
 async def test_names_of_plane_and_metrics_meet_in_one_row() -> None:

@@ -231,8 +231,8 @@ def _options(field: Choice, shown: Shown, is_focused: bool, pen: Glyphs) -> Iter
         role = "disabled" if option.why else "title" if is_chosen else "text"
         if is_pointed and (is_focused or is_main):
             role = "selected"
-        yield Cell(pen.pointer if is_pointed else " ", role)
-        yield Cell(f"{text}", role)
+        # One piece, so that no line ends between the pointer and what it points at.
+        yield Cell(f"{pen.pointer if is_pointed else ' '}{text}", role)
         yield Cell("  ")
 
 
