@@ -2,6 +2,7 @@
 sentences."""
 
 import asyncio
+import math
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     import httpx
 
 PROBLEM_LIMIT = 65_536
+TOKEN_S = 20.0
+"""How long a token is used before it is looked up again: longer than a dry run lasts, so that a decision goes
+with the token of that, and does not wait for a file or a command."""
+
 KEEP_S = 30.0
 """How long an idle connection is kept, so that a decision finds one open: longer than a dry run lasts."""
 
@@ -169,6 +174,7 @@ class PlaneHTTP:
         self.received_bytes = 0
         self._token, self._verify = token, verify
         self._secret: str | None = None
+        self._token_at = -math.inf
         self._client: httpx.AsyncClient | None = None
         self._opening = asyncio.Lock()
         self._answers: deque[str] = deque(maxlen=256)
@@ -222,6 +228,9 @@ class PlaneHTTP:
         """
         limit_s = self.timing.connect_s + self.timing.read_s
         headers = {"Content-Type": "application/json", **headers}
+        if parameters:
+            # A dry run has the time to look the token up.
+            self._token_at = -math.inf
         sending = _Sending()
         try:
             async with (
@@ -297,6 +306,8 @@ class PlaneHTTP:
                 timeout=timeout,
                 extensions={} if sending is None else {"trace": sending},
             ) as response:
+                if response.status_code == 401:
+                    self._token_at = -math.inf
                 received = self.clock()
                 self.server_clock.sample(response.headers.get("tidegate-time"), sent, received)
                 self.server_clock.is_simulated = "tidegate-simulated" in response.headers
@@ -382,16 +393,23 @@ class PlaneHTTP:
 
     async def _headers(self) -> dict[str, str]:
         headers = {"Accept-Encoding": "identity", "User-Agent": "tidegate"}
-        # It may read a file or run a command.
-        token = await in_daemon(self._token)
+        token = await self._token_of_now()
         if token is not None:
             if not (token.isascii() and token.isprintable() and token and " " not in token):
+                self._token_at = -math.inf
                 raise self.error(
                     "was not asked: the token has characters that no header can carry; set it anew"
                 )
             headers["Authorization"] = f"Bearer {token}"
-        self._secret = token
         return headers
+
+    async def _token_of_now(self) -> str | None:
+        """The token, looked up anew once it was kept for TOKEN_S, or once the plane wanted another one."""
+        now = asyncio.get_running_loop().time()
+        if now - self._token_at >= TOKEN_S:
+            # It may read a file or run a command.
+            self._secret, self._token_at = await in_daemon(self._token), now
+        return self._secret
 
     async def _bounded(self, response: "httpx.Response", limit: int) -> bytes:
         parts, size = [], 0

@@ -18,7 +18,7 @@ from tui.dialogs.decision import Decision, Need, changed_by, missing, moved, nee
 from tui.dialogs.drawing import BUTTONS, FIELD, PHRASE, REASON, dialog_lines, rows_of, rule_line
 from tui.dialogs.fitting import BOX, BOX_FROM, TOP, away_words, rows_for
 from tui.dialogs.form import Choice, Entry, Form
-from tui.dialogs.keys import ENTER_AGAIN, EVERYWHERE, FIXED, PHRASE_PASTED, closes
+from tui.dialogs.keys import ENTER_AGAIN, FIXED, PHRASE_PASTED, closes, everywhere
 from tui.dialogs.reasons import typed, usual
 from tui.dialogs.shown import Shown
 from tui.keymap import is_held
@@ -110,7 +110,9 @@ class DialogScreen(CockpitScreen):
             "refresh": self._rehearse_again,
             "back": self.cancel,
             "quit": self.cancel,
-            **{id: do for id, do in self.cockpit.doing().items() if id in EVERYWHERE},
+            **{
+                id: do for id, do in self.cockpit.doing().items() if id in everywhere(self._decision.is_local)
+            },
         }
 
     def draw(self) -> None:
@@ -437,6 +439,7 @@ class DialogScreen(CockpitScreen):
                 self._focus = BUTTONS
                 self.hold_keys()
         self.draw_bottom()
+        self._show_focus()
 
     def _turn(self, by: int) -> None:
         """The next row has the keys; after the last one, the first."""
@@ -458,8 +461,9 @@ class DialogScreen(CockpitScreen):
         places = [place for place, line in enumerate(body.lines) if line.id == self._focus]
         if places:
             above, below = body.hidden
-            last_seen = len(body.lines) - below
-            body.scroll_lines(min(0, places[0] - above) or max(0, places[-1] + 1 - last_seen))
+            # All of it, or its end where it is taller than the body: there it is typed.
+            least = places[-1] + 1 - (len(body.lines) - below - above)
+            body.scroll_lines(min(max(above, least), max(places[0], least)) - above)
         self.draw_bottom()
 
     def _change(self, by: int) -> None:
