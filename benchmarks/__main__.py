@@ -20,6 +20,7 @@ NAMES = (
     "big_prometheus",
     "operating",
     "key_to_write",
+    "accidents",
 )
 RESULTS = Path(__file__).parent / "results"
 

@@ -86,7 +86,7 @@ def wait_bounds(cockpit: Cockpit, model: str) -> list[float]:
     return bounds
 
 
-def test_eight_keys_end_a_melting(demo: Callable[..., tuple[Cockpit, str]]) -> None:
+def test_eight_keys_end_a_melting(demo: Callable[..., tuple[Cockpit, str]], tmp_path: Path) -> None:
     """Images go viral, chat waits 30 s; eight keys later the fleet is throttled, and within ten simulated
     minutes the upper bound of every tier's wait is below 2.5 s. Who did it, why, and what came of it stands
     below."""
@@ -120,6 +120,12 @@ def test_eight_keys_end_a_melting(demo: Callable[..., tuple[Cockpit, str]]) -> N
     (entry,) = cockpit.audit(url, "--feature", "image-generation", "--tier", "free")
     assert (entry["op"], entry["result"], entry["reason"]) == ("throttle.set", "applied", reason)
     assert entry["idempotency_key"]
+
+    tokens = tmp_path / "state" / "tidegate"
+    assert list(tokens.iterdir())
+    cockpit.press("q")
+    assert cockpit.terminal.ended() == 0
+    assert not list(tokens.iterdir())
 
 
 Step = tuple[str, str, str, str]

@@ -18,7 +18,7 @@ from tui.dialogs.decision import Decision, Need, changed_by, missing, moved, nee
 from tui.dialogs.drawing import BUTTONS, FIELD, PHRASE, REASON, dialog_lines, rows_of, rule_line
 from tui.dialogs.fitting import BOX, BOX_FROM, TOP, away_words, rows_for
 from tui.dialogs.form import Choice, Entry, Form
-from tui.dialogs.keys import ENTER_AGAIN, FIXED, PHRASE_PASTED, closes, everywhere
+from tui.dialogs.keys import BOUND, ENTER_AGAIN, FIXED, PHRASE_PASTED, closes, everywhere
 from tui.dialogs.reasons import typed, usual
 from tui.dialogs.shown import Shown
 from tui.keymap import is_held
@@ -110,9 +110,7 @@ class DialogScreen(CockpitScreen):
             "refresh": self._rehearse_again,
             "back": self.cancel,
             "quit": self.cancel,
-            **{
-                id: do for id, do in self.cockpit.doing().items() if id in everywhere(self._decision.is_local)
-            },
+            **{id: do for id, do in self.cockpit.doing().items() if id in everywhere(self._decision)},
         }
 
     def draw(self) -> None:
@@ -217,7 +215,7 @@ class DialogScreen(CockpitScreen):
         elif key.isdecimal() and self._focus not in (REASON, PHRASE) and not isinstance(self._field(), Entry):
             self._pick(int(key))
         elif len(key) > 1 or self._focus == BUTTONS:
-            action = ACTIONS.get(self.cockpit.keymap.get(key, ""))
+            action = ACTIONS.get(BOUND.get(key) or self.cockpit.keymap.get(key, ""))
             do = self.doing().get(action.id) if action else None
             if do:
                 do()
@@ -341,7 +339,7 @@ class DialogScreen(CockpitScreen):
             # A brake is meant wherever the stage is by now, and not for another candidate or level (S8).
             is_overtaken = was.is_overtaken or bool(found) or not was.plan.is_brake
             self._decision = replace(
-                self._decision, moved=(*was.moved, *changes)[-5:], is_overtaken=is_overtaken
+                self._decision, moved=(*was.moved, *changes)[-100:], is_overtaken=is_overtaken
             )
             self.hold_keys()
 
