@@ -196,11 +196,14 @@ class CockpitApp(App[int], inherit_bindings=False):
         await self._feed.close()
 
     def on_frame_arrived(self, message: FrameArrived) -> None:
-        """Draw what is on top. Under a frozen display, too: a dialog is about the newest frame."""
+        """Draw it, unless the display is frozen; a dialog is about the newest frame all the same."""
         self.latest, self._arrived_at = message.frame, time.monotonic()
         self.sentence, self.in_trouble = "", False
         self.arming.seen(message.frame)
-        self.draw_all()
+        if self.frozen is None:
+            self.draw_all()
+        elif isinstance(self.screen, CockpitScreen) and self.screen.SHOWS_NEWEST:
+            self.screen.draw()
 
     def on_source_spoke(self, message: SourceSpoke) -> None:
         """Show what the feed has to say: the screen stays, and tells what to do."""

@@ -39,6 +39,7 @@ class DialogScreen(CockpitScreen):
     """
 
     NAME = "dialog"
+    SHOWS_NEWEST = True
     DEFAULT_CSS = """
     DialogScreen { align-horizontal: center; }
     DialogScreen #box { height: auto; background: ansi_default; }

@@ -42,6 +42,9 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
     NAME = ""
     """How help calls the screen."""
 
+    SHOWS_NEWEST = False
+    """Whether it is about the newest frame although the display is frozen."""
+
     HINTS: "Sequence[Hint]" = ()
     """What the bottom line offers, the most useful first."""
 
