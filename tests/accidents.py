@@ -355,7 +355,7 @@ def _is_meant(sent: Sequence[Intent], offer: Plan, is_typed: bool) -> bool:
     is_typed: the phrase that a higher level asks for was typed on purpose
     """
     bare = tuple(replace(one, reason="", key="", decision_id="") for one in sent)
-    is_light = offer.is_brake or (offer.level is Level.ONE and not offer.phrase)
+    is_light = not offer.phrase and (offer.is_brake or offer.level is Level.ONE)
     return bare == offer.intents and (is_light or is_typed) and all(len(one.reason) >= 3 for one in sent)
 
 
