@@ -72,11 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
         sweeps = pool.map(sweep, names)
         for done, found in enumerate(pool.map(fuzz, [(seed, given.keys) for seed in seeds]), 1):
             random.add(found)
-            print(
-                f"{done} of {given.seeds} seeds, {len(random.accidents)} accidents",
-                file=sys.stderr,
-                flush=True,
-            )
+            told = [f"{done} of {given.seeds} seeds, {len(random.accidents)} accidents", *found.accidents]
+            print("\n".join(told), file=sys.stderr, flush=True)
         for found in sweeps:
             held.add(found)
     wrong = [*random.accidents, *held.accidents]

@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from collectors.fleet import SIGNALS, clean
+from collectors.keeping import RecordingSettings
 from collectors.notation import label_name, read_filter
 from collectors.regex import compiled
 from collectors.toml_file import FileError, read_toml
@@ -435,6 +436,7 @@ class Settings(_Strict):
     default_context: str | None = None
     theme: str = "tidegate-dark"
     glyphs: Literal["auto", "unicode", "ascii"] = "auto"
+    recording: RecordingSettings = RecordingSettings()
     contexts: dict[str, Context] = {}
 
     @model_validator(mode="after")
