@@ -191,6 +191,9 @@ class Sitting:
         assert frame is not None
         if self.armed and not self.app.is_armed:
             self.app.arming.arm(frame)
+            # As W does: whoever sees it armed sees what is on now.
+            self.app.draw_all()
+            await self.settle()
         if not self.armed:
             self.app.arming.disarm()
 

@@ -64,6 +64,14 @@ def model_of(one: wire.Release) -> Model:
     )
 
 
+def standing(one: wire.Release | wire.Throttle) -> object:
+    """All of it, but how far a gate's checks have come: that goes on by the second."""
+    plain: dict[str, Any] = msgspec.to_builtins(one)
+    for check in plain["status"]["gate"]["checks"] if isinstance(one, wire.Release) else ():
+        check.pop("detail")
+    return plain
+
+
 def setting(one: wire.Release | wire.Throttle) -> object:
     """Controlled state, by the contract's list: all but what it says an etag leaves out."""
     plain: dict[str, Any] = msgspec.to_builtins(one)
@@ -135,7 +143,7 @@ class Writes(RuleBasedStateMachine):
             return False
         assert isinstance(told, wire.DryRun)
         after = resource(self.store, on)
-        assert wire.read(done.body, type(after)) == after
+        assert standing(wire.read(done.body, type(after))) == standing(after)
         assert done.etag == after.etag
         before = held.releases.get(on) or held.throttles[tuple(on.split("/"))]  # type: ignore[index]
         assert bool(told.changes) == (

@@ -81,7 +81,7 @@ class Timing:
         options = [
             Option(id, f"{sign}{id}", "" if self._is_allowed(seconds) else too_long) for id, seconds in TIMES
         ]
-        if all(option.why for option in options):
+        if self.id == LONGEST or all(option.why for option in options):
             options.insert(0, Option(LONGEST, minutes(self.longest)))
         if self.rest_until is not None:
             options.insert(0, Option(REST, f"until {moment(self.rest_until)}"))
