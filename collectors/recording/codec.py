@@ -4,6 +4,7 @@ Arithmetic is modulo 2**32. Source of the layout: docs/tgrec.md, "Frame payload"
 """
 
 import struct
+import threading
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -155,6 +156,17 @@ def compressed(data: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
 
 
+_THREAD = threading.local()
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """This thread's own: to make one costs as much as to unpack a frame."""
+    if not hasattr(_THREAD, "decompressor"):
+        _THREAD.decompressor = zstandard.ZstdDecompressor()
+    found: zstandard.ZstdDecompressor = _THREAD.decompressor
+    return found
+
+
 def decompressed(data: bytes) -> bytes:
     """What was compressed. raises: BadRecord if it is damaged or declares no size that may be unpacked.
 
@@ -164,6 +176,6 @@ def decompressed(data: bytes) -> bytes:
         size = zstandard.frame_content_size(data)
         if not 0 <= size <= PAYLOAD_MOST:
             raise BadRecord(f"a payload that would unpack to {size} bytes")
-        return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False) if size else b""
+        return _decompressor().decompress(data, allow_extra_data=False) if size else b""
     except zstandard.ZstdError as error:
         raise BadRecord(f"a payload that cannot be unpacked: {error}") from error

@@ -14,6 +14,10 @@ ROWS_MOST, VALUES_MOST, NAMES_MOST = 1_000_000, 2_000_000, 1_000_000
 """Most rows of a block, values of a frame and names of a schema that a reader accepts."""
 
 
+PART = "\x1f"
+"""Stands between the names of a label that is made of several."""
+
+
 class SchemaError(ValueError):
     """A schema that cannot be used. str() says what is wrong with it."""
 
@@ -165,7 +169,8 @@ def _name(found: object) -> str:
 
     if not isinstance(found, str):
         raise TypeError("a name that is no text")
-    return clean(found, 256)
+    # The unit separator parts the names that a label is made of: "model\x1ffeature".
+    return PART.join(clean(part, 256) for part in found.split(PART, 8))
 
 
 def _names(found: Sequence[object]) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""A recording for other programs: CSV, JSON lines, OpenMetrics, SQLite. None is read back."""

@@ -1,0 +1,154 @@
+"""A segment of a recording with all that reads it: decoder, states, gaps."""
+
+from collections.abc import Container
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collectors.fleet import Event, Past
+from collectors.recording.decode import Decoder
+from collectors.recording.gaps import gaps_of
+from collectors.recording.layout import HLEN, NOTED, BadRecord, Kind, Tag
+from collectors.recording.noted import Noted, past_from, read_body
+from collectors.recording.notes import event_from
+from collectors.recording.segment import TIME_MOST, Segment
+from collectors.recording.shape import Builder
+from collectors.recording.state_at import StateAt
+from collectors.recording.window import runs
+from collectors.sessions import Gap
+
+HAPPENED = frozenset({Tag.ALERT, Tag.ALERT_CLEARED, Tag.STAGE, Tag.POLL_FAILURE, Tag.RECOVERY, Tag.HAPPENED})
+"""Tags whose body is an event of a frame."""
+
+_EVENTS_MOST = 5_000
+
+
+class Part:
+    """A segment, and what decodes it. frames: how many it counts for in the numbering of its recording"""
+
+    def __init__(self, segment: Segment, *, is_eager: bool) -> None:
+        """is_eager: read its table now; else its footer is believed, if it has one"""
+        self.segment = segment
+        self.decoder = Decoder(segment)
+        self.states = StateAt(segment)
+        self.builder = Builder()
+        self._gaps: tuple[int, list[Gap]] = (-1, [])
+        footer = segment.footer
+        if is_eager or footer is None:
+            self.frames = len(segment.frame_rows)
+        else:
+            self.frames = min(footer.frames, segment.file.size // HLEN)
+
+    def local(self, number: int) -> int:
+        """The frame of that number, of those that there are in truth; -1 if there is none at all."""
+        return min(number, len(self.segment.frame_rows) - 1)
+
+    @property
+    def walls(self) -> NDArray[np.int64]:
+        """Time of each frame, µs."""
+        return self.segment.table.t_wall[self.segment.frame_rows]
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Earliest and latest time, seconds; by its footer while its table is not loaded."""
+        segment = self.segment
+        if not segment.is_loaded and segment.footer is not None:
+            first, last = (min(max(at, 0), TIME_MOST) for at in segment.footer[4:6])
+            return min(first, last) / 1e6, max(first, last) / 1e6
+        walls = segment.table.t_wall
+        if not len(walls):
+            return segment.t0_wall / 1e6, segment.t0_wall / 1e6
+        begin = self.walls if len(segment.frame_rows) else walls
+        return int(begin.min()) / 1e6, int(walls.max()) / 1e6
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """Those that are known of."""
+        segment = self.segment
+        if not segment.is_loaded:
+            return []
+        if self._gaps[0] != segment.version:
+            self._gaps = segment.version, gaps_of(segment)
+        return self._gaps[1]
+
+    def size_of(self, local: int) -> int:
+        """Numbers of a frame; 1 if it cannot be read."""
+        try:
+            return self.decoder.frame(local).schema.size
+        except BadRecord:
+            return 1
+
+    def within(self, at: float) -> list[int]:
+        """Frames that a time can mean: the last one at or before it, of each run of the clock around it."""
+        walls = self.walls
+        found = []
+        for first, behind in runs(walls):
+            local = first + int(np.searchsorted(walls[first:behind], micros(at), "right")) - 1
+            if local >= first and at <= int(walls[behind - 1]) / 1e6:
+                found.append(local)
+        return found
+
+    def before(self, at: float) -> tuple[int, int] | None:
+        """Time and number of the latest frame at or before `at`; None if all are later."""
+        walls = self.walls
+        earlier = np.flatnonzero(walls <= micros(at))
+        if not len(earlier):
+            return None
+        # Of several of one time, the last one.
+        local = len(earlier) - 1 - int(np.argmax(walls[earlier][::-1]))
+        return int(walls[earlier[local]]), int(earlier[local])
+
+    def readable(self, local: int) -> int:
+        """The frame, or the nearest one before it that is not lost, or behind it; -1 if all are."""
+        lost = self.segment.lost
+        if not lost[local]:
+            return local
+        before = np.flatnonzero(~lost[:local])
+        if len(before):
+            return int(before[-1])
+        behind = np.flatnonzero(~lost[local:])
+        return local + int(behind[0]) if len(behind) else -1
+
+    def happened(self, local: int) -> tuple[tuple[Event, ...], tuple[Past, ...]]:
+        """What happened between the frame before and this one."""
+        rows, table = self.segment.frame_rows, self.segment.table
+        begin = int(rows[local - 1]) + 1 if local else 0
+        events: list[Event] = []
+        past: list[Past] = []
+        for row in range(begin, min(int(rows[local]), begin + _EVENTS_MOST)):
+            tag = int(table.tag[row])
+            if table.kind[row] != Kind.EVENT or not (tag in HAPPENED or tag == Tag.PAST):
+                continue
+            if (one := self.noted(row)) is None:
+                continue
+            if tag == Tag.PAST:
+                past += past_from(one.body)
+            elif (event := event_from(one.body)) is not None:
+                events.append(event)
+        return tuple(events), tuple(past)
+
+    def noted(self, row: int) -> Noted | None:
+        """What an EVENT, ACTION or MARK tells; None if it is damaged."""
+        table = self.segment.table
+        try:
+            body = read_body(self.segment.payload(row))
+        except BadRecord:
+            return None
+        at, kind, tag, seq = table.t_wall[row], table.kind[row], table.tag[row], table.seq[row]
+        return Noted(int(at) / 1e6, int(kind), int(tag), int(seq), body)
+
+    def noted_rows(
+        self, start: float, end: float, kinds: Container[Kind], tags: Container[int] | None
+    ) -> NDArray[np.int64]:
+        """Rows of EVENTs, ACTIONs and MARKs of a stretch of time, in order."""
+        table = self.segment.table
+        wanted = [int(kind) for kind in NOTED if kind in kinds]
+        is_one = np.isin(table.kind, wanted) & (table.t_wall >= micros(start)) & (table.t_wall <= micros(end))
+        if tags is not None:
+            is_one &= np.isin(table.tag, [tag for tag in range(256) if tag in tags])
+        return np.flatnonzero(is_one)
+
+
+def micros(at: float) -> int:
+    """Seconds in µs, rounded: floats are not exact."""
+    return round(min(max(at, -1.0), 1e11) * 1e6) if at == at else -1

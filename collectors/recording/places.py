@@ -1,0 +1,208 @@
+"""What a replay looks up in a recording: what happened before a time, and where to jump to."""
+
+from collections import deque
+from collections.abc import Container, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from collectors.fleet import Event, EventKind, Frame, Past, clean
+from collectors.recording.layout import Kind, Tag
+from collectors.recording.notes import event_from, intent_from, outcome_from
+from collectors.recording.playing import Course
+from collectors.recording.times import clock
+from collectors.sessions import Gap, Mark, Series, Target, Timeline, View
+
+WINDOW_S = 600.0
+"""Recorded seconds before a jump that sparks and trends are filled from."""
+
+EVENTS = 500
+"""Most events before a jump that are handed on."""
+
+PASTS = 10
+"""Most frames that are asked for what was before anybody watched."""
+
+SLIGHT_S = 1e-5
+"""Times that differ by less are one: they are whole microseconds in the file, and floats here."""
+
+HAPPENED = frozenset({Tag.ALERT, Tag.ALERT_CLEARED, Tag.STAGE, Tag.POLL_FAILURE, Tag.RECOVERY, Tag.HAPPENED})
+"""Tags whose body is an event of a frame."""
+
+ACTIONS = frozenset({Tag.INTENT, Tag.RESULT})
+
+NEWS = HAPPENED | ACTIONS | {Tag.BOOKMARK}
+"""Tags of what is never skipped as idle."""
+
+Place = tuple[float, str]
+"""A recorded time to go to, and the sentence that tells what is there."""
+
+
+class Noted(Protocol):
+    """A record that is no frame: when, what, and its JSON object."""
+
+    @property
+    def at(self) -> float: ...
+    @property
+    def kind(self) -> int: ...
+    @property
+    def tag(self) -> int: ...
+    @property
+    def body(self) -> Mapping[str, Any]: ...
+
+
+class Recorded(Course, Protocol):
+    """What a replay asks of a recording, as `reader.Recording` answers. Calls may block, one at a time.
+
+    raises: RecordingError, OSError where something cannot be read
+    """
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def gaps(self) -> tuple[Gap, ...]: ...
+    def frame(self, number: int) -> Frame: ...
+    def times_at(self, at: float) -> tuple[int, ...]: ...
+    def window(self, first: int, last: int) -> Series: ...
+    def noted(
+        self, start: float, end: float, kinds: Container[Kind] = ..., tags: Container[int] | None = ...
+    ) -> Iterator[Noted]: ...
+    def view_at(self, at: float) -> View | None: ...
+    def timeline(self, parts: int) -> Timeline: ...
+    def marks(self) -> tuple[Mark, ...]: ...
+    def add_mark(self, mark: Mark) -> None: ...
+    def refresh(self) -> bool: ...
+    def close(self) -> None: ...
+
+
+def landing(course: Course, at: float) -> int:
+    """Number of the frame that first shows what happened at `at`."""
+    number = course.index_at(at)
+    is_before = course.time_of(number) + SLIGHT_S < at
+    return number + 1 if is_before and number + 1 < course.frames else number
+
+
+def begin_of(recording: Recorded, since: float, shown: int) -> int:
+    """Number of the frame that was shown at `since`, not after the one that is shown."""
+    found = [number for number in recording.times_at(since) if number <= shown]
+    return found[-1] if found else min(recording.index_at(since), shown)
+
+
+def gap_at(recording: Recorded, number: int, at: float) -> Gap | None:
+    """The stretch without a recording between a frame and the time that it is shown at."""
+    begun = recording.time_of(number)
+    return next((gap for gap in recording.gaps if gap.start < at and gap.end > begun), None)
+
+
+def gap_told(gap: Gap | None) -> str:
+    """The sentence about it; "" for none."""
+    if gap is None:
+        return ""
+    why = f": {gap.why}" if gap.why else ""
+    return f"Nothing was recorded from {clock(gap.start)} to {clock(gap.end)}{why}."
+
+
+def passed(recording: Recorded, shown: int, number: int) -> tuple[Event, ...]:
+    """Events of the frames between two frames, without those of either."""
+    if number <= shown + 1:
+        return ()
+    start, end = recording.time_of(shown), recording.time_of(number - 1)
+    found = _happened(recording, start, end)
+    return tuple(event for one, event in found if shown < landing(recording, one.at) < number)
+
+
+def first_news(recording: Recorded, after: float, until: float) -> float | None:
+    """When something first happens in that stretch; None if nothing does."""
+    found = recording.noted(after, until, {Kind.EVENT, Kind.ACTION, Kind.MARK}, NEWS)
+    return next((one.at for one in found if one.at > after + SLIGHT_S), None)
+
+
+def events_before(recording: Recorded, until: float) -> tuple[Event, ...]:
+    """The last EVENTS events up to `until`, oldest first."""
+    events: deque[Event] = deque(maxlen=EVENTS)
+    for start in _widening(recording, until):
+        events = deque((event for _, event in _happened(recording, start, until)), maxlen=EVENTS)
+        if len(events) == EVENTS:
+            break
+    return tuple(events)
+
+
+def past_told(recording: Recorded, start: float, until: float) -> tuple[Past, ...]:
+    """What sources told, from `start` to `until`, of the time before anybody watched."""
+    numbers: dict[int, None] = {}
+    for one in recording.noted(start, until, {Kind.EVENT}, {Tag.PAST}):
+        numbers[landing(recording, one.at)] = None
+        if len(numbers) == PASTS:
+            break
+    return tuple(past for number in numbers for past in recording.frame(number).past)
+
+
+def found_next(recording: Recorded, target: Target, direction: Literal[1, -1], at: float) -> Place | None:
+    """The nearest alert, action or mark on that side of `at`; None if there is none."""
+    if target == "mark":
+        marks = _marks(recording)
+        return _next_after(marks, at) if direction > 0 else _last_before(marks, at)
+    if direction > 0:
+        return _next_after(_places(recording, target, at, recording.end), at)
+    for start in _widening(recording, at):
+        if (found := _last_before(_places(recording, target, start, at), at)) is not None:
+            return found
+    return None
+
+
+def _happened(recording: Recorded, start: float, end: float) -> Iterator[tuple[Noted, Event]]:
+    for one in recording.noted(start, end, {Kind.EVENT}, HAPPENED):
+        event = event_from(one.body)
+        if event is not None:
+            yield one, event
+
+
+def _widening(recording: Recorded, until: float) -> Iterator[float]:
+    """Begins of ever longer stretches before `until`; the last one is before the recording."""
+    length = WINDOW_S
+    while until - length > recording.start:
+        yield until - length
+        length *= 4
+    yield recording.start - 1.0
+
+
+def _marks(recording: Recorded) -> list[Place]:
+    return [
+        (one.at, f"Mark of {one.actor} at {clock(one.at)}{f': {one.note}' if one.note else ''}.")
+        for one in sorted(recording.marks())
+    ]
+
+
+def _places(recording: Recorded, target: Target, start: float, end: float) -> Iterator[Place]:
+    """Where frames first show an alert or an action of that stretch."""
+    for one, text in _alerted(recording, start, end) if target == "alert" else _acted(recording, start, end):
+        at = recording.time_of(landing(recording, one.at))
+        yield at, clean(f"{target.capitalize()} at {clock(at)}: {text}", 256)
+
+
+def _alerted(recording: Recorded, start: float, end: float) -> Iterator[tuple[Noted, str]]:
+    for one, event in _happened(recording, start, end):
+        if event.kind is EventKind.ALERT:
+            yield one, f"{event.subject}: {event.text}" if event.subject else event.text
+
+
+def _acted(recording: Recorded, start: float, end: float) -> Iterator[tuple[Noted, str]]:
+    for one in recording.noted(start, end, {Kind.EVENT, Kind.ACTION}, HAPPENED | ACTIONS):
+        if one.kind == Kind.ACTION:
+            yield one, _action_told(one)
+        elif (event := event_from(one.body)) is not None and event.kind is EventKind.ACTION:
+            yield one, event.text
+
+
+def _action_told(one: Noted) -> str:
+    if one.tag == Tag.INTENT:
+        intent = intent_from(one.body)
+        return "asked for" if intent is None else f"asked for {intent.operation} of {intent.target}"
+    outcome = outcome_from(one.body)
+    return "answered" if outcome is None else outcome.text
+
+
+def _next_after(places: Iterable[Place], at: float) -> Place | None:
+    return next((one for one in places if one[0] > at + SLIGHT_S), None)
+
+
+def _last_before(places: Iterable[Place], at: float) -> Place | None:
+    return max((one for one in places if one[0] < at - SLIGHT_S), key=lambda one: one[0], default=None)

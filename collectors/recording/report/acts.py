@@ -1,0 +1,310 @@
+"""Who did what and why: intents and what became of them, put together by decision. Pure.
+
+The body of an INTENT is an intent with `actor`; of a RESULT, an outcome. Source: docs/tgrec.md.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from collectors.fleet import Alert, Event, EventKind, Frame, Interval, Model, Release, Standing, standing
+from collectors.intents import Intent, Outcome, OutcomeKind
+from collectors.recording.report.words import admitted, length, seconds
+from collectors.sessions import View
+
+
+class Look(NamedTuple):
+    """What the operator looked at, from `at` on."""
+
+    at: float
+    view: View
+
+
+class Answer(NamedTuple):
+    """What became of an intent, in the words the operator read."""
+
+    at: float
+    kind: OutcomeKind
+    text: str
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """One target of a decision: what it was, what was asked for, and what became of it.
+
+    name: as a person calls it; asked: the change in words; answers: in order, none where none is recorded
+    """
+
+    name: str
+    asked: str
+    answers: tuple[Answer, ...] = ()
+
+    @property
+    def last(self) -> Answer | None:
+        """What became of it in the end; None where no answer is recorded."""
+        return self.answers[-1] if self.answers else None
+
+
+class Wait(NamedTuple):
+    """One of the worst waits on a screen, in words; share: of its objective, None without."""
+
+    model: str
+    tier: str
+    text: str
+    share: float | None
+    is_breach: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What there was to see at a moment. at: of the frame; alerts: the gravest first
+
+    looked: what the operator looked at; None where that is not recorded
+    """
+
+    at: float
+    waits: tuple[Wait, ...]
+    alerts: tuple[str, ...]
+    alert_count: int
+    lost: tuple[str, ...]
+    looked: View | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was confirmed with one key: a reason, one or more targets, and their answers.
+
+    number: from 1, in order of time; actor: "" where it is not recorded
+    subjects: features and models that it is about; targets: as intents name them
+    is_told: it was done elsewhere, and the control plane's log told it here
+    """
+
+    number: int
+    at: float
+    actor: str
+    operation: str
+    reason: str
+    ticket: str
+    aims: tuple[Aim, ...]
+    subjects: frozenset[str]
+    targets: frozenset[str] = frozenset()
+    is_told: bool = False
+    screen: Screen | None = None
+
+    @property
+    def applied_at(self) -> float | None:
+        """When the last of its targets was applied; None while one is not."""
+        times = [
+            next((a.at for a in aim.answers if a.kind is OutcomeKind.APPLIED), None) for aim in self.aims
+        ]
+        return max(at for at in times if at is not None) if times and None not in times else None
+
+    @property
+    def deed(self) -> str:
+        """What was done, in the past tense, without to whom."""
+        return _DEEDS.get(self.operation, "changed")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """How its targets ended, each kind once; "no answer" where none is recorded."""
+        return tuple(dict.fromkeys(a.last.kind.value if a.last else "no answer recorded" for a in self.aims))
+
+
+_DEEDS: Mapping[str, str] = {
+    "throttle.set": "throttled",
+    "throttle.clear": "ended the throttle of",
+    "release.advance": "advanced",
+    "release.pause": "paused",
+    "release.resume": "resumed",
+    "release.abort": "aborted",
+    "release.register": "registered",
+    "release.retry": "started again",
+    "release.rollback": "rolled back",
+    "release.set_weight": "set another weight of",
+    "throttle": "changed the throttle of",
+    "release": "changed the release of",
+}
+
+
+class Asked(NamedTuple):
+    """An intent as it was recorded."""
+
+    at: float
+    actor: str
+    intent: Intent
+
+
+class Became(NamedTuple):
+    """An outcome as it was recorded: `at` by the recording's clock, which may not be the outcome's own."""
+
+    at: float
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class _Gathered:
+    first: Asked
+    asked: list[Intent] = field(default_factory=list)
+    answers: dict[str, list[Answer]] = field(default_factory=dict)
+
+
+def decisions(
+    asked: Iterable[Asked], became: Iterable[Became], told: Iterable[Event], releases: Mapping[str, Release]
+) -> tuple[Decision, ...]:
+    """Decisions in order of time, from 1. An answer whose intent was lost stands for it.
+
+    told: events of the control plane's log; those of decisions made here are left out
+    releases: by id, to tell what a release is about
+    """
+    own = _own(asked, became, releases)
+    others = [
+        _told(event, releases) for event in told if is_act(event) and not any(repeats(event, d) for d in own)
+    ]
+    ordered = sorted((*own, *others), key=lambda one: one.at)
+    return tuple(replace(one, number=n) for n, one in enumerate(ordered, 1))
+
+
+def is_act(event: Event) -> bool:
+    """Whether a person changed a throttle or a release, by the control plane's log."""
+    by_hand = event.actor not in _MACHINES and not event.actor.startswith("system:")
+    return event.kind in {EventKind.THROTTLE, EventKind.RELEASE} and by_hand
+
+
+_MACHINES = frozenset({"", "ctl", "gpu", "cleared"})
+_SAME_S = 120.0
+"""An event of the log this near to a decision, on its target and for its reason, is that decision."""
+
+
+def repeats(event: Event, one: Decision) -> bool:
+    """Whether an event tells what is told already, as `one`."""
+    if event.kind not in {EventKind.THROTTLE, EventKind.RELEASE, EventKind.ACTION}:
+        return False
+    is_same = one.reason[:60] in event.text and abs(event.at - one.at) <= _SAME_S
+    return is_same and (
+        bool(one.subjects & {event.subject.partition("/")[0]}) or event.subject in one.targets
+    )
+
+
+def _told(event: Event, releases: Mapping[str, Release]) -> Decision:
+    asked, _, reason = event.text.partition(", reason: ")
+    subject, _, tier = event.subject.partition("/")
+    release = releases.get(subject) if event.kind is EventKind.RELEASE else None
+    subjects = {subject} if release is None else {release.id, release.subject}
+    name = f"{subject} for {tier}" if tier else subject
+    answer = Answer(event.at, OutcomeKind.APPLIED, "", True)
+    return Decision(
+        0, event.at, event.actor, event.kind.value, reason, "", (Aim(name, asked, (answer,)),),
+        frozenset(subjects), frozenset({event.subject}), is_told=True,
+    )  # fmt: skip
+
+
+def _own(asked: Iterable[Asked], became: Iterable[Became], releases: Mapping[str, Release]) -> list[Decision]:
+    found: dict[str, _Gathered] = {}
+    for one in asked:
+        _of(found, one).asked.append(one.intent)
+    for one_became in became:
+        outcome = one_became.outcome
+        gathered = _of(found, Asked(one_became.at, "", outcome.intent))
+        if all(_key(outcome.intent) != _key(intent) for intent in gathered.asked):
+            gathered.asked.append(outcome.intent)
+        answer = Answer(one_became.at, outcome.kind, outcome.text, outcome.is_final)
+        gathered.answers.setdefault(_key(outcome.intent), []).append(answer)
+    return [_decision(one, releases) for one in found.values()]
+
+
+def with_screen(one: Decision, frame: Frame, looked: View | None) -> Decision:
+    """The decision with what there was to see, and, where its own record does not say it, who made it."""
+    actor = one.actor or (frame.plane.actor if frame.plane is not None else "")
+    return replace(one, actor=actor, screen=screen(frame, looked))
+
+
+def _key(intent: Intent) -> str:
+    return intent.key or f"{intent.operation} {intent.target}"
+
+
+def _of(found: dict[str, _Gathered], one: Asked) -> _Gathered:
+    # A decision id is missing only in a file that somebody else wrote: then each intent stands alone.
+    name = one.intent.decision_id or f"{one.at}:{_key(one.intent)}"
+    return found.setdefault(name, _Gathered(one))
+
+
+def _decision(one: _Gathered, releases: Mapping[str, Release]) -> Decision:
+    first = one.first.intent
+    aims = tuple(
+        Aim(_name(intent), change(intent), tuple(one.answers.get(_key(intent), ()))) for intent in one.asked
+    )
+    subjects = set()
+    for intent in one.asked:
+        release = releases.get(intent.target.id) if intent.target.kind == "release" else None
+        subjects |= {intent.target.id} if release is None else {release.id, release.subject}
+    targets = frozenset(str(intent.target) for intent in one.asked)
+    return Decision(
+        0, one.first.at, one.first.actor, first.operation, first.reason, first.ticket, aims,
+        frozenset(subjects), targets,
+    )  # fmt: skip
+
+
+def _name(intent: Intent) -> str:
+    target = intent.target
+    return f"{target.id} for {target.tier}" if target.tier else target.id
+
+
+def change(intent: Intent) -> str:
+    """What an intent asks for, in words: `admit 100% → admit 30%, for 30m`."""
+    arguments, seen = intent.arguments, intent.seen
+    verb = intent.operation.partition(".")[2].replace("_", " ")
+    if intent.target.kind == "throttle":
+        before = admitted(seen.get("level")) if "level" in seen else f"limit {seen.get('limit')}"
+        if verb == "clear":
+            then = "open" if arguments.get("revert_to") == "open" else "the setting before"
+            return f"{before} → {then}"
+        after = admitted(arguments["level"]) if "level" in arguments else f"limit {arguments.get('limit')}"
+        ttl = arguments.get("ttl_s")
+        lasting = f", for {length(ttl)}" if isinstance(ttl, int | float) else ", until cleared"
+        ramp = arguments.get("ramp_per_min")
+        ramping = f", by {float(ramp) * 100:.3g}% a minute" if isinstance(ramp, int | float) else ""
+        return f"{before} → {after}{lasting}{ramping}"
+    stage = seen.get("stage")
+    at = f" at stage {stage}" if isinstance(stage, str) and stage else ""
+    to = arguments.get("to") or arguments.get("to_revision") or arguments.get("weight")
+    towards = f" to {to}" if to is not None else ""
+    overriding = ", over a closed gate" if arguments.get("override_gate") else ""
+    return f"{verb}{towards}{at}{overriding}"
+
+
+WAITS_SHOWN, ALERTS_SHOWN = 3, 4
+
+
+def screen(frame: Frame, looked: View | None) -> Screen:
+    """The worst that a frame shows: waits by their share of the objective, alerts by severity."""
+    waits = [found for model in frame.models for found in _waits(model)]
+    waits.sort(key=lambda w: (-(w[0] if w[0] is not None else -1.0), -w[1], w[2].model, w[2].tier))
+    alerts = sorted(frame.alerts, key=lambda a: (a.severity.value, a.since, a.model, a.tier))
+    told = tuple(called(alert) for alert in alerts[:ALERTS_SHOWN])
+    lost = tuple(s.name for s in frame.sources if s.state.value == "lost")
+    worst = tuple(w for _, _, w in waits[:WAITS_SHOWN])
+    return Screen(frame.at, worst, told, len(alerts), lost, looked)
+
+
+def called(alert: Alert) -> str:
+    """An alert in a line: `P1 aurora-5 free: queue p99 9.3 (5-10) s > 6 s`."""
+    about = f"{alert.model} {alert.tier}".strip()
+    told = alert.summary or alert.name or alert.id
+    return f"{alert.severity.value} {f'{about}: ' if about else ''}{told}"
+
+
+def _waits(model: Model) -> Iterable[tuple[float | None, float, Wait]]:
+    for tier in model.tiers:
+        one, objective = model.reading("queue_wait_p99", tier), model.objectives.get(tier)
+        estimate = one.estimate
+        if estimate is None or one.value is None:
+            continue
+        share = estimate / objective if objective else None
+        lo, hi = (one.value.lo, one.value.hi) if isinstance(one.value, Interval) else (estimate, estimate)
+        kind = "p95" if one.reason.code == "p95" else "p99"
+        of = f" of {seconds(objective)}" if objective else ""
+        mark = "" if one.quality.value == "good" else f", {one.quality.value}"
+        text = f"{kind} {seconds(estimate, lo, hi)}{of}{mark}"
+        is_breach = standing(one, objective) is Standing.BREACH
+        yield share, estimate, Wait(model.name, tier, text, share, is_breach)

@@ -1,0 +1,207 @@
+"""Stretches in which users of a model waited too long, and how fast it was seen, decided and mended. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from collectors.recording.report.acts import Decision, Look
+from collectors.recording.report.harm import State
+from collectors.recording.report.ledger import Ledger, Run, Shown, Worst
+
+PAUSE_S = 300.0
+"""A breach that comes back within this time is the same episode."""
+
+_BAD = frozenset({State.BREACH, State.STALLED})
+_SURE = frozenset({State.KEPT, State.IDLE, State.CLOSED})
+
+
+class Moment(NamedTuple):
+    """When something happened, seconds; None with the words for why there is no time."""
+
+    at: float | None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One model above an objective, from its first breach in any tier to the end of its last one.
+
+    tiers: those in breach, the one that suffered longest first; worst: of them, with its tier
+    start: its first breach; is_cut: it stood above already when it was first known in the window
+    end: when no tier was in breach any more; None if the window ended before
+    sure: when every tier was surely within its objective after that; None if that was never known
+    alert, look, intent, applied: what happened first, in this order, from `start` on
+    decision: number of the decision that the intent belongs to, None without
+    """
+
+    model: str
+    tiers: tuple[str, ...]
+    start: float
+    is_cut: bool
+    end: float | None
+    sure: float | None
+    worst: tuple[str, Worst] | None
+    alert: Moment
+    look: Moment
+    intent: Moment
+    applied: Moment
+    decision: int | None
+
+
+def episodes(
+    ledger: Ledger, decisions: Sequence[Decision], looks: Sequence[Look], *, has_views: bool
+) -> tuple[Episode, ...]:
+    """All episodes of a window, in order of time.
+
+    has_views: the recording tells what the operator looked at
+    """
+    by_model: dict[str, dict[str, list[Run]]] = {}
+    worst: dict[str, dict[str, Worst | None]] = {}
+    for model, tier, one in ledger.judged():
+        by_model.setdefault(model, {})[tier] = one.runs
+        worst.setdefault(model, {})[tier] = one.worst
+    found = []
+    for model, tiers in by_model.items():
+        names = {model, model.partition("@")[0], *ledger.served_by.get(model, ())}
+        for start, end in _stretches(tiers.values()):
+            hurt = _hurt(tiers, start, end)
+            found.append(
+                _episode(
+                    model, tiers, hurt, start, end, ledger, worst[model], names, decisions, looks,
+                    has_views=has_views,
+                )
+            )  # fmt: skip
+    return tuple(sorted(found, key=lambda one: (one.start, one.model)))
+
+
+def _stretches(tiers: Iterable[Sequence[Run]]) -> list[tuple[float, float]]:
+    """When any tier was in breach, joined over short pauses."""
+    bad = sorted((run.start, run.end) for runs in tiers for run in runs if run.state in _BAD)
+    joined: list[tuple[float, float]] = []
+    for start, end in bad:
+        if joined and start - joined[-1][1] <= PAUSE_S:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _hurt(tiers: dict[str, list[Run]], start: float, end: float) -> tuple[str, ...]:
+    """Tiers in breach in a stretch, the longest first."""
+    seconds = {
+        tier: sum(
+            min(run.end, end) - max(run.start, start)
+            for run in runs
+            if run.state in _BAD and run.start < end and run.end > start
+        )
+        for tier, runs in tiers.items()
+    }
+    return tuple(sorted((t for t, s in seconds.items() if s > 0), key=lambda t: (-seconds[t], t)))
+
+
+def _episode(
+    model: str,
+    tiers: dict[str, list[Run]],
+    hurt: tuple[str, ...],
+    start: float,
+    end: float,
+    ledger: Ledger,
+    worst: dict[str, Worst | None],
+    names: set[str],
+    decisions: Sequence[Decision],
+    looks: Sequence[Look],
+    *,
+    has_views: bool,
+) -> Episode:
+    is_open = end >= ledger.end - 1e-6
+    known_since = min(runs[0].start for runs in tiers.values() if runs)
+    waits = [(_share(ledger, model, tier, one), tier) for tier in hurt if (one := worst[tier]) is not None]
+    _, first_tier = max(waits, default=(0.0, ""))
+    top = worst.get(first_tier)
+    # What came after belongs to this episode for as long as it lasts, and to the pause behind it.
+    until = ledger.end if is_open else end + PAUSE_S
+    alert = _alert(ledger.alerts.values(), model, hurt, start, until)
+    seen_at = alert.at if alert.at is not None else start
+    look = _look(looks, names, max(start, seen_at), until, has_views=has_views)
+    own = [one for one in decisions if one.subjects & names and start <= one.at <= until]
+    intent = Moment(own[0].at) if own else Moment(None, "no action on it is recorded")
+    applied = _applied(own)
+    return Episode(
+        model,
+        hurt,
+        start,
+        start <= known_since + 1e-6,
+        None if is_open else end,
+        None if is_open else _sure_since(tiers.values(), end),
+        (first_tier, top) if top is not None else None,
+        alert,
+        look,
+        intent,
+        applied,
+        own[0].number if own else None,
+    )
+
+
+def _share(ledger: Ledger, model: str, tier: str, worst: Worst) -> float:
+    """The worst wait by its objective."""
+    return worst.point.estimate / (ledger.tiers[model, tier].objective or 1.0)
+
+
+def _alert(
+    alerts: Iterable[Sequence[Shown]], model: str, hurt: Sequence[str], start: float, until: float
+) -> Moment:
+    """The first alert of the model since `start`, or one of a tier in breach that was on the screen by then.
+
+    An older one that names no such tier is of something else: it told nobody of this.
+    """
+    own = [
+        shown
+        for several in alerts
+        for shown in several
+        if shown.alert.model == model and shown.first <= until and (shown.gone is None or shown.gone > start)
+    ]
+    if any(shown.first < start and shown.alert.tier in hurt for shown in own):
+        return Moment(start, "it was on the screen before")
+    first = min((shown.first for shown in own if shown.first >= start), default=None)
+    return Moment(first) if first is not None else Moment(None, "no alert named it")
+
+
+def _look(looks: Sequence[Look], names: set[str], start: float, until: float, *, has_views: bool) -> Moment:
+    if not has_views:
+        return Moment(None, "not recorded: this recording holds no views")
+    is_about: Callable[[Look], bool] = lambda look: look.view.subject in names  # noqa: E731
+    before = [look for look in looks if look.at <= start]
+    if before and is_about(before[-1]):
+        return Moment(start, "it was open already")
+    found = next((look for look in looks if start < look.at <= until and is_about(look)), None)
+    return Moment(found.at) if found else Moment(None, "it was never opened")
+
+
+def _applied(own: Sequence[Decision]) -> Moment:
+    if not own:
+        return Moment(None)
+    times = [at for one in own if (at := one.applied_at) is not None]
+    return Moment(min(times)) if times else Moment(None, "none was applied, as far as is recorded")
+
+
+def _sure_since(tiers: Iterable[Sequence[Run]], end: float) -> float | None:
+    """When every tier was surely within its objective at once, from `end` on; None if never."""
+    common: list[tuple[float, float]] | None = None
+    for runs in tiers:
+        sure = [(max(run.start, end), run.end) for run in runs if run.state in _SURE and run.end > end]
+        common = sure if common is None else _both(common, sure)
+    return common[0][0] if common else None
+
+
+def _both(a: Sequence[tuple[float, float]], b: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """What two lists of stretches, each in order, have in common."""
+    found, i, j = [], 0, 0
+    while i < len(a) and j < len(b):
+        start, end = max(a[i][0], b[j][0]), min(a[i][1], b[j][1])
+        if start < end:
+            found.append((start, end))
+        if a[i][1] < b[j][1]:
+            i += 1
+        else:
+            j += 1
+    return found

@@ -1,0 +1,235 @@
+"""What frames add up to as they go by: how each tier stood and for how long, alerts, throttles, lines.
+
+Frames are taken one after another and forgotten, so that a day costs no more memory than an hour. What a
+frame says holds until the next one, as a replay shows it.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from collectors.fleet import ALL_TIERS, Alert, Frame, Model, Quality, Reading, Throttle
+from collectors.recording.report.harm import Harm, Span, State, good, limits, parts_of, span_of
+
+BINS = 240
+"""Points of a line in a chart: about one for each millimetre and a half of a printed page, twice over."""
+
+
+class Run(NamedTuple):
+    """A stretch in which a tier stood as `state`."""
+
+    start: float
+    end: float
+    state: State
+
+
+class Point(NamedTuple):
+    """The worst wait in one part of the window: its bucket and estimate, seconds. `is_p95`: of the p95."""
+
+    lo: float
+    hi: float
+    estimate: float
+    is_p95: bool = False
+
+
+class Worst(NamedTuple):
+    """The worst wait of all, and when it was first seen."""
+
+    at: float
+    point: Point
+
+
+class Level(NamedTuple):
+    """A step of a throttle: from `at` on, `level` was admitted (None: nobody knew)."""
+
+    at: float
+    level: float | None
+
+
+@dataclass(slots=True)
+class Tracked:
+    """One tier of a model over the window. points: one for each bin, None where there was no good reading."""
+
+    objective: float | None = None
+    sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(Harm.__slots__, 0.0))
+    runs: list[Run] = field(default_factory=list)
+    worst: Worst | None = None
+    points: list[Point | None] = field(default_factory=lambda: [None] * BINS)
+
+    @property
+    def harm(self) -> Harm:
+        """What it cost, so far."""
+        return Harm(**self.sums)
+
+
+@dataclass(slots=True)
+class Rate:
+    """A rate over the window: sums of value x seconds and of seconds, by bin."""
+
+    sums: list[float] = field(default_factory=lambda: [0.0] * BINS)
+    seconds: list[float] = field(default_factory=lambda: [0.0] * BINS)
+
+    def means(self) -> tuple[float | None, ...]:
+        """Mean of each bin; None where it was not known."""
+        return tuple(s / t if t > 0 else None for s, t in zip(self.sums, self.seconds, strict=True))
+
+
+@dataclass(slots=True)
+class Shown:
+    """An alert on the screen with one severity: from `first` on, until `gone` (None: still there)."""
+
+    alert: Alert
+    first: float
+    gone: float | None = None
+
+
+@dataclass(slots=True)
+class _Open:
+    model: Model
+    since: float
+
+
+class Ledger:
+    """Adds up frames of one window of time, `start` to `end`, seconds."""
+
+    def __init__(self, start: float, end: float) -> None:
+        self.start, self.end = start, end
+        self.tiers: dict[tuple[str, str], Tracked] = {}
+        self.asked: dict[str, Rate] = {}
+        self.refused: dict[str, Rate] = {}
+        self.alerts: dict[str, list[Shown]] = {}
+        self.levels: dict[tuple[str, str], list[Level]] = {}
+        self.served_by: dict[str, tuple[str, ...]] = {}
+        self.first: Frame | None = None
+        self.last: Frame | None = None
+        self._open: dict[str, _Open] = {}
+        self._alerts: tuple[Alert, ...] | None = None
+        self._throttles: tuple[Throttle, ...] | None = None
+
+    def take(self, frame: Frame, at: float) -> None:
+        """What is true from `at` on, until the next frame or a pause."""
+        self.first = self.first or frame
+        self.last = frame
+        names = set()
+        for model in frame.models:
+            names.add(model.name)
+            before = self._open.get(model.name)
+            if before is not None and before.model is model:
+                continue
+            if before is not None:
+                self._close(before, at)
+            self._open[model.name] = _Open(model, at)
+            self.served_by[model.name] = model.features
+        for name in self._open.keys() - names:
+            self._close(self._open.pop(name), at)
+        if frame.alerts is not self._alerts:
+            self._take_alerts(frame.alerts, at)
+        if frame.throttles is not self._throttles:
+            self._take_throttles(frame.throttles, at)
+        self._alerts, self._throttles = frame.alerts, frame.throttles
+
+    def pause(self, at: float) -> None:
+        """Nothing is known from `at` on: a gap, or the end of the window."""
+        for one in self._open.values():
+            self._close(one, at)
+        self._open.clear()
+        if at < self.end:
+            self._throttles = None
+            for steps in self.levels.values():
+                if steps[-1].level is not None:
+                    steps.append(Level(at, None))
+
+    def judged(self) -> Iterator[tuple[str, str, Tracked]]:
+        """Tiers that have an objective, by model and tier; `all` only of models that tell no others apart."""
+        told_apart = {
+            name
+            for (name, tier), one in self.tiers.items()
+            if tier != ALL_TIERS and one.objective is not None and one.harm.judged_s > 0
+        }
+        for (name, tier), one in sorted(self.tiers.items(), key=lambda item: item[0]):
+            if one.objective is not None and (tier != ALL_TIERS or name not in told_apart):
+                yield name, tier, one
+
+    def _take_alerts(self, alerts: Iterable[Alert], at: float) -> None:
+        seen = set()
+        for alert in alerts:
+            seen.add(alert.id)
+            known = self.alerts.setdefault(alert.id, [])
+            if known and known[-1].gone is None:
+                if known[-1].alert.severity is alert.severity:
+                    known[-1].alert = alert
+                    continue
+                known[-1].gone = at
+            known.append(Shown(alert, at))
+        for name, known in self.alerts.items():
+            if name not in seen and known[-1].gone is None:
+                known[-1].gone = at
+
+    def _take_throttles(self, throttles: Iterable[Throttle], at: float) -> None:
+        for cell in throttles:
+            steps = self.levels.setdefault((cell.feature, cell.tier), [])
+            if not steps or steps[-1].level != cell.in_force:
+                steps.append(Level(at, cell.in_force))
+
+    def _close(self, one: _Open, at: float) -> None:
+        if not at > one.since:
+            return
+        model, since = one.model, one.since
+        for tier, readings in model.tiers.items():
+            tracked = self.tiers.setdefault((model.name, tier), Tracked())
+            span = span_of(model, tier, since, at)
+            tracked.objective = span.objective if span.objective is not None else tracked.objective
+            for name, part in parts_of(span).items():
+                tracked.sums[name] += part
+            _lengthen(tracked.runs, span)
+            if (point := _point(readings)) is not None:
+                self._draw(tracked, point, since, at)
+        for signal, rates in (("arrivals", self.asked), ("rejected", self.refused)):
+            value = good(model.reading(signal))
+            if value is not None:
+                self._add(rates.setdefault(model.name, Rate()), value, since, at)
+
+    def _draw(self, tracked: Tracked, point: Point, since: float, until: float) -> None:
+        if tracked.worst is None or point.estimate > tracked.worst.point.estimate:
+            tracked.worst = Worst(since, point)
+        for n, _ in self._bins(since, until):
+            before = tracked.points[n]
+            if before is None or point.estimate > before.estimate:
+                tracked.points[n] = point
+
+    def _add(self, rate: Rate, value: float, since: float, until: float) -> None:
+        for n, seconds in self._bins(since, until):
+            rate.sums[n] += value * seconds
+            rate.seconds[n] += seconds
+
+    def _bins(self, since: float, until: float) -> Iterator[tuple[int, float]]:
+        """Bins that a stretch touches, and for how long."""
+        width = (self.end - self.start) / BINS
+        if not width > 0:
+            return
+        first = max(0, int((since - self.start) / width))
+        last = min(BINS - 1, int((until - self.start) / width))
+        for n in range(first, last + 1):
+            left = self.start + n * width
+            seconds = min(until, left + width) - max(since, left)
+            if seconds > 0:
+                yield n, seconds
+
+
+def _point(readings: Mapping[str, Reading]) -> Point | None:
+    one = readings.get("queue_wait_p99")
+    if one is None or one.value is None or one.quality is not Quality.GOOD:
+        return None
+    lo, hi = limits(one)
+    estimate = one.estimate
+    assert estimate is not None
+    return Point(lo, hi, estimate, one.reason.code == "p95")
+
+
+def _lengthen(runs: list[Run], span: Span) -> None:
+    """Add a span to runs in order; one that goes on in the same state makes the last one longer."""
+    if runs and runs[-1].state is span.state and math.isclose(runs[-1].end, span.start, abs_tol=1e-6):
+        runs[-1] = runs[-1]._replace(end=span.end)
+    else:
+        runs.append(Run(span.start, span.end, span.state))

@@ -1,0 +1,221 @@
+"""Recordings made from recordings: frames and notes written anew, by the recorder's own stream.
+
+What is made has an id of its own and no signature, and its header tells what it was made from.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from collectors.fleet import Frame, clean
+from collectors.recording.layout import FRAMES, NOTED, BadRecord, Footer, Kind, RecordingError, Tag
+from collectors.recording.noted import Noted, read_body
+from collectors.recording.redact import Redaction
+from collectors.recording.segment import Segment
+from collectors.recording.stream import Stamp, Stream
+from collectors.recording.times import stamp as told_time
+
+if TYPE_CHECKING:
+    from collectors.recording.reader import Recording
+
+MADE_FROM = "made_from"
+"""Member of the file header: a list of {how, recording, host, context, from, to, frames}."""
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Told as work goes on: what is counted, how many are done, of how many."""
+
+OF_THE_STREAM = frozenset(
+    {Tag.SNAPSHOT, Tag.STATE, Tag.REASON, Tag.RUN_START, Tag.RUN_STOP, Tag.CLOCK_STEP, Tag.TAIL_DROPPED}
+)
+"""Events that belong to the file they stand in: a new file has its own."""
+
+_KEPT_FACTS = ("app", "host", "boot", "zone", "poll_s", "context", "source")
+_NOT_COPIED = frozenset({"tag", "chain"})
+_ORIGINS_MOST = 8
+
+SLIGHT_S = 1e-5
+"""Times that differ by less are one: they are whole µs in the file, and floats here."""
+
+
+def no_progress(what: str, done: int, most: int) -> None:
+    """Says nothing."""
+
+
+def facts_of(header: Mapping[str, Any], origins: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The facts of a new file: what still holds of the old one's, and what it was made from."""
+    kept = {name: header[name] for name in _KEPT_FACTS if name in header}
+    return {**kept, "policy_before": header.get("redaction", ""), MADE_FROM: [dict(one) for one in origins]}
+
+
+def origin(how: str, recording: "Recording", start: float, end: float) -> dict[str, Any]:
+    """One entry of `made_from`; start, end: of the frames that were taken, seconds."""
+    facts = recording.header.facts
+    return {
+        "how": how,
+        "recording": recording.id,
+        "host": facts.get("host", ""),
+        "context": facts.get("context", ""),
+        "from": start,
+        "to": end,
+        "frames": recording.frames,
+        "earlier": facts.get(MADE_FROM, []),
+    }
+
+
+def origins(facts: Mapping[str, Any]) -> list[str]:
+    """What a header says that its file was made from, a sentence each; text from outside, cleaned."""
+    listed = facts.get(MADE_FROM)
+    found = []
+    for one in listed[:_ORIGINS_MOST] if isinstance(listed, list) else ():
+        if not isinstance(one, Mapping):
+            continue
+        words = {"trim": "cut from", "merge": "joined from"}.get(str(one.get("how")), "made from")
+        edges = [one.get(name) for name in ("from", "to")]
+        times = [told_time(edge) for edge in edges if isinstance(edge, int | float)]
+        host = f" of {one['host']}" if one.get("host") else ""
+        span = f", {times[0]} to {times[1]}" if len(times) == 2 else ""
+        found.append(clean(f"{words} recording {one.get('recording', '?')}{host}{span}", 300))
+    return found
+
+
+class Moment(NamedTuple):
+    """A frame or a note of a recording. at: seconds; tick: µs of recording time
+
+    number: of the frame, -1 of a note
+    """
+
+    at: float
+    tick: int
+    number: int
+    note: Noted | None
+
+
+def numbers(recording: "Recording", start: float, end: float) -> list[int]:
+    """Numbers of the frames from `start` to `end`, in order, and of the one that is shown at `start`.
+
+    raises: RecordingError if there are none
+    """
+    found: list[int] = []
+    base = 0
+    for segment in recording.segments:
+        footer = segment.footer
+        if footer is not None and not segment.is_loaded and _is_outside(footer, start, end):
+            base += footer.frames
+            continue
+        walls = segment.table.t_wall[segment.frame_rows] / 1e6
+        is_in = (walls >= start - SLIGHT_S) & (walls <= end + SLIGHT_S)
+        found += (np.flatnonzero(is_in) + base).tolist()
+        base += len(walls)
+    if recording.frames and start <= end and recording.time_of(shown := recording.index_at(start)) <= end:
+        found = sorted({*found, shown})
+    if not found:
+        raise RecordingError(
+            f"no frame from {told_time(start)} to {told_time(end)}; there are some from "
+            f"{told_time(recording.start)} to {told_time(recording.end)}"
+        )
+    return found
+
+
+def _is_outside(footer: Footer, start: float, end: float) -> bool:
+    walls = footer.first_wall / 1e6, footer.last_wall / 1e6
+    return max(walls) < start or min(walls) > end
+
+
+def moments(recording: "Recording", wanted: Sequence[int], start: float, end: float) -> Iterator[Moment]:
+    """The frames of those numbers and the notes from `start` to `end`, in the order they were recorded in.
+
+    Notes that are damaged are left out, and so is what only the file it stands in needs.
+    """
+    first, last, kept = wanted[0], wanted[-1], frozenset(wanted)
+    behind = 0
+    for segment in recording.segments:
+        footer, number = segment.footer, behind
+        is_unread = footer is not None and not segment.is_loaded
+        behind += footer.frames if footer is not None and is_unread else len(segment.frame_rows)
+        if last < number or first >= behind:
+            continue
+        table, rows = segment.table, segment.frame_rows
+        # From the first frame's events on, which stand before it, to what follows the last one.
+        low = int(rows[first - number - 1]) + 1 if first > number else 0
+        high = int(rows[last - number + 1]) if last + 1 < behind else table.rows
+        number = max(first, number)
+        for row in range(low, high):
+            at, tick, kind = int(table.t_wall[row]) / 1e6, int(table.t_mono[row]), int(table.kind[row])
+            if kind in FRAMES:
+                if number in kept:
+                    yield Moment(at, tick, number, None)
+                number += 1
+                continue
+            is_kept = kind in NOTED and not (kind == Kind.EVENT and table.tag[row] in OF_THE_STREAM)
+            if is_kept and start <= at <= end and (one := _note(segment, row)) is not None:
+                yield Moment(at, tick, -1, one)
+
+
+def _note(segment: Segment, row: int) -> Noted | None:
+    table = segment.table
+    try:
+        body = read_body(segment.payload(row))
+    except BadRecord:
+        return None
+    at, seq = int(table.t_wall[row]) / 1e6, int(table.seq[row])
+    return Noted(at, int(table.kind[row]), int(table.tag[row]), seq, body)
+
+
+class Rewriter:
+    """Appends to a stream what comes from recordings. Calls raise OSError as the stream does.
+
+    frames, lost: written, and not to be read
+    """
+
+    def __init__(self, stream: Stream, redaction: Redaction) -> None:
+        self._stream, self._redaction = stream, redaction
+        self._stamp: Stamp | None = None
+        self._good_at: float | None = None
+        self._is_lost = False
+        self.frames = self.lost = 0
+
+    def frame(self, recording: "Recording", number: int, stamp: Stamp) -> None:
+        """A frame; one that cannot be read becomes a gap, told before the next one that can."""
+        self._stamp = stamp
+        frame = self._read(recording, number)
+        if frame is None:
+            self._is_lost = True
+            self.lost += 1
+            return
+        at = stamp.wall / 1e6
+        if self._is_lost and self._good_at is not None:
+            self.gap(self._good_at, at, "damaged in the recording that this was made from", stamp)
+        self._is_lost, self._good_at = False, at
+        self._stream.frame(frame if frame.at == at else replace(frame, at=at), stamp)
+        self.frames += 1
+
+    def note(self, one: Noted, stamp: Stamp, more: Mapping[str, Any] | None = None) -> None:
+        """An event, action or mark. more: members that it has not"""
+        self._stamp = stamp
+        body = {name: value for name, value in one.body.items() if name not in _NOT_COPIED}
+        # It was redacted when it was recorded; by now there may be more rules.
+        self._stream.note(Kind(one.kind), one.tag, self._redaction.value({**(more or {}), **body}), stamp)
+
+    def event(self, tag: Tag, body: Mapping[str, Any], stamp: Stamp) -> None:
+        """An event of our own."""
+        self._stream.note(Kind.EVENT, tag, body, stamp)
+
+    def gap(self, start: float, end: float, why: str, stamp: Stamp) -> None:
+        """A stretch without frames, before the next one."""
+        body = {"from": start, "to": end, "why": why, "text": f"not recorded: {why}"}
+        self._stream.note(Kind.EVENT, Tag.GAP, body, stamp)
+
+    def close(self) -> None:
+        """End the file."""
+        if self._stamp is not None:
+            self._stream.close(self._stamp)
+
+    def _read(self, recording: "Recording", number: int) -> Frame | None:
+        try:
+            frame = recording.frame(number)
+        except RecordingError:
+            return None
+        # In place of a damaged one a reader gives the frame before it, which has its own time.
+        return frame if abs(frame.at - recording.time_of(number)) < SLIGHT_S else None

@@ -1,0 +1,400 @@
+"""One `.tgrec` file as a table of its records, and what they hold: header, index, footer, schemas.
+
+Every payload's CRC is checked before it is used. Not for two threads at once.
+"""
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collectors.recording.codec import decompressed
+from collectors.recording.layout import (
+    DIRECTORY,
+    FILE_HEADER,
+    FOOTER,
+    HEADER_MOST,
+    HLEN,
+    MAJOR,
+    MINOR,
+    NOTED,
+    REQUIRED,
+    ZSTD,
+    BadRecord,
+    FileHeader,
+    Footer,
+    Kind,
+    NewerFormat,
+    Record,
+    RecordingError,
+    chained,
+    unpack_record,
+)
+from collectors.recording.noted import cleaned, read_json, tag_of
+from collectors.recording.schema import Schema, SchemaError, from_json
+from collectors.recording.table import Table, joined, of_rows, read_page
+from collectors.recording.walk import Budget, File, Place, last_index, record_at, walked
+
+RECORDS_MOST = 1_000_000
+"""Records of one file that are shown: of a longer one, the last ones."""
+
+TIME_MOST = 32_503_680_000 * 10**6
+"""The year 3000, in µs: no recording is from before 1970 or from after this."""
+
+UNTOLD = 255
+"""Stands for a tag that could not be read."""
+
+_LOOKS = 64
+_UNKNOWN_MOST = 10_000
+_SKIPPED = " of a newer kind skipped"
+
+
+class Damage(NamedTuple):
+    """Bytes of a file that are no record: where, and how many."""
+
+    offset: int
+    size: int
+
+
+class Segment:
+    """A file that is open for reading. Its table is loaded at need; a live file can grow, see `refresh`.
+
+    header: facts are cleaned; first: offset of the first record; end: behind the last complete one
+    notices: what is to be told about the file as such, in sentences; damages: found by walking
+    lost: for each frame whether it is known that it cannot be decoded; see `note_lost`
+    version: rises whenever its table, or what is known to be lost, becomes another
+    """
+
+    def __init__(self, path: Path) -> None:
+        """raises: RecordingError if it is no recording, NewerFormat if it needs a newer reader"""
+        self.file = File(path)
+        self.path = path
+        self.notices: list[str] = []
+        self.damages: list[Damage] = []
+        self.lost: NDArray[np.bool_] = np.empty(0, np.bool_)
+        self.version = 0
+        self._schemas: dict[int, Schema] = {}
+        self._read_schemas: set[int] = set()
+        self._table: Table | None = None
+        self._frame_rows: NDArray[np.int64] = np.empty(0, np.int64)
+        self._directory: tuple[int, ...] = ()
+        try:
+            self.header, self.first = self._header()
+            self.end = self.first
+            self.footer = self._footer()
+        except BaseException:
+            self.file.close()
+            raise
+
+    @property
+    def id(self) -> str:
+        """Of the recording that it belongs to; "" where it is not told."""
+        found = self.header.facts.get("recording")
+        return found if isinstance(found, str) else ""
+
+    @property
+    def number(self) -> int:
+        """Its place in the recording."""
+        found = self.header.facts.get("segment")
+        return found if isinstance(found, int) and 0 <= found < 2**31 else 0
+
+    @property
+    def t0_wall(self) -> int:
+        """Wall time of its beginning, µs."""
+        found = self.header.facts.get("t0_wall")
+        return int(min(max(found, 0), TIME_MOST)) if isinstance(found, int | float) else 0
+
+    @property
+    def tail(self) -> int:
+        """Bytes behind the last complete record."""
+        return 0 if self._table is None else max(self.file.size - self.end, 0)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Its table is in memory."""
+        return self._table is not None
+
+    @property
+    def table(self) -> Table:
+        """Its records. raises: RecordingError, NewerFormat"""
+        if self._table is None:
+            self._load()
+        assert self._table is not None
+        return self._table
+
+    @property
+    def frame_rows(self) -> NDArray[np.int64]:
+        """Row of each frame in the table."""
+        _ = self.table
+        return self._frame_rows
+
+    def unload(self) -> None:
+        """Forget the table; it is loaded again at need."""
+        self._table = None
+        self.damages.clear()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.file.close()
+
+    def _header(self) -> tuple[FileHeader, int]:
+        try:
+            data = self.file.read(0, FILE_HEADER.size + HEADER_MOST)
+            header, end = FileHeader.unpack(data)
+        except BadRecord as error:
+            header, end = self._second_header(str(error))
+        except NewerFormat as error:
+            raise NewerFormat(f"{self.path}: {error}") from error
+        if (header.major, header.minor) > (MAJOR, MINOR):
+            self.notices.append(
+                f"written in format {header.major}.{header.minor}, newer than the {MAJOR}.{MINOR} of this "
+                "tidegate: what it adds is not shown"
+            )
+        facts = cleaned(header.facts)
+        return FileHeader(facts, header.major, header.minor, header.least_major, header.least_minor), end
+
+    def _second_header(self, said: str) -> tuple[FileHeader, int]:
+        """From a SCHEMA, which repeats it. raises: RecordingError if there is none near the beginning"""
+        first = -1
+        limit = min(self.file.size, FILE_HEADER.size + 8 * HEADER_MOST)
+        for place in walked(self.file, 0, limit, Budget(headers=20_000, bytes=8 * HEADER_MOST)):
+            first = place.offset if first < 0 else first
+            if place.record.kind != Kind.SCHEMA:
+                continue
+            try:
+                found = read_json(self.payload_of(place))
+            except BadRecord:
+                continue
+            facts = found.get("header") if isinstance(found, dict) else None
+            if isinstance(facts, dict):
+                self.notices.append("its file header is damaged: what it told was found in a schema")
+                return FileHeader(facts), first
+        if first < 0:
+            raise RecordingError(f"{self.path} is no recording of tidegate: {said}")
+        raise RecordingError(
+            f"{self.path} cannot be read: {said}, and no schema repeats it. "
+            "`tidegate recording verify` tells what else is in it"
+        )
+
+    def _footer(self) -> Footer | None:
+        """The footer, if the file ends in one that is whole; learns where its INDEX records are."""
+        try:
+            footer = Footer.unpack(self.file.read(max(self.file.size - FOOTER.size, 0), FOOTER.size))
+            at = self.file.size - footer.size
+            if at < self.first:
+                return None
+            record = record_at(self.file, at, self.file.size)
+            is_whole = record.kind == Kind.FOOTER and record.size == footer.size
+            if not is_whole or record.flags & ZSTD or record.stored < FOOTER.size:
+                return None
+            payload = self.payload_of(Place(at, record))
+        except BadRecord:
+            return None
+        size = len(payload) - FOOTER.size
+        offsets = [entry[0] for entry in DIRECTORY.iter_unpack(payload[: size - size % DIRECTORY.size])]
+        is_rising = all(a < b for a, b in zip([0, *offsets], [*offsets, at], strict=True))
+        self._directory = tuple(offsets) if is_rising else ()
+        return footer
+
+    def _load(self) -> None:
+        """Read the INDEX pages from the last to the first, walk where one is damaged and behind the last."""
+        budget = Budget()
+        parts: list[Sequence[NDArray[Any]]] = []
+        count = 0
+        at = self._index_before(self.file.size, budget)
+        tail_from = self.first if at is None else at
+        while at is not None:
+            found = self._page(at)
+            if found is not None:
+                below, page = found
+            else:
+                below = self._index_before(at, budget)
+                page = self._walk(self.first if below is None else below, at, budget)
+            parts.append(page)
+            count += page.rows
+            at = below
+            if count > RECORDS_MOST and at is not None:
+                self.notices.append(f"it is very long: only its last {count} records are shown")
+                break
+        parts.reverse()
+        before = joined(parts)
+        last = int(before.seq[-1]) if before.rows else -1
+        table = joined([before, self._walk(tail_from, self.file.size, budget, last)])
+        if budget.is_spent:
+            self.notices.append("it is damaged over long stretches: not all of it was searched")
+        self.end = table.end if table.rows else self.first
+        self._take(table)
+
+    def _index_before(self, high: int, budget: Budget) -> int | None:
+        """Offset of the last INDEX below `high`: by the footer's directory, else searched for."""
+        if self._directory:
+            return next((offset for offset in reversed(self._directory) if offset < high), None)
+        found = last_index(self.file, self.first, high, budget)
+        return found.offset if found else None
+
+    def _page(self, offset: int) -> tuple[int | None, Table] | None:
+        """The INDEX before this one, and what this one lists; None if it is damaged or cannot be true."""
+        try:
+            record = record_at(self.file, offset, self.file.size)
+            if record.kind != Kind.INDEX:
+                return None
+            return read_page(self.payload_of(Place(offset, record)), self.first, offset)
+        except BadRecord:
+            return None
+
+    def _walk(self, start: int, end: int, budget: Budget, seq: int = -1) -> Table:
+        """The records in [start, end), by their headers; `seq`: of the one before."""
+        rows: list[tuple[int, ...]] = []
+        after = start
+        for offset, record in walked(self.file, start, end, budget, seq):
+            if offset > after:
+                self.damages.append(Damage(after, offset - after))
+            after = offset + record.size
+            rows.append((offset, record.size, *record[3:8], record.kind, self._tag(offset, record)))
+        if after < end < self.file.size:
+            self.damages.append(Damage(after, end - after))
+        return of_rows(rows)
+
+    def _tag(self, offset: int, record: Record) -> int:
+        if record.kind not in NOTED:
+            return 0
+        try:
+            return tag_of(self.payload_of(Place(offset, record)))
+        except BadRecord:
+            return UNTOLD
+
+    def _take(self, table: Table) -> None:
+        """Make it this file's table: numbers rise, times are within reason."""
+        if table.rows and not (table.seq[1:] > table.seq[:-1]).all():
+            highest = np.maximum.accumulate(table.seq)
+            is_new = np.concatenate(([True], table.seq[1:] > highest[:-1]))
+            self.notices.append(f"{table.rows - int(is_new.sum())} records repeat a number and are left out")
+            table = table.only(is_new)
+        if table.rows and (int(table.t_wall.min()) < 0 or int(table.t_wall.max()) > TIME_MOST):
+            self.notices.append("some of its times cannot be true")
+            table = table._replace(t_wall=np.clip(table.t_wall, 0, TIME_MOST))
+        self._note_unknown(table)
+        self._table = table
+        self._frame_rows = np.flatnonzero((table.kind >= Kind.KEY) & (table.kind <= Kind.DELTA))
+        lost = np.zeros(len(self._frame_rows), np.bool_)
+        known = min(len(self.lost), len(lost))
+        lost[:known] = self.lost[:known]
+        self.lost = lost
+        self.version += 1
+
+    def _note_unknown(self, table: Table) -> None:
+        """raises: NewerFormat if a record of a kind that is not known must be understood"""
+        strange = np.flatnonzero((table.kind < Kind.SCHEMA) | (table.kind > Kind.FOOTER))
+        for row in strange[:_UNKNOWN_MOST]:
+            try:
+                record = record_at(self.file, int(table.offset[row]), self.file.size)
+            except BadRecord:
+                continue
+            if record.flags & REQUIRED:
+                raise NewerFormat(
+                    f"{self.path}: it holds records of kind {record.kind} that must be understood, and "
+                    f"format {MAJOR}.{MINOR} of this reader has none: it is of format "
+                    f"{self.header.major}.{self.header.minor}, use a newer tidegate"
+                )
+        self.notices = [one for one in self.notices if not one.endswith(_SKIPPED)]
+        if len(strange):
+            self.notices.append(f"{len(strange)} records{_SKIPPED}")
+
+    def refresh(self) -> bool:
+        """Read on where a live file has grown. True if it holds other records than before."""
+        size = self.file.measured()
+        if self._table is None or size == self.file.size:
+            return False
+        is_cut = size < self.end
+        self.file.size, self._directory = size, ()
+        self.footer = self._footer()
+        if is_cut:
+            self._table = None
+            self._load()
+            return True
+        before = self._table
+        more = self._walk(self.end, size, Budget(), int(before.seq[-1]) if before.rows else -1)
+        if not more.rows:
+            return False
+        self.end = more.end
+        self._take(joined([before, more]))
+        return True
+
+    def payload_of(self, place: Place) -> bytes:
+        """The payload of a record, unpacked. raises: BadRecord if it is damaged"""
+        record = place.record
+        stored = self.file.read(place.offset + record.hlen, record.stored)
+        if len(stored) < record.stored or zlib.crc32(stored) != record.pcrc:
+            raise BadRecord("a payload that is damaged")
+        return decompressed(stored) if record.flags & ZSTD else stored
+
+    def stored(self, row: int) -> tuple[Record, bytes]:
+        """A record and its payload as it is stored. raises: BadRecord if it is damaged, or another one"""
+        table = self.table
+        size = int(table.size[row])
+        data = self.file.read(int(table.offset[row]), size)
+        record = unpack_record(data)
+        if record.size != size or record.seq != table.seq[row] or record.kind != table.kind[row]:
+            raise BadRecord("a record that is not the one in the index")
+        stored = data[record.hlen :]
+        if len(stored) < record.stored or zlib.crc32(stored) != record.pcrc:
+            raise BadRecord("a payload that is damaged")
+        return record, stored
+
+    def payload(self, row: int) -> bytes:
+        """A row's payload, unpacked. raises: BadRecord"""
+        record, stored = self.stored(row)
+        return decompressed(stored) if record.flags & ZSTD else stored
+
+    def row_of(self, seq: int) -> int:
+        """The row of a record by its number; -1 if there is none."""
+        table = self.table
+        row = int(np.searchsorted(table.seq, np.uint32(seq)))
+        return row if row < table.rows and table.seq[row] == seq else -1
+
+    def schema(self, number: int, row: int) -> Schema:
+        """The schema of that id, of the records nearest to `row`. raises: BadRecord if it is lost"""
+        if found := self._schemas.get(number):
+            return found
+        rows = np.flatnonzero(self.table.kind == Kind.SCHEMA)
+        middle = int(np.searchsorted(rows, row))
+        # A schema is written twice before its first frame, and repeated behind each INDEX.
+        for one in (*rows[max(middle - _LOOKS, 0) : middle][::-1], *rows[middle : middle + _LOOKS]):
+            try:
+                record, stored = self.stored(int(one))
+                if record.pcrc in self._read_schemas:
+                    continue
+                made = from_json(read_json(decompressed(stored) if record.flags & ZSTD else stored))
+            except (BadRecord, SchemaError):
+                continue
+            self._read_schemas.add(record.pcrc)
+            self._schemas.setdefault(made.id, made)
+            if made.id == number:
+                return self._schemas[number]
+        raise BadRecord(f"a frame of schema {number}, which is lost")
+
+    def note_lost(self, local: int) -> None:
+        """A frame cannot be decoded: nor can those that refer to it."""
+        table, rows = self.table, self.frame_rows
+        if self.lost[local]:
+            return
+        gone = {int(table.seq[rows[local]])}
+        self.lost[local] = True
+        self.version += 1
+        for place in range(local + 1, len(rows)):
+            row = rows[place]
+            if table.kind[row] == Kind.KEY:
+                break
+            if int(table.ref_seq[row]) in gone:
+                gone.add(int(table.seq[row]))
+                self.lost[place] = True
+
+    def heads(self) -> tuple[bytes, ...]:
+        """The chain before and behind the footer; none where only a walk could tell."""
+        if self.footer is None:
+            return ()
+        data = self.file.read(self.file.size - self.footer.size, self.footer.size)
+        return self.footer.chain, chained(self.footer.chain, data[:HLEN], data[HLEN:])

@@ -1,0 +1,86 @@
+"""A stretch of a recording as a recording of its own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collectors.recording.draft import draft
+from collectors.recording.layout import Kind, RecordingError, Tag
+from collectors.recording.noted import Noted
+from collectors.recording.notes import mark_json, view_json
+from collectors.recording.redact import Redaction
+from collectors.recording.rewriting import (
+    Moment,
+    Progress,
+    Rewriter,
+    facts_of,
+    moments,
+    no_progress,
+    numbers,
+    origin,
+)
+from collectors.recording.ring import RingLimits
+from collectors.recording.stream import Stamp, Stream
+from collectors.recording.times import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.recording.reader import Recording
+
+
+def trim(
+    recording: "Recording",
+    start: float,
+    end: float,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> tuple[str, ...]:
+    """Write the frame that is shown at `start`, all up to `end`, and events, actions and marks of that time.
+
+    Returns sentences about what was written. raises: RecordingError if there is no such stretch, or `out`
+    cannot be written; nothing is left behind then
+    """
+    wanted = numbers(recording, start, end)
+    began, ended = recording.time_of(wanted[0]), recording.time_of(wanted[-1])
+    facts = facts_of(recording.header.facts, [origin("trim", recording, began, ended)])
+    simulated, redaction = recording.header.facts.get("simulated") is True, Redaction()
+    with draft(out, overwrite=overwrite) as path:
+        stream = Stream(None, path, RingLimits(), facts, redaction, simulated=simulated)
+        rewriter = Rewriter(stream, redaction)
+        try:
+            stream.claim()
+            for one in _with_marks(recording, wanted, start, end):
+                at = Stamp(round(one.at * 1e6), one.tick)
+                if one.note is not None:
+                    rewriter.note(one.note, at)
+                else:
+                    progress("frames", rewriter.frames, len(wanted))
+                    rewriter.frame(recording, one.number, at)
+            rewriter.close()
+        finally:
+            stream.abandon()
+        if not rewriter.frames:
+            raise RecordingError(f"no frame from {stamp(start)} to {stamp(end)} can be read")
+    lost = f"; {rewriter.lost} frames could not be read" if rewriter.lost else ""
+    return (f"{rewriter.frames} frames{lost}",)
+
+
+def _with_marks(recording: "Recording", wanted: list[int], start: float, end: float) -> "Iterator[Moment]":
+    """What was recorded, with what the operator looked at when it began, and the marks beside the file."""
+    added = [mark for mark in recording.marks() if start <= mark.at <= end]
+    is_first = True
+    for one in moments(recording, wanted, start, end):
+        if one.note is not None and one.note.kind == Kind.MARK:
+            continue  # among those that were made later
+        while added and one.number >= 0 and added[0].at <= one.at:
+            mark = added.pop(0)
+            yield one._replace(number=-1, note=Noted(one.at, Kind.MARK, Tag.BOOKMARK, 0, mark_json(mark)))
+        if is_first and (view := recording.view_at(one.at)) is not None:
+            yield one._replace(number=-1, note=Noted(one.at, Kind.EVENT, Tag.VIEW, 0, view_json(view)))
+        is_first = False
+        yield one
+        newest = one
+    for mark in added:
+        yield newest._replace(number=-1, note=Noted(newest.at, Kind.MARK, Tag.BOOKMARK, 0, mark_json(mark)))

@@ -1,0 +1,723 @@
+"""Reading recordings: frames by number and time, windows, notes, marks; and files that lie."""
+
+import json
+import math
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zstandard
+
+from collectors.fleet import Event, EventKind, Frame
+from collectors.intents import Intent, Target
+from collectors.recording.codec import NO_EXCEPTIONS, Payload, compressed, packed_frame
+from collectors.recording.layout import REQUIRED, ZSTD, Kind, NewerFormat, Record, RecordingError, Tag
+from collectors.recording.marks import MARKS_MOST, sidecar
+from collectors.recording.notes import event_json, intent_json, mark_json, view_json
+from collectors.recording.reader import STATE_LOST, Recording
+from collectors.recording.schema import Axis, Block, Column, Schema
+from collectors.sessions import Mark, View
+from tests.recording_files import T0, Tape, simple_frame, simple_frames, tape_of, without
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "one.tgrec"
+
+
+@pytest.fixture(scope="module")
+def tape() -> Tape:
+    """Ten minutes that were closed, with an INDEX in between."""
+    made = tape_of(simple_frames(300), index_every=128)
+    made.footer()
+    return made
+
+
+def opened(tape: Tape, path: Path, data: bytes | None = None) -> Recording:
+    return Recording.open(tape.write(path, data))
+
+
+def frames_of(recording: Recording) -> Iterator[Frame]:
+    return (recording.frame(number) for number in range(recording.frames))
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_every_frame_comes_back_as_it_was(path: Path, is_closed: bool) -> None:
+    """In order, backwards and by jumps, with a footer and without, across an INDEX."""
+    tape = tape_of(simple_frames(150), index_every=64)
+    if is_closed:
+        tape.footer()
+    recording = opened(tape, path)
+    assert (recording.frames, recording.is_closed) == (150, is_closed)
+    assert (recording.id, recording.start, recording.end) == ("0123456789ab", T0, T0 + 298)
+    assert (recording.notices, recording.gaps) == ((), ())
+    for number in [*range(150), *range(149, 0, -7), 75, 3, 149]:
+        frame = recording.frame(number)
+        assert frame == without(tape.frames[number])
+        assert recording.time_of(number) == frame.at
+    recording.close()
+
+
+def test_a_number_that_is_none_is_refused(path: Path, tape: Tape) -> None:
+    """The error tells how many there are."""
+    recording = opened(tape, path)
+    for number in (-1, 300):
+        with pytest.raises(RecordingError, match="has 300 frames"):
+            recording.frame(number)
+
+
+def test_frames_are_found_by_time(path: Path, tape: Tape) -> None:
+    """The last one at or before a time; 0 before the first; also for times that are none."""
+    recording = opened(tape, path)
+    for at, number in ((T0 - 5, 0), (T0, 0), (T0 + 1.99, 0), (T0 + 2, 1), (T0 + 399.5, 199), (T0 + 9e9, 299)):
+        assert recording.index_at(at) == number
+    assert recording.index_at(math.nan) == recording.index_at(-math.inf) == 0
+    assert recording.index_at(math.inf) == 299
+    assert recording.times_at(T0 + 100) == (50,)
+    assert recording.times_at(T0 - 1) == ()
+
+
+def test_a_clock_that_was_set_back_makes_times_ambiguous(path: Path) -> None:
+    """Frames stay in order; a time that came twice means the later one, and both are offered."""
+    tape = Tape()
+    for tick in range(20):
+        tape.frame(simple_frame(tick, T0 + tick * 10 - (100 if tick >= 15 else 0)))
+    recording = opened(tape, path)
+    assert [frame.at for frame in frames_of(recording)] == [frame.at for frame in tape.frames]
+    assert recording.times_at(T0 + 62) == (6, 16)
+    assert recording.index_at(T0 + 62) == 16
+    assert recording.index_at(T0 + 100) == 10
+    assert (recording.start, recording.end) == (T0, T0 + 140)
+    window = recording.window(10, 19)
+    assert list(window.times) == [T0 + 50 + 10 * tick for tick in range(5)]
+    assert recording.timeline(4).end == T0 + 140
+
+
+def test_a_window_is_what_the_frames_say(path: Path, tape: Tape) -> None:
+    """Every estimate is the frame's own, NaN where it was stale or missing; None for what never was."""
+    recording = opened(tape, path)
+    window = recording.window(95, 260)
+    shown = tape.frames[95:261]
+    assert list(window.times) == [frame.at for frame in shown]
+    for place, name in enumerate(("alpha", "beta")):
+        for tier, signal in (
+            ("gold", "queue_wait_p99"),
+            ("gold", "arrivals"),
+            ("", "served"),
+            ("", "waiting"),
+        ):
+            found = window.values(name, tier, signal)
+            assert found is not None
+            for value, frame in zip(found, shown, strict=True):
+                model = frame.models[place]
+                one = model.reading(signal, tier or None)
+                usable = one.quality in ("good", "suspect") and one.value is not None
+                assert value == one.estimate if usable else math.isnan(value)
+    assert window.values("alpha", "gold", "kv_ratio") is None
+    assert window.values("gamma", "gold", "arrivals") is None
+    assert window.values("alpha", "none", "arrivals") is None
+    assert window.shares("alpha") == {}
+    assert len(recording.window(-5, 10**9).times) == 300
+
+
+def test_a_window_that_is_too_large_is_thinned(
+    path: Path, tape: Tape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of long stretches every second, third ... frame is kept, the last one always; values stay exact."""
+    recording = opened(tape, path)
+    full = recording.window(0, 299)
+    numbers = dict(zip(full.times, full.values("alpha", "", "waiting") or (), strict=True))
+    for name, limit in (("MATRIX_BYTES", 40_000), ("WORK_MOST", 3_000)):
+        monkeypatch.setattr(f"collectors.recording.window.{name}", limit)
+        monkeypatch.setattr("collectors.recording.reader.WORK_MOST", limit, raising=True)
+        window = recording.window(0, 299)
+        assert 2 <= len(window.times) < 200
+        assert window.times[-1] == tape.frames[-1].at
+        for at, value in zip(window.times, window.values("alpha", "", "waiting") or (), strict=True):
+            assert value == numbers[at]
+        monkeypatch.undo()
+
+
+def test_a_wide_schema_keeps_its_readings_alone(
+    path: Path, tape: Tape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a frame of very many numbers those that can be asked for are kept, and they are the same."""
+    recording = opened(tape, path)
+    asked = [("alpha", "gold", "queue_wait_p99"), ("beta", "gold", "arrivals")]
+    all_kept = [recording.window(0, 99).values(*one) for one in asked]
+    monkeypatch.setattr("collectors.recording.window.SMALL", 1)
+    some = recording.window(0, 99)
+    for one, whole in zip(asked, all_kept, strict=True):
+        np.testing.assert_array_equal(np.array(some.values(*one)), np.array(whole))
+
+
+def test_what_happened_comes_with_its_frame(path: Path) -> None:
+    """Events between two frames are in the later one, as is the past; `noted` finds them all."""
+    tape = Tape()
+    tape.frame(simple_frame(0, T0))
+    fired = Event(T0 + 1, EventKind.ALERT, "P1", "alpha gold", "waits too long")
+    cleared = Event(T0 + 3, EventKind.ALERT, "cleared", "alpha gold", "after 2 s")
+    tape.at = T0 + 1
+    tape.note(Tag.ALERT, event_json(fired))
+    tape.frame(simple_frame(1, T0 + 2))
+    tape.at = T0 + 3
+    tape.note(Tag.ALERT_CLEARED, event_json(cleared))
+    intent = Intent("throttle.set", Target("throttle", "chat", "free"), {"level": 0.5}, {}, "*")
+    tape.note(Tag.INTENT, intent_json(intent), Kind.ACTION)
+    tape.note(Tag.PAST, {"past": [["alpha", "gold", "waiting", T0 - 60, 4.0], ["x"], None]})
+    tape.frame(simple_frame(2, T0 + 4))
+    recording = opened(tape, path)
+    assert [frame.events for frame in frames_of(recording)] == [(), (fired,), (cleared,)]
+    assert recording.frame(2).past[0].value == 4.0
+    assert [one.tag for one in recording.noted(T0 + 1, T0 + 3, {Kind.EVENT, Kind.ACTION}, {3, 4, 32})] == [
+        3,
+        4,
+        32,
+    ]
+    assert [one.at for one in recording.noted(T0 + 2, T0 + 9, {Kind.ACTION})] == [T0 + 3]
+    line = recording.timeline(4)
+    assert [(tick.at, tick.kind) for tick in line.alerts] == [(T0 + 1, "P1"), (T0 + 3, "cleared")]
+    assert [(tick.kind, tick.text) for tick in line.actions] == [("action", "throttle.set chat/free")]
+
+
+def test_the_view_is_the_one_of_that_time(path: Path) -> None:
+    """None before the first; the latest one at or before a time after that."""
+    tape = Tape()
+    tape.frame(simple_frame(0, T0))
+    for at, screen in ((T0 + 1, "model"), (T0 + 5, "alerts")):
+        tape.at = at
+        tape.note(Tag.VIEW, view_json(View(screen=screen)))
+        tape.frame(simple_frame(int(at - T0), at + 1))
+    recording = opened(tape, path)
+    shown = [recording.view_at(T0 + after) for after in (0, 1.5, 4.9, 5, 50)]
+    assert [view.screen if view else None for view in shown] == [None, "model", "model", "alerts", "alerts"]
+
+
+def test_the_timeline_tells_the_worst_wait(path: Path, tape: Tape) -> None:
+    """The greatest share of an objective in each part, of KEY and SUBKEY frames; parts do not overlap."""
+    line = opened(tape, path).timeline(10)
+    kinds = [one.kind for one in tape.of_kind(Kind.KEY, Kind.SUBKEY, Kind.DELTA)]
+    sampled = [frame for frame, kind in zip(tape.frames, kinds, strict=True) if kind != Kind.DELTA]
+    for part, worst in enumerate(line.worst):
+        low, high = line.start + part * 59.8, line.start + (part + 1) * 59.8
+        waits = [
+            (model.tiers["gold"]["queue_wait_p99"].estimate or 0) / 0.5
+            for frame in sampled
+            if low <= frame.at < high
+            for model in frame.models
+        ]
+        assert worst == pytest.approx(max(waits))
+
+
+def test_a_live_file_is_read_on(path: Path) -> None:
+    """Complete records alone; an INDEX and a FOOTER may come, and another run behind it."""
+    tape = tape_of(simple_frames(5))
+    recording = opened(tape, path)
+    assert not recording.refresh()
+    before = len(tape.data)
+    tape.frame(simple_frame(5, T0 + 10))
+    tape.write(path, bytes(tape.data[:-3]))
+    recording.refresh()
+    assert recording.frames == 5
+    assert recording.notices == (f"tail of {recording.size_bytes - recording.segments[0].end} bytes ignored",)
+    tape.write(path)
+    assert recording.refresh()
+    assert recording.frame(5) == without(tape.frames[5])
+    assert len(tape.data) > before
+    tape.footer()
+    tape.write(path)
+    assert recording.refresh()
+    assert recording.is_closed
+    tape.at += 100
+    tape.note(Tag.RUN_START, {"text": "a recording began"})
+    tape._count = 0
+    tape.frame(simple_frame(6, T0 + 112))
+    tape.write(path)
+    assert recording.refresh()
+    assert (recording.is_closed, recording.frames) == (False, 7)
+    assert recording.frame(6) == without(tape.frames[6])
+    assert [(gap.start, gap.end, gap.why) for gap in recording.gaps] == [
+        (T0 + 10, T0 + 110, "nobody recorded")
+    ]
+    fresh = Recording.open(path)
+    assert [frame.at for frame in frames_of(fresh)] == [frame.at for frame in tape.frames]
+    tape.footer()
+    assert [frame.at for frame in frames_of(opened(tape, path))] == [frame.at for frame in tape.frames]
+
+
+def test_a_gap_is_told_with_its_times(path: Path) -> None:
+    """As the recorder says, in its words."""
+    tape = tape_of(simple_frames(5))
+    tape.at = T0 + 60
+    tape.note(Tag.GAP, {"from": T0 + 8, "to": T0 + 60, "why": "nothing could be \x1b[31mwritten"})
+    tape.frame(simple_frame(5, T0 + 60))
+    (gap,) = opened(tape, path).gaps
+    assert gap == (T0 + 8, T0 + 60, "nothing could be [31mwritten")
+
+
+def test_segments_of_a_recording_are_one(tmp_path: Path) -> None:
+    """In order, of the newest recording alone; a broken chain and a missing segment are told."""
+    old = tape_of(simple_frames(3, T0 - 9000), facts={"recording": "oldoldoldold"})
+    old.write(tmp_path / "20230101T000000Z-oldoldoldold-0000.tgrec")
+    chain, tapes = "", []
+    for number in range(5):
+        tape = tape_of(
+            simple_frames(10, T0 + 20 * number),
+            facts={"segment": number, "prev_chain": chain},
+            index_every=64,
+        )
+        tape.footer()
+        chain = tape.chain.hex()
+        tapes.append(tape)
+        tape.write(tmp_path / f"20240101T0000{number:02}Z-0123456789ab-{number:04}.tgrec")
+    recording = Recording.open(tmp_path)
+    shown = [without(frame) for tape in tapes for frame in tape.frames]
+    assert (recording.frames, recording.notices, recording.gaps) == (50, (), ())
+    assert not recording.segments[1].is_loaded
+    assert list(frames_of(recording)) == shown
+    assert recording.index_at(T0 + 45) == 22
+    assert list(recording.window(15, 34).times) == [frame.at for frame in shown[15:35]]
+    assert len(list(recording.noted(0, 1e11, {Kind.EVENT}, {Tag.SNAPSHOT}))) == 5
+    (tmp_path / "20240101T000002Z-0123456789ab-0002.tgrec").unlink()
+    other = tape_of(simple_frames(10, T0 + 20), facts={"segment": 1})
+    other.footer()
+    other.write(tmp_path / "20240101T000001Z-0123456789ab-0001.tgrec")
+    recording = Recording.open(tmp_path)
+    assert recording.frames == 40
+    assert any("does not follow" in notice for notice in recording.notices)
+    assert [gap.why for gap in recording.gaps] == ["1 segment is missing"]
+
+
+def test_pruning_under_a_reader_is_safe(tmp_path: Path) -> None:
+    """A segment that is removed while it is open can be read to its end."""
+    for number in range(5):
+        tape = tape_of(simple_frames(10, T0 + 20 * number), facts={"segment": number})
+        tape.footer()
+        tape.write(tmp_path / f"2024010{number}T000000Z-0123456789ab-{number:04}.tgrec")
+    recording = Recording.open(tmp_path)
+    for one in tmp_path.iterdir():
+        one.unlink()
+    assert len(list(frames_of(recording))) == 50
+
+
+def test_bookmarks_are_kept_beside_the_file(path: Path, tape: Tape) -> None:
+    """For its owner alone, with the place in the recording; the recording itself is not touched."""
+    recording = opened(tape, path)
+    mark = Mark(T0 + 101, "ana", "look \x1b[31mhere")
+    recording.add_mark(mark)
+    recording.add_mark(Mark(T0 + 3, "bob", ""))
+    assert recording.marks() == (Mark(T0 + 3, "bob", ""), Mark(T0 + 101, "ana", "look [31mhere"))
+    beside = sidecar(path)
+    assert beside.name == "one.tgrec.marks.jsonl"
+    assert beside.stat().st_mode & 0o777 == 0o600
+    told = json.loads(beside.read_text().splitlines()[0])
+    assert (told["recording"], told["segment"], told["seq"]) == (
+        "0123456789ab",
+        0,
+        tape.of_kind(2, 3, 4)[50].seq,
+    )
+    assert path.read_bytes() == tape.data
+    assert [tick.text for tick in recording.timeline(3).marks] == ["bob", "ana: look [31mhere"]
+
+
+def test_marks_in_the_file_are_found(path: Path) -> None:
+    """A MARK of the session is listed as one that was made later."""
+    tape = tape_of(simple_frames(3))
+    tape.note(Tag.BOOKMARK, mark_json(Mark(T0 + 4, "ana", "here")), Kind.MARK)
+    assert opened(tape, path).marks() == (Mark(T0 + 4, "ana", "here"),)
+
+
+def test_a_sidecar_can_do_no_harm(path: Path, tape: Tape, tmp_path: Path) -> None:
+    """No link is followed; what is no mark, or another's, is left out; a cut line spoils no other."""
+    recording = opened(tape, path)
+    target = tmp_path / "victim"
+    target.write_text("precious")
+    sidecar(path).symlink_to(target)
+    with pytest.raises(RecordingError, match="cannot be written"):
+        recording.add_mark(Mark(T0, "ana", ""))
+    assert (recording.marks(), target.read_text()) == ((), "precious")
+    sidecar(path).unlink()
+    good = {
+        "recording": "0123456789ab",
+        "segment": 0,
+        "seq": 1,
+        "t_mono": 2,
+        "at": T0,
+        "actor": "a",
+        "note": "n",
+    }
+    lines = [
+        "[" * 5000,
+        "{}",
+        "null",
+        json.dumps(good | {"recording": "other"}),
+        json.dumps(good | {"at": 1e300}),
+    ]
+    lines += [json.dumps(good | {"segment": 7}), json.dumps(good | {"seq": -1}), json.dumps(good)[:30]]
+    sidecar(path).write_text("\n".join(lines))
+    recording.add_mark(Mark(T0 + 1, "ana", "kept"))
+    assert recording.marks() == (Mark(T0 + 1, "ana", "kept"),)
+    many = "".join(json.dumps(good | {"at": T0 + n, "note": ""}) + "\n" for n in range(MARKS_MOST + 50))
+    sidecar(path).write_text(many)
+    assert len(recording.marks()) <= MARKS_MOST
+    with pytest.raises(RecordingError, match="full"):
+        recording.add_mark(Mark(T0, "ana", ""))
+    sidecar(path).unlink()
+    os.mkfifo(sidecar(path))
+    assert recording.marks() == ()
+    with pytest.raises(RecordingError, match=r"cannot be written|no regular file"):
+        recording.add_mark(Mark(T0, "ana", ""))
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"SQLite format 3\0" * 100, b"\x89TGREC\r\n" + bytes(40)])
+def test_what_is_no_recording_is_refused(path: Path, content: bytes) -> None:
+    """With its name in a sentence."""
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match=r"one\.tgrec is no recording"):
+        Recording.open(path)
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    """A pipe is not waited for; a folder without a recording and a name without a file are told."""
+    pipe = tmp_path / "pipe.tgrec"
+    os.mkfifo(pipe)
+    with pytest.raises(RecordingError, match="no regular file"):
+        Recording.open(pipe)
+    with pytest.raises(RecordingError, match="no regular file"):
+        Recording.open(Path("/dev/zero"))
+    with pytest.raises(RecordingError, match="holds no recording that can be read"):
+        Recording.open(tmp_path)
+    with pytest.raises(RecordingError, match="No such file"):
+        Recording.open(tmp_path / "none")
+
+
+def test_a_newer_minor_version_plays(path: Path) -> None:
+    """What it adds is skipped, with one notice each: kinds, members, bytes, flags, tags, columns."""
+    tape = Tape({"invented": {"deep": [1]}}, version=(1, 3))
+    for tick, frame in enumerate(simple_frames(12)):
+        tape.frame(frame)
+        if tick % 3 == 0:
+            tape.record(77, b"who knows", flags=0x40)
+            tape.note(200, {"text": "later"})
+    recording = opened(tape, path)
+    assert list(frames_of(recording)) == [without(frame) for frame in tape.frames]
+    assert recording.notices[0].startswith("written in format 1.3, newer than the 1.0")
+    assert recording.notices[1] == "4 records of a newer kind skipped"
+    assert len(recording.notices) == 2
+
+
+def test_a_longer_record_header_is_read(path: Path) -> None:
+    """A later minor version may put members before the header's CRC, and bytes behind a payload."""
+    tape = tape_of(simple_frames(3))
+    assert tape._schema is not None
+    values, times = tape._last
+    payload = Payload(tape._schema.id, values - tape._last[0], times - tape._last[1], NO_EXCEPTIONS)
+    stored = compressed(packed_frame(payload) + b"later bytes")
+    seq = tape.entries[-1].seq + 1
+    head = Record(
+        Kind.DELTA,
+        ZSTD,
+        len(stored),
+        seq,
+        tape._key_seq,
+        seq - 1,
+        round((T0 + 6) * 1e6),
+        10**9,
+        zlib.crc32(stored),
+    ).pack()
+    longer = bytearray(head[:-4] + b"12345678")
+    longer[10:12] = (60).to_bytes(2, "little")
+    data = bytes(tape.data) + longer + zlib.crc32(longer).to_bytes(4, "little") + stored
+    recording = opened(tape, path, data)
+    assert recording.frames == 4
+    assert recording.frame(3).models[0].name == "alpha"
+
+
+def test_a_newer_major_version_is_refused(path: Path) -> None:
+    """The version that it needs is named, and nothing is shown; so with a required unknown kind."""
+    tape = tape_of(simple_frames(3), version=(2, 1), least=(2, 0))
+    with pytest.raises(NewerFormat, match=r"format 2\.1 needs a reader of 2\.0; this one reads 1\.0"):
+        opened(tape, path)
+    tape = tape_of(simple_frames(3), version=(1, 2))
+    tape.record(50, b"", flags=REQUIRED)
+    with pytest.raises(NewerFormat, match=r"records of kind 50 .* format 1\.2"):
+        opened(tape, path)
+    tape.footer()
+    with pytest.raises(NewerFormat, match="kind 50"):
+        opened(tape, path)
+
+
+@pytest.mark.parametrize("place", [2, 9, 17, 25, 40, 100])
+def test_a_damaged_file_header_is_survived(path: Path, tape: Tape, place: int) -> None:
+    """A schema repeats it."""
+    data = bytearray(tape.data)
+    data[place] ^= 0x10
+    recording = opened(tape, path, bytes(data))
+    assert (recording.frames, recording.id) == (300, "0123456789ab")
+    assert recording.frame(200) == without(tape.frames[200])
+    assert "file header is damaged" in recording.notices[0]
+
+
+def test_a_lost_state_change_is_told(path: Path) -> None:
+    """Numbers go on; until the next snapshot the frames say that the rest may be out of date."""
+    tape = tape_of(simple_frames(60), index_every=64)
+    lost = next(one for one in tape.of_kind(Kind.EVENT) if one.tag == Tag.STATE)
+    data = bytearray(tape.data)
+    data[lost.offset + lost.size - 3] ^= 1
+    recording = opened(tape, path, bytes(data))
+    shown = list(frames_of(recording))
+    noted = [place for place, frame in enumerate(shown) if STATE_LOST in frame.notes]
+    assert noted[0] == 7
+    assert 8 < noted[-1] < 59
+    assert [frame.models for frame in shown] == [frame.models for frame in tape.frames]
+
+
+def test_a_lost_schema_copy_costs_nothing(path: Path) -> None:
+    """It was written twice, and each INDEX is followed by it."""
+    tape = tape_of(simple_frames(30))
+    first = tape.of_kind(Kind.SCHEMA)[0]
+    data = bytearray(tape.data)
+    data[first.offset + 60] ^= 1
+    recording = opened(tape, path, bytes(data))
+    assert list(frames_of(recording)) == [without(frame) for frame in tape.frames]
+
+
+def test_a_damaged_index_is_walked_around(path: Path) -> None:
+    """Each INDEX in turn, and all of them: every frame is there, found by the records' headers."""
+    tape = tape_of(simple_frames(300), index_every=64)
+    tape.footer()
+    indexes = tape.of_kind(Kind.INDEX)
+    assert len(indexes) > 4
+    for damaged in [*([one] for one in indexes), indexes]:
+        data = bytearray(tape.data)
+        for one in damaged:
+            data[one.offset + one.size // 2] ^= 4
+        recording = opened(tape, path, bytes(data))
+        assert recording.frames == 300
+        assert recording.frame(299) == without(tape.frames[299])
+
+
+def hostile(path: Path, data: bytes) -> float:
+    """Do all that can be done with a file: only a RecordingError may come of it. Returns seconds of CPU."""
+    path.write_bytes(data)
+    began = time.process_time()
+    try:
+        recording = Recording.open(path)
+        for number in {*range(min(recording.frames, 20)), max(recording.frames - 1, 0)}:
+            try:
+                frame = recording.frame(number)
+            except RecordingError:
+                continue
+            assert "\x1b" not in repr(frame).replace("\\x1b", "\x1b")
+        window = recording.window(0, 300)
+        window.values("alpha", "gold", "arrivals")
+        window.shares("alpha")
+        noted = list(recording.noted(-1e300, 1e300))
+        assert "\\x1b" not in repr(noted)
+        recording.timeline(50)
+        assert "\x1b" not in "".join(recording.notices)
+        recording.view_at(1e300)
+        recording.index_at(1e300)
+        recording.close()
+    except RecordingError as error:
+        assert "\x1b" not in str(error)
+    return time.process_time() - began
+
+
+def a_schema(**other: object) -> dict[str, object]:
+    return {"schema_id": 1, "header": {}, "sources": [], "blocks": [], **other}
+
+
+def bomb(size: int) -> bytes:
+    return zstandard.ZstdCompressor(level=3, write_content_size=True).compress(bytes(size))
+
+
+def test_hostile_lengths_are_bounded(path: Path) -> None:
+    """Claims of 2**32-1 bytes, of columns, of exceptions, of values: refused before they are believed."""
+    tape = tape_of(simple_frames(5))
+    most = 2**32 - 1
+    tape.record(Kind.DELTA, b"short", stored=most)
+    assert hostile(path, bytes(tape.data)) < 1
+    for words in ((1, most, 0, 0, 0), (1, 1, most, most, 0), (1, 1, 0, 0, most), (most,) * 5):
+        tape = tape_of(simple_frames(5))
+        head = b"".join(word.to_bytes(4, "little") for word in words)
+        tape.record(Kind.KEY, compressed(head), flags=ZSTD)
+        tape.record(Kind.DELTA, compressed(head), flags=ZSTD)
+        assert hostile(path, bytes(tape.data)) < 1
+    tape = tape_of(simple_frames(5))
+    tape.record(Kind.INDEX, compressed(b"\xff" * 48), flags=ZSTD)
+    assert hostile(path, bytes(tape.data)) < 1
+
+
+def test_bombs_are_not_unpacked(path: Path) -> None:
+    """A payload that would unpack to 4 GB, or declares no size, costs nothing; one of 15 MB is no frame."""
+    for payload in (
+        _declaring(2**32),
+        zstandard.ZstdCompressor(write_content_size=False).compress(bytes(2**20)),
+        bomb(15 * 2**20),
+        b"\x28\xb5\x2f\xfd",
+        b"",
+    ):
+        tape = tape_of(simple_frames(5))
+        for kind in (Kind.DELTA, Kind.KEY, Kind.SCHEMA, Kind.EVENT, Kind.INDEX, Kind.ACTION, Kind.MARK):
+            tape.record(kind, payload, flags=ZSTD)
+        assert hostile(path, bytes(tape.data)) < 2
+
+
+def _declaring(size: int) -> bytes:
+    """A small zstd frame whose header says that it unpacks to `size`."""
+    return b"\x28\xb5\x2f\xfd\xe0" + size.to_bytes(8, "little") + b"\x03\x00\x00" * 50
+
+
+def test_hostile_json_is_bounded(path: Path) -> None:
+    """Deep, wide, huge and senseless JSON in every kind of record that has it."""
+    bodies = [
+        b'{"tag":13,"set":' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001,
+        b"[" * 100_000,
+        b'{"tag":0,"set":' + b"[[]," * 400_000 + b"[]",
+        b'{"tag":0,"a":' + b"1" * 100_000 + b"}",
+        b'{"tag":99999999999999999999999}',
+        b'{"tag":13,"set":[1],"order":{"models":7},"reasons":{"a":1}}',
+        b'{"tag":0,"set":{"models":{"\\u001b[31mx":{"objectives":{"gold":1e999}}}},"reasons":[[1,2,3],[70000,"a",[]]]}',
+        b'{"tag":12,"id":true,"code":[],"parameters":{}}',
+        b"\xff\xfe\x00",
+    ]
+    for body in bodies:
+        tape = tape_of(simple_frames(3))
+        for kind in (Kind.EVENT, Kind.ACTION, Kind.MARK, Kind.SCHEMA):
+            tape.record(kind, compressed(body), flags=ZSTD)
+        tape.frame(simple_frame(3, T0 + 6))
+        assert hostile(path, bytes(tape.data)) < 2
+
+
+def test_hostile_schemas_are_refused(path: Path) -> None:
+    """Rows without end, names of control characters, blocks that overlap: no frame of them is built."""
+    wide = [{"name": str(n), "labels": [str(i) for i in range(100)]} for n in range(10)]
+    columns = [{"id": f"s{n}"} for n in range(50)]
+    for blocks in (
+        [{"id": "readings", "axes": wide, "signals": columns}],
+        [{"id": "readings", "axes": [], "signals": [{"id": "x", "quantum": 1e-320}]}],
+        [{"id": "readings", "axes": [], "signals": [{"id": "x", "quantum": "NaN"}]}] * 2,
+        [{"id": "\x1b[31m", "axes": [{"name": "model", "labels": ["\x1b]0;x\x07"] * 9}], "signals": columns}],
+        [{"id": "sources", "axes": [{"name": "s", "labels": ["\x1b"]}], "signals": columns}],
+        "nonsense",
+        [[[[]]]],
+    ):
+        tape = Tape()
+        tape.json(Kind.SCHEMA, a_schema(blocks=blocks))
+        schema = Schema(1, (), (Block("readings", (Axis("model", ("a",)),), (Column("x"),)),))
+        tape._schema = schema
+        tape.note(Tag.SNAPSHOT, {"set": {}, "order": {}, "reasons": []})
+        for _ in range(3):
+            tape.numbers(np.arange(1, dtype=np.int32))
+        assert hostile(path, bytes(tape.data)) < 2
+
+
+def test_hostile_numbers_and_times_are_bounded(path: Path) -> None:
+    """Sequence numbers that repeat or leap, references that loop, times of other ages."""
+    for other in (
+        {"seq": 3},
+        {"seq": 2**32 - 1},
+        {"ref_seq": 2**32 - 1},
+        {"ref_seq": 9_999},
+        {"key_seq": 2**32 - 1},
+        {"t_wall": 2**63 - 1},
+        {"t_wall": -(2**63)},
+        {"t_mono": 2**63 - 1},
+        {"t_mono": -(2**63)},
+    ):
+        tape = tape_of(simple_frames(5))
+        tape.record(Kind.DELTA, b"", **other)
+        tape.record(Kind.EVENT, b'{"tag":16,"at":1e308}', tag=16, **other)
+        tape.frame(simple_frame(5, T0 + 10))
+        for data in (bytes(tape.data), _closed(tape)):
+            assert hostile(path, data) < 1
+
+
+def _closed(tape: Tape) -> bytes:
+    tape.footer()
+    return bytes(tape.data)
+
+
+def test_a_loop_of_indexes_ends(path: Path) -> None:
+    """INDEX records that point at themselves, ahead, or at each other are no index."""
+    for target in (0, 1, 10**18):
+        tape = tape_of(simple_frames(20))
+        own = len(tape.data)
+        tape._indexes.append(({0: own, 1: own + 1}.get(target, target), 0, 0))
+        tape.bare_index()
+        tape._indexes.append((len(tape.data), 0, 0))
+        tape.bare_index()
+        assert hostile(path, bytes(tape.data)) < 1
+        recording = Recording.open(path)
+        assert list(frames_of(recording)) == [without(frame) for frame in tape.frames]
+
+
+def test_a_file_of_beginnings_ends(path: Path) -> None:
+    """Millions of marks that a record begins, and none does."""
+    sync = b"\xf5TGREC\r\n"
+    tape = tape_of(simple_frames(3))
+    assert hostile(path, bytes(tape.data) + sync * 40_000) < 2
+    assert hostile(path, bytes(tape.data) + (sync + b"\x08") * 40_000) < 2
+    assert hostile(path, sync * 40_000) < 2
+
+
+def test_a_sparse_file_opens_at_once(path: Path) -> None:
+    """10 GB of hole: before, behind and between the records; memory and time do not grow with it."""
+    tape = tape_of(simple_frames(100), index_every=64)
+    content = bytes(tape.data)
+    with path.open("wb") as file:
+        file.write(content)
+        file.truncate(10 * 2**30)
+    began = time.process_time()
+    recording = Recording.open(path)
+    assert recording.frames == 100
+    assert recording.frame(99) == without(tape.frames[99])
+    assert recording.notices == (f"tail of {10 * 2**30 - len(content)} bytes ignored",)
+    later = tape_of(simple_frames(10, T0 + 1000))
+    with path.open("r+b") as file:
+        file.seek(9 * 2**30)
+        file.write(bytes(later.data[later.first :]))
+    recording = Recording.open(path)
+    assert recording.frames >= 100
+    assert recording.frame(50) == without(tape.frames[50])
+    assert time.process_time() - began < 2
+
+
+def test_frames_without_their_schema_are_told(path: Path) -> None:
+    """Nothing can be shown of them, and the error says what to do."""
+    tape = tape_of(simple_frames(3))
+    data = bytearray(tape.data)
+    for one in tape.of_kind(Kind.SCHEMA):
+        data[one.offset + one.size - 1] ^= 1
+    recording = opened(tape, path, bytes(data))
+    with pytest.raises(RecordingError, match="no frame near number 1 can be read"):
+        recording.frame(0)
+    assert [gap.why for gap in recording.gaps] == ["3 frames cannot be read: damaged"]
+
+
+def test_a_recording_without_frames_opens(path: Path) -> None:
+    """One that has just begun: nothing to show yet."""
+    tape = Tape()
+    tape.note(Tag.RUN_START, {})
+    recording = opened(tape, path)
+    assert (recording.frames, recording.start, recording.index_at(T0)) == (0, T0, 0)
+    assert list(recording.window(0, 10).times) == []
+    assert recording.view_at(T0) is None
+    assert set(recording.timeline(5).worst) == {-1.0}
+    with pytest.raises(RecordingError, match="has 0 frames"):
+        recording.frame(0)
+    with pytest.raises(RecordingError, match="has 0 frames"):
+        recording.add_mark(Mark(T0, "ana", ""))
+
+
+def test_a_mode_is_always_replay(path: Path) -> None:
+    """Whatever the frame was when it was recorded."""
+    tape = tape_of([replace(simple_frame(0, T0), mode="LIVE", production=True)])
+    frame = opened(tape, path).frame(0)
+    assert (frame.mode, frame.production) == ("REPLAY", True)
