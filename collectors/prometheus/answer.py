@@ -29,9 +29,9 @@ def rows(
     """
     if definition.kind == "histogram":
         return _histograms(definition, list(samples), replicas, factor)
-    labels = _Labels(definition)
+    labels = Labels(definition)
     return tuple(
-        Row(dict(labels.of(one.metric)), one.number * factor, _rung(definition, _alternative(one)))
+        Row(dict(labels.of(one.metric)), one.number * factor, rung_of(definition, _alternative(one)))
         for one in samples
         if one.value is not None
     )
@@ -54,7 +54,7 @@ def by_node(definition: Definition) -> Definition:
     )
 
 
-class _Labels:
+class Labels:
     """Kept labels as pairs, in the definition's order; each text is cleaned once."""
 
     def __init__(self, definition: Definition) -> None:
@@ -80,7 +80,8 @@ def _alternative(sample: Sample) -> int:
     return int(sample.metric.get(ALTERNATIVE, "0"))
 
 
-def _rung(definition: Definition, alternative: int) -> str:
+def rung_of(definition: Definition, alternative: int) -> str:
+    """What the alternative that answered really measures, where it is not the first."""
     return definition.metrics[alternative].rung if definition.metrics else ""
 
 
@@ -88,7 +89,7 @@ def _histograms(
     definition: Definition, samples: Sequence[Sample], replicas: Sequence[str], factor: float
 ) -> tuple[Row, ...]:
     """Classic buckets by `le`; native histograms only of groups that have none of those."""
-    labels = _Labels(definition)
+    labels = Labels(definition)
     groups: dict[Group, list[tuple[str, float]]] = defaultdict(list)
     alternatives: dict[Group, int] = {}
     for one in samples:
@@ -108,15 +109,15 @@ def _histograms(
     return tuple(
         Row(
             dict(key),
-            _scaled(together, definition.metrics[alternatives[key]].factor if definition.metrics else factor),
-            _rung(definition, alternatives[key]),
+            scaled(together, definition.metrics[alternatives[key]].factor if definition.metrics else factor),
+            rung_of(definition, alternatives[key]),
         )
         for key, together in found.items()
     )
 
 
 def _natives(
-    definition: Definition, samples: Sequence[Sample], replicas: Sequence[str], labels: _Labels
+    definition: Definition, samples: Sequence[Sample], replicas: Sequence[str], labels: Labels
 ) -> list[tuple[int, dict[Group, Buckets]]]:
     """Groups of native histograms by alternative, the first one first."""
     derives = [derived(one) for one in definition.derive]
@@ -136,5 +137,6 @@ def _either(definition: Definition) -> Callable[[Group], Group]:
     return lambda group: tuple(pair for pair in group if pair[0] in definition.either_by)
 
 
-def _scaled(one: Buckets, factor: float) -> Buckets:
+def scaled(one: Buckets, factor: float) -> Buckets:
+    """The buckets with their bounds multiplied."""
     return one if factor == 1 else Buckets(tuple(bound * factor for bound in one.bounds), one.rates)

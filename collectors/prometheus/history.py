@@ -9,9 +9,10 @@ import contextlib
 import math
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
@@ -21,7 +22,8 @@ from collectors.config import PrometheusServer
 from collectors.endpoint import Access, AccessError
 from collectors.endpoint.unpacked import Unpacked
 from collectors.fleet import clean
-from collectors.prometheus.wire import Refused, read_failure
+from collectors.prometheus.client import MAX_QUERY_IN_URL
+from collectors.prometheus.wire import MAX_WARNINGS, Refused, read_failure
 from collectors.signals.catalogue import RATE_SCRAPES, Definition, Matcher, PastAnswer, Row
 from collectors.signals.promql import ALTERNATIVE, render
 
@@ -85,9 +87,9 @@ def past(
             asked[query] = cut
     if not asked:
         return ()
-    with _connected(server, access) as connected:
+    with connected(server, access) as server_connected:
         began = time.monotonic()
-        counts = {query: connected.count(query, at) for query in asked}
+        counts = {query: server_connected.count(query, at) for query in asked}
         evaluated_s = time.monotonic() - began
         total = sum(counts.values())
         if not total:
@@ -95,7 +97,7 @@ def past(
         steps = _steps(span_s, window_s, total, evaluated_s, server.timeout_s)
         step_s = span_s / steps
         return tuple(
-            PastAnswer(definition, connected.moments(definition, query, at - span_s, at, step_s))
+            PastAnswer(definition, server_connected.moments(definition, query, at - span_s, at, step_s))
             for query, definition in asked.items()
             if counts[query]
         )
@@ -107,8 +109,8 @@ def discover(server: PrometheusServer, access: Access | None = None) -> frozense
     A name that vanished may still be among them: a block of storage is looked at as a whole.
     raises: Refused
     """
-    with _connected(server, access) as connected:
-        return connected.names(time.time() - LATELY_S)
+    with connected(server, access) as server_connected:
+        return server_connected.names(time.time() - LATELY_S)
 
 
 def _by_model(definition: Definition, identity: Sequence[str]) -> Definition:
@@ -181,13 +183,18 @@ _UNREADABLE = "answered with something that is no answer of a Prometheus"
 _NOT_PROMETHEUS = "Check that the URL is a Prometheus and not something in front of it"
 
 
-class _Connected:
+class Connected:
     """One server through the library, each call bounded and each failure worded."""
 
     def __init__(
-        self, connection: "prometheus_api_client.PrometheusConnect", access: Access, timeout_s: float
+        self,
+        connection: "prometheus_api_client.PrometheusConnect",
+        access: Access,
+        timeout_s: float,
+        longest_query: float = MAX_URL_BYTES,
     ) -> None:
         self._connection, self._access, self._timeout_s = connection, access, timeout_s
+        self._longest_query = longest_query
 
     def count(self, query: str, at: float) -> int:
         """How many elements the query has. raises: Refused"""
@@ -207,14 +214,22 @@ class _Connected:
                 raise ValueError("a time that was not asked for")
             return found
 
+    def instant(self, query: str, at: float) -> list[Mapping[str, Any]]:
+        """The elements of an answer for one moment. raises: Refused"""
+        with self._worded():
+            found = self._connection.custom_query(query, self._parameters(query, time=at))
+            return [dict(one) for one in found]
+
     def range(self, query: str, start: float, end: float, step_s: float) -> list[Mapping[str, Any]]:
-        """The elements of a range. raises: Refused"""
+        """The elements of a range; native histograms stand under "histograms". raises: Refused"""
         # The library rounds times to seconds; what stands in `params` wins.
         exact = self._parameters(query, start=start, end=end)
         rounded = (datetime.fromtimestamp(moment, UTC) for moment in (start, end))
         with self._worded():
             found = self._connection.custom_query_range(query, *rounded, f"{step_s:.3f}", exact)
-            return [{"metric": dict(one["metric"]), "values": list(one["values"])} for one in found]
+            return [
+                {**one, "metric": dict(one["metric"]), "values": list(one.get("values", ()))} for one in found
+            ]
 
     def names(self, since: float) -> frozenset[str]:
         """Names of metrics. raises: Refused"""
@@ -223,7 +238,7 @@ class _Connected:
             return frozenset(clean(name) for name in found)
 
     def _parameters(self, query: str, **times: float) -> dict[str, str]:
-        if len(quote(query)) > MAX_URL_BYTES:
+        if len(quote(query)) > self._longest_query:
             said = f"was not asked: the query would make a URL of over {MAX_URL_BYTES} bytes"
             raise Refused(said, "Keep fewer labels, or filter less")
         moments = {name: f"{at:.3f}" for name, at in times.items()}
@@ -270,7 +285,17 @@ class _Connected:
 
 
 @contextlib.contextmanager
-def _connected(server: PrometheusServer, access: Access | None) -> Iterator[_Connected]:
+def connected(
+    server: PrometheusServer,
+    access: Access | None,
+    *,
+    warned: Callable[[Sequence[str]], None] | None = None,
+) -> Iterator[Connected]:
+    """One server, until left. raises: Refused where its credentials cannot be had
+
+    warned: takes what a server says beside a partial answer, which is then taken as it is. None: a partial
+        answer is refused. Whoever takes them asks long queries too: these travel in the body then
+    """
     import requests
     from prometheus_api_client import PrometheusConnect
     from urllib3.util.retry import Retry
@@ -280,7 +305,7 @@ def _connected(server: PrometheusServer, access: Access | None) -> Iterator[_Con
         headers = access.credentials()
     except AccessError as error:
         raise _refused(error) from None
-    session = requests.Session()
+    session = requests.Session() if warned is None else _asking_in_the_body()
     # Off, or it would send the credentials of ~/.netrc; proxies alone come from the environment.
     session.trust_env = False
     session.proxies.update(requests.utils.get_environ_proxies(server.url))
@@ -288,12 +313,12 @@ def _connected(server: PrometheusServer, access: Access | None) -> Iterator[_Con
     if server.cert_file:
         files = server.cert_file, server.key_file or server.cert_file
         session.cert = str(files[0].expanduser()), str(files[1].expanduser())
-    session.hooks["response"].append(lambda response, **_: _check(response, access, server.timeout_s))
+    session.hooks["response"].append(lambda response, **_: _check(response, access, server.timeout_s, warned))
     connection = PrometheusConnect(
         server.url, headers=headers, retry=Retry(0, read=False), session=session, timeout=server.timeout_s
     )
     try:
-        yield _Connected(connection, access, server.timeout_s)
+        yield Connected(connection, access, server.timeout_s, MAX_URL_BYTES if warned is None else math.inf)
     finally:
         session.close()
 
@@ -306,7 +331,26 @@ def _authorities(server: PrometheusServer) -> str | bool:
     return system.cafile or system.capath or True
 
 
-def _check(response: "requests.Response", access: Access, timeout_s: float) -> None:
+def _asking_in_the_body() -> "requests.Session":
+    """A session that sends the parameters of a long query in the body: the library puts them into the URL."""
+    import requests
+
+    class InTheBody(requests.Session):
+        def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+            form = cast("dict[str, str]", request.params)
+            if len(form.get("query", "")) > MAX_QUERY_IN_URL:
+                request.method, request.data, request.params = "POST", form, {}
+            return super().prepare_request(request)
+
+    return InTheBody()
+
+
+def _check(
+    response: "requests.Response",
+    access: Access,
+    timeout_s: float,
+    warned: Callable[[Sequence[str]], None] | None = None,
+) -> None:
     """What the library's session calls with every answer, before anybody reads it: reads it, bounded, and
     looks at what the library would drop.
 
@@ -316,14 +360,19 @@ def _check(response: "requests.Response", access: Access, timeout_s: float) -> N
     body = response._content = _body(response, timeout_s)
     if response.status_code != 200:
         words = read_failure(body)
-        raise _refused(access.refusal(response.status_code, response.headers, body, words))
+        told = access.refusal(response.status_code, response.headers, body, words)
+        raise _refused(told, response.status_code)
     if (page := access.page(body)) is not None:
         raise _refused(page)
     try:
         warnings = _said.decode(body).warnings
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Refused(_UNREADABLE, _NOT_PROMETHEUS) from None
-    if warnings:
+    if warned is not None:
+        # Whoever takes partial answers takes many large ones: this decoder halves the library's time.
+        response.__dict__["json"] = partial(msgspec.json.decode, body)
+        warned([clean(access.without_secrets(one), 200) for one in warnings[:MAX_WARNINGS]])
+    elif warnings:
         said = clean(access.without_secrets(warnings[0]), 150)
         raise Refused(f"sent a partial answer: {said}", "See its stores: what is not whole is not shown")
 
@@ -342,8 +391,10 @@ def _body(response: "requests.Response", timeout_s: float) -> bytes:
         response.close()
 
 
-def _refused(error: AccessError) -> Refused:
-    return Refused(str(error), error.mend, unreachable=error.unreachable)
+def _refused(error: AccessError, status: int = 0) -> Refused:
+    return Refused(
+        str(error), error.mend, unreachable=error.unreachable, status=status, too_large=error.too_large
+    )
 
 
 def _reach(place: str) -> str:

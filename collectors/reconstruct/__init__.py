@@ -1,1 +1,1 @@
-"""A recording from the history of a Prometheus, for a time in which nobody recorded."""
+"""A recording made afterwards, from what a Prometheus kept: `tidegate reconstruct`."""

@@ -318,7 +318,7 @@ def _add_totals(found: dict[Key, Reading], poll: Poll) -> None:
             continue
         signal = answer.definition.signal
         signals = [quantile_signal(signal, q) for q in answer.definition.quantiles] or [signal]
-        why = Reading(None, answer.at, Quality.MISSING, Reason("collecting", answer.collecting))
+        why = reading(signal, None, answer.at, Quality.MISSING, Reason("collecting", answer.collecting))
         for model, tier in known:
             # Only a router tells tiers apart; a tier it never names of a model is not being collected.
             if not tier or answer.definition.role == "router":

@@ -117,10 +117,10 @@ def _quantile(
     if found is not None:
         return reading(signal, found, at, coverage=covered)
     if not together.bounds or together.bounds[-1] != math.inf:
-        return Reading(None, at, Quality.MISSING, Reason("not-a-number", ("a bucket",)), covered)
+        return reading(signal, None, at, Quality.MISSING, Reason("not-a-number", ("a bucket",)), covered)
     if depth > 0 and signal.startswith("queue_wait"):
-        return Reading(None, at, Quality.SUSPECT, Reason("stalled", (round(depth),)), covered)
-    return Reading(None, at, Quality.GOOD, Reason("idle"), covered)
+        return reading(signal, None, at, Quality.SUSPECT, Reason("stalled", (round(depth),)), covered)
+    return reading(signal, None, at, Quality.GOOD, Reason("idle"), covered)
 
 
 def combined(signal: str, numbers: Sequence[tuple[float, float]]) -> float:

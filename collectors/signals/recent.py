@@ -98,7 +98,7 @@ class Recent:
         if not math.isfinite(error):
             return None
         if drift > max(DRIFT * leaving * window_s, 1.0):
-            return Reading(None, at, Quality.UNKNOWN, Reason("drifting"))
+            return reading("little_error", None, at, Quality.UNKNOWN, Reason("drifting"))
         if error > GRADE_B:
             why = Reason("little", (round(100 * error),))
             return reading("little_error", error, at, Quality.SUSPECT, why)

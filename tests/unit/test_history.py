@@ -229,7 +229,7 @@ def test_files_under_ones_home_are_found(monkeypatch: pytest.MonkeyPatch, tmp_pa
     server = PrometheusServer.model_validate(
         {"url": "https://p", "ca_file": "~/ca.pem", "cert_file": "~/our.pem", "key_file": "~/our.key"}
     )
-    with history._connected(server, None) as connected:
+    with history.connected(server, None) as connected:
         session = connected._connection._session
         assert session.verify == str(tmp_path / "ca.pem")
         assert session.cert == (str(tmp_path / "our.pem"), str(tmp_path / "our.key"))

@@ -42,7 +42,7 @@ def test_the_stacks_are_known() -> None:
         roles.setdefault(preset.role, set()).add(preset.stack)
     assert roles == {
         "engine": {"llama-cpp", "ray-serve", "sglang", "tgi", "triton", "trtllm-serve", "vllm"},
-        "router": {"endpoint-picker", "simulated-fleet"},
+        "router": {"endpoint-picker", "simulated-fleet", "tidegate-export"},
         "gateway": {"dynamo", "envoy-ai-gateway", "litellm", "production-stack"},
         "accelerator": {"amd", "dcgm", "gaudi", "neuron", "nvidia-smi", "tpu-gke"},
         "cluster": {"kube-state-metrics"},
