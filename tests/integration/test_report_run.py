@@ -1,0 +1,192 @@
+"""`tidegate report` on real recordings: what it prints and writes, and what it refuses."""
+
+import argparse
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from collectors.fleet import Frame
+from collectors.recording.layout import Kind, Tag
+from collectors.recording.notes import intent_json, outcome_json
+from collectors.recording.redact import Redaction
+from collectors.recording.writer import RecordingWriter
+from collectors.sessions import Mark, View
+from tests.reported import AT, applied, incident, throttling
+from tui.reporting import add_report
+
+
+def written(path: Path, frames: Sequence[Frame]) -> Path:
+    """A real recording of `frames`, with what the operator looked at, asked for, was told, and marked."""
+    writer = RecordingWriter(file=path, facts={"context": "prod"}, redaction=Redaction(), simulated=True)
+    writer.start()
+    intent = throttling()
+    for one in frames:
+        writer.put(one)
+        if one.at == AT + 300:
+            writer.view(View("model", "aurora", width=120, height=40))
+        if one.at == AT + 420:
+            writer.note(Kind.ACTION, Tag.INTENT, intent_json(intent) | {"actor": "alice"}, wait_s=1)
+        if one.at == AT + 430:
+            body = outcome_json(applied(intent, AT + 430)) | {"actor": "alice"}
+            writer.note(Kind.ACTION, Tag.RESULT, body, wait_s=1)
+        if one.at == AT + 600:
+            writer.mark(Mark(AT + 600, "alice", "pro is fine again"))
+        writer.flush()
+    writer.close()
+    return path
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The incident, recorded and closed."""
+    return written(tmp_path_factory.mktemp("recorded") / "night.tgrec", incident())
+
+
+def run(*words: str | Path) -> int:
+    """The command, as the command line runs it."""
+    parser = argparse.ArgumentParser()
+    group = parser.add_subparsers()
+
+    def add(
+        into: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, runs: object, *_: str
+    ) -> argparse.ArgumentParser:
+        made = into.add_parser(name)
+        made.set_defaults(run=runs)
+        return made
+
+    add_report(group, add)
+    args = parser.parse_args(["report", *map(str, words)])
+    status: int = args.run(args)
+    return status
+
+
+def test_markdown_on_standard_output(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole story is in it, and nothing is written anywhere."""
+    before = set(recording.parent.iterdir())
+    assert run(recording) == 0
+    told = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
+    for said in (
+        "# Incident report: prod",
+        "For 6 min from 14:04:00 users of aurora waited longer than promised",
+        "At 14:07:00 alice throttled images for free (admit 100% → admit 30%, for 30 min): applied",
+        "Ticket REL-7",
+        "| aurora: pro | 14:04:00 | +30 s | +1 min | +3 min (action 1) | +3 min 10 s | +6 min | +6 min |",
+        "The operator was on the model screen of aurora, at 120 by 40 cells.",
+        "| images for free | admit 30% | alice |",
+        "| 14:10:00 | bookmark | alice |",
+    ):
+        assert said in told, said
+    assert set(recording.parent.iterdir()) == before
+
+
+def test_a_page_beside_the_recording(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its name is told, only its owner can read it, and it is not written over unless that is asked for."""
+    page = recording.with_suffix(".html")
+    assert run(recording, "--format", "html") == 0
+    assert str(page) in capsys.readouterr().out
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    page.write_text("mine")
+    assert run(recording, "--format", "html") == 1
+    assert "was not changed" in capsys.readouterr().err
+    assert page.read_text() == "mine"
+    assert run(recording, "--format", "html", "--yes") == 0
+    assert page.read_text().startswith("<!doctype html>")
+    page.unlink()
+
+
+def test_the_name_of_the_file_tells_the_form(recording: Path, tmp_path: Path) -> None:
+    """`--out x.html` is a page, `--out x.md` is Markdown; nothing is left beside them."""
+    assert run(recording, "--out", tmp_path / "x.html") == 0
+    assert run(recording, "--out", tmp_path / "x.md") == 0
+    assert (tmp_path / "x.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "x.md").read_text().startswith("# Incident report")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["x.html", "x.md"]
+
+
+def test_a_stretch(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From 14:11 on nothing was above; the throttle is still open."""
+    assert run(recording, "--from", "14:11", "--to", "14:15") == 0
+    told = capsys.readouterr().out
+    assert "No user surely waited longer than promised." in told
+    assert "images for free | admit 30% | alice" in told
+    assert "The whole recording runs from 2026-11-21 14:00:00Z" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [(("--from", "yesterday-ish"), 2), (("--from", "14:15", "--to", "14:05"), 2)],
+)
+def test_a_mistake_in_what_is_asked(
+    recording: Path, words: Sequence[str], status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence on standard error, nothing on standard output."""
+    assert run(recording, *words) == status
+    told = capsys.readouterr()
+    assert told.err.startswith("tidegate: ")
+    assert not told.out
+
+
+def test_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of what is not there, or is no recording, it says so; no traceback."""
+    other = tmp_path / "notes.txt"
+    other.write_text("no recording")
+    assert run(tmp_path / "none.tgrec") == 1
+    assert run(other) == 1
+    assert run(other, "--format", "html") == 1
+    assert "Traceback" not in capsys.readouterr().err
+    assert not (tmp_path / "notes.html").exists()
+
+
+def test_a_cut_recording_tells_of_its_end(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a recording whose writer was killed: all that is there, and that it was not closed."""
+    cut = tmp_path / "cut.tgrec"
+    data = recording.read_bytes()
+    cut.write_bytes(data[: len(data) * 2 // 3])
+    assert run(cut) == 0
+    told = capsys.readouterr().out
+    assert "The recording was not closed" in told
+    assert "users of aurora waited longer than promised" in told
+
+
+def test_a_damaged_recording_has_a_gap(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bytes lost in the middle are a gap in the report, and it says what was lost."""
+    hurt = tmp_path / "hurt.tgrec"
+    data = bytearray(recording.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 400] = bytes(400)
+    hurt.write_bytes(data)
+    assert run(hurt) == 0
+    told = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
+    assert "were not recorded, in" in told
+    assert "damaged" in told
+
+
+def test_the_same_recording_gives_the_same_report(recording: Path, tmp_path: Path) -> None:
+    """Byte by byte, from another process, with other hashes and another time zone."""
+    code = "import sys; from tests.integration.test_report_run import run; sys.exit(run(*sys.argv[1:]))"
+    made = []
+    for seed, zone in (("1", "UTC"), ("2", "Asia/Tokyo")):
+        out = tmp_path / f"{seed}.html"
+        environment = os.environ | {"PYTHONHASHSEED": seed, "TZ": zone}
+        command = [sys.executable, "-c", code, str(recording), "--out", str(out)]
+        subprocess.run(command, check=True, env=environment, cwd=Path(__file__).parents[2])
+        made.append(out.read_bytes())
+    assert made[0] == made[1]
+
+
+def test_no_thread_is_left(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The recording is closed, and nothing runs on."""
+    before = threading.active_count()
+    assert run(recording) == 0
+    assert threading.active_count() == before
+    capsys.readouterr()
