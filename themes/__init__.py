@@ -42,6 +42,8 @@ ROLES: Mapping[str, str] = MappingProxyType(
         "idle": "an accelerator without work while a queue waits",
         "production": "the badge of a production context",
         "simulated": "the badge of a fleet that is not real",
+        "replay": "the badge of what is recorded, and not live",
+        "unrecorded": "the session should be recorded and is not",
         "read-only": "writes are off",
         "armed": "writes are on",
         "applied": "an intent that took effect",

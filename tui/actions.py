@@ -10,41 +10,48 @@ class Action:
     """Something that can be done.
 
     label: a few words, for help and hints
+    replay_label: what it does in a replay, where that is not what it does live
     operation: what it leads to: the control plane's operation where that has one; None for what only looks
     missing: why it cannot be done in this version, as a sentence for the screen; empty when it can
+    live: the action that its keys do while the screen is live; "" for itself
+    in_replay: it can be done in a replay alone
+    looks: it changes where the operator looks, so that they do not follow the recorded one any more
     """
 
     id: str
     label: str
     operation: str | None = None
     missing: str = ""
+    replay_label: str = ""
+    live: str = ""
+    in_replay: bool = False
+    looks: bool = False
 
 
 _SILENCES = "with silences: not in this version"
-_REPLAY = "with recordings: not in this version"
 
 ACTIONS: Mapping[str, Action] = MappingProxyType(
     {
         action.id: action
         for action in (
-            Action("move.down", "down"),
-            Action("move.up", "up"),
-            Action("move.page_down", "page down"),
-            Action("move.page_up", "page up"),
-            Action("move.top", "first row"),
-            Action("move.bottom", "last row"),
-            Action("open", "open the model"),
-            Action("back", "back"),
-            Action("panel.next", "next panel"),
-            Action("panel.previous", "previous panel"),
-            Action("filter", "filter"),
-            Action("hit.next", "next row that needs a look"),
-            Action("hit.previous", "previous row that needs a look"),
-            Action("sort.next", "sort by the next column"),
-            Action("sort.reverse", "reverse the order"),
+            Action("move.down", "down", looks=True),
+            Action("move.up", "up", looks=True),
+            Action("move.page_down", "page down", looks=True),
+            Action("move.page_up", "page up", looks=True),
+            Action("move.top", "first row", looks=True),
+            Action("move.bottom", "last row", looks=True),
+            Action("open", "open the model", looks=True),
+            Action("back", "back", looks=True),
+            Action("panel.next", "next panel", looks=True),
+            Action("panel.previous", "previous panel", looks=True),
+            Action("filter", "filter", looks=True),
+            Action("hit.next", "next row that needs a look", looks=True),
+            Action("hit.previous", "previous row that needs a look", looks=True),
+            Action("sort.next", "sort by the next column", looks=True),
+            Action("sort.reverse", "reverse the order", looks=True),
             Action("freeze", "freeze the display, and thaw it"),
-            Action("heat.next", "heat map: next page"),
-            Action("heat.previous", "heat map: previous page"),
+            Action("heat.next", "heat map: next page", looks=True),
+            Action("heat.previous", "heat map: previous page", looks=True),
             Action("refresh", "try the source again now; draw again"),
             Action("redraw", "draw again"),
             Action("suspend", "suspend; fg in the shell returns"),
@@ -57,8 +64,8 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             Action("stage.back_out", "back out: abort or roll back", "release.abort"),
             Action("undo", "own last actions, and their undoing", "audit.undo"),
             Action("arm", "arm writes for 10 min, and disarm", "arm"),
-            Action("alert.list", "all alerts, and back"),
-            Action("alert.first", "open the model of the worst alert that is not silenced"),
+            Action("alert.list", "all alerts, and back", looks=True),
+            Action("alert.first", "open the model of the worst alert that is not silenced", looks=True),
             Action(
                 "alert.acknowledge", "acknowledge", "alert.acknowledge", f"acknowledging comes {_SILENCES}"
             ),
@@ -68,8 +75,26 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
                 "alert.shelve",
                 f"shelving comes {_SILENCES}; a silence made in Alertmanager is shown",
             ),
-            Action("replay", "replay the last minutes", missing=f"replay comes {_REPLAY}"),
-            Action("replay.live", "back to live", missing=f"replay comes {_REPLAY}; the screen is live"),
+            Action("replay", "replay the last minutes", replay_label="play or pause"),
+            Action("replay.live", "back to live"),
+            Action("replay.step", "step a frame; held, ever more", live="heat.next", in_replay=True),
+            Action("replay.step_back", "step a frame back", live="heat.previous", in_replay=True),
+            Action("replay.seconds", "10 s on", in_replay=True),
+            Action("replay.seconds_back", "10 s back", in_replay=True),
+            Action("replay.alert", "next alert", in_replay=True),
+            Action("replay.alert_back", "previous alert", in_replay=True),
+            Action("replay.action", "next operator action", in_replay=True),
+            Action("replay.action_back", "previous operator action", in_replay=True),
+            Action("replay.faster", "faster", in_replay=True),
+            Action("replay.slower", "slower", in_replay=True),
+            Action("replay.loop_from", "start of a loop; again: no loop", in_replay=True),
+            Action("replay.loop_to", "end of a loop; again: no loop", in_replay=True),
+            Action("replay.idle", "skip what is idle, and not", in_replay=True),
+            Action("replay.time", "go to a time", in_replay=True),
+            Action("replay.mark", "set the mark that differences are told against", in_replay=True),
+            Action("replay.differences", "what is different from the mark", in_replay=True),
+            Action("replay.follow", "as the operator saw it, and free look", in_replay=True),
+            Action("bookmark", "bookmark, with a note"),
             Action(
                 "heat.mode",
                 "heat mode",

@@ -8,31 +8,35 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rich.console import RenderableType
 from rich.text import Text
 from textual import on
 from textual.app import App
 from textual.driver import Driver
+from textual.screen import Screen
 
 import themes
-from tui.actions import DIALOGS
+from tui.actions import ACTIONS, DIALOGS
 from tui.arming import Arming, Writes
-from tui.feed import Feed, sentence_of
+from tui.feed import sentence_of
 from tui.guards import KeyGuard
-from tui.keymap import DEFAULT_KEYS
+from tui.keymap import DEFAULT_KEYS, live_keys
 from tui.link import Link, NoOperator
 from tui.messages import FrameArrived, OutcomeArrived, SourceSpoke
 from tui.screens.base import CockpitScreen
 from tui.screens.fleet import FleetScreen
+from tui.stream import Stream
 from tui.terminal import CockpitDriver, can_suspend
 
 if TYPE_CHECKING:
     from collectors.fleet import Frame, Source
     from collectors.intents import Intent, Outcome, Target
+    from collectors.sessions import Recorder, View
     from tui.dialogs.form import Form
     from tui.dialogs.reasons import Reasons
+    from tui.replaying import Replaying
     from tui.screens.trends import Trends
     from tui.store import History
 
@@ -41,6 +45,9 @@ TWICE_S = 2.0
 
 LATE_S = 2.5
 """Seconds without a frame after which the screen counts on by itself."""
+
+LIVE, REPLAY = "live", "replay"
+"""Stacks of screens: each keeps its own, so that what is live is found again as it was left."""
 
 
 class CockpitApp(App[int], inherit_bindings=False):
@@ -54,10 +61,16 @@ class CockpitApp(App[int], inherit_bindings=False):
     seconds: quit after that long, with exit status 0; None stays
     keymap: key to action id, as `read_keymap` gives it
     writes: whether anything can be written: never, after arming, or at once
+    recorder: what records this session; None where nothing does
+    replay: opens a recording that is still written, by its path: a source that is a `Replayed` as well.
+        Called on a thread of its own; `space` shows it
+    is_replay: what `connect` builds is a `Replayed` itself: nothing here is live
     """
 
     TITLE = "tidegate"
     ENABLE_COMMAND_PALETTE = False
+    DEFAULT_MODE = LIVE
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {LIVE: FleetScreen}
     ALLOW_SELECT = False
     CSS = "Screen { layout: vertical; overflow: hidden; background: ansi_default; }"
 
@@ -71,21 +84,22 @@ class CockpitApp(App[int], inherit_bindings=False):
         seconds: float | None = None,
         keymap: Mapping[str, str] = DEFAULT_KEYS,
         writes: Writes = "arm",
+        recorder: "Recorder | None" = None,
+        replay: "Callable[[str], Source] | None" = None,
+        is_replay: bool = False,
     ) -> None:
         super().__init__(driver_class=CockpitDriver, ansi_color=True)
-        self.context, self.glyphs, self.keymap = context, glyphs, keymap
-        self.latest: Frame | None = None
-        self.frozen: Frame | None = None
-        self.sentence = ""
-        self.in_trouble = False
+        self.context, self.glyphs = context, glyphs
+        self.recorder, self.replay = recorder, replay
+        self.live = self.shown = Stream(connect, self.post_message, is_replay=is_replay)
+        self.replaying: Replaying | None = None
+        self.all_keys, self._live_keys = keymap, live_keys(keymap)
         self._counted: tuple[Frame, Frame] | None = None
-        self._connect = connect
         self._seconds = seconds
-        self._arrived_at = 0.0
         self._interrupted_at = -TWICE_S
-        self._history: History | None = None
-        self._still: History | None = None
-        self._trends: Trends | None = None
+        self._viewed: View | None = None
+        self.left_at: float | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self.writes = writes
         self.arming = Arming(writes)
         self.guard = KeyGuard()
@@ -93,8 +107,12 @@ class CockpitApp(App[int], inherit_bindings=False):
         self._reasons: Reasons | None = None
         self._awaited: dict[str, Intent] = {}
         self._asked_to_stay = False
-        self._feed = Feed(self._connect_late, self._hand_over, self._speak)
-        self.link = Link(self._feed, self._tell_outcome)
+        self._feed = self.live.feed
+        self.link = Link(self._feed, self._tell_outcome, self._refuses)
+        if is_replay:
+            from tui.replaying import whole_replay
+
+            self.replaying = whole_replay(self)
         for path in themes.THEMES:
             if path.stem == theme:
                 self.register_theme(themes.to_textual(themes.read_theme(path)))
@@ -104,17 +122,44 @@ class CockpitApp(App[int], inherit_bindings=False):
         """Every role, so that a stock theme of Textual works as well."""
         return themes.role_defaults()
 
-    def get_default_screen(self) -> FleetScreen:
-        """The fleet is the first screen, and the one below all others."""
-        return FleetScreen()
+    @property
+    def keymap(self) -> Mapping[str, str]:
+        """Which key does what now: a few keys turn pages live, and step in a replay."""
+        return self._live_keys if self.replaying is None else self.all_keys
+
+    @property
+    def latest(self) -> "Frame | None":
+        """The newest frame of what is shown: all live, or all of a replay, never of both."""
+        return self.shown.latest
+
+    @latest.setter
+    def latest(self, frame: "Frame | None") -> None:
+        self.shown.latest = frame
+
+    @property
+    def frozen(self) -> "Frame | None":
+        """The frame at which the display was frozen; None while it is not."""
+        return self.shown.frozen
+
+    @property
+    def sentence(self) -> str:
+        """What the source that is shown has to say of itself."""
+        return self.shown.sentence
+
+    @property
+    def in_trouble(self) -> bool:
+        """Whether that is trouble, or progress."""
+        return self.shown.in_trouble
 
     @property
     def frame(self) -> "Frame | None":
         """The frame to draw: the frozen one, else the latest, as it stands now.
 
         When frames stop coming, its readings go on ageing, until their values are gone (D10). A frozen one
-        keeps its values; its ages count on.
+        keeps its values; its ages count on. A replay's frames come aged.
         """
+        if self.shown.is_replay:
+            return self.latest
         now = self.now
         if self.latest is None or (self.frozen is None and now - self.latest.at < LATE_S):
             return self.latest
@@ -127,10 +172,8 @@ class CockpitApp(App[int], inherit_bindings=False):
 
     @property
     def now(self) -> float:
-        """The time by the watched clock: it goes on when frames do not."""
-        if self.latest is None:
-            return time.time()
-        return self.latest.at + max(0.0, time.monotonic() - self._arrived_at)
+        """The time by the watched clock: live, it goes on when frames do not."""
+        return self.shown.now
 
     @property
     def frozen_s(self) -> float | None:
@@ -139,16 +182,13 @@ class CockpitApp(App[int], inherit_bindings=False):
 
     @property
     def history(self) -> "History":
-        """What is remembered of past frames; while the display is frozen, its sparks stand still as well."""
-        history = self._still or self._history
-        assert history is not None, "asked before the source was connected"
-        return history
+        """What is remembered of past frames."""
+        return self.shown.history
 
     @property
     def trends(self) -> "Trends":
         """The last ten minutes of each model's readings."""
-        assert self._trends is not None, "asked before the source was connected"
-        return self._trends
+        return self.shown.trends
 
     @property
     def reasons(self) -> "Reasons":
@@ -171,8 +211,12 @@ class CockpitApp(App[int], inherit_bindings=False):
 
     def doing(self) -> Mapping[str, Callable[[], None]]:
         """What can be done on every screen, by action id."""
+        replay = self.replaying.doing() if self.replaying is not None else {}
         return {
             **{action: partial(self._open, action) for action in DIALOGS},
+            "replay": self._open_replay,
+            "replay.live": self.leave_replay,
+            "bookmark": self._ask_bookmark,
             "arm": self._arm,
             "freeze": self._freeze,
             "refresh": self._refresh_now,
@@ -182,33 +226,49 @@ class CockpitApp(App[int], inherit_bindings=False):
             "help": self._help,
             "quit": self._quit,
             "quit.ask": self._ask_to_quit,
+            **replay,
         }
 
     def on_mount(self) -> None:
         """Listen once the skeleton is painted, and count on when nothing comes."""
         self.call_after_refresh(self._feed.start)
         self.set_interval(1.0, self._count_on)
+        if self.replaying is not None:
+            self.replaying.begin()
         if self._seconds is not None:
             self.set_timer(self._seconds, partial(self.exit, 0))
 
     async def on_unmount(self) -> None:
-        """Close the source; bounded, so that quitting is quick whatever it does."""
-        await self._feed.close()
+        """Close what is listened to; bounded, so that quitting is quick whatever it does."""
+        streams = {self.live, self.shown, *([self.replaying.stream] if self.replaying is not None else [])}
+        await asyncio.gather(*(one.feed.close() for one in streams), *self._ending)
 
     def on_frame_arrived(self, message: FrameArrived) -> None:
-        """Draw it, unless the display is frozen; a dialog is about the newest frame all the same."""
-        self.latest, self._arrived_at = message.frame, time.monotonic()
-        self.sentence, self.in_trouble = "", False
-        self.arming.seen(message.frame)
+        """Draw it, unless the display is frozen; a dialog is about the newest frame all the same.
+
+        What is live goes on behind a replay, and is not drawn. A replay is shown from its first frame on.
+        """
+        stream, replaying = message.stream or self.live, self.replaying
+        stream.arrived(message.frame)
+        if stream is self.live:
+            self.arming.seen(message.frame)
+        if replaying is not None and stream is replaying.stream:
+            replaying.arrived()
+        if stream is not self.shown:
+            return
         if self.frozen is None:
             self.draw_all()
-        elif isinstance(self.screen, CockpitScreen) and self.screen.SHOWS_NEWEST:
-            self.screen.draw()
+        elif (top := self.top) is not None and top.SHOWS_NEWEST:
+            top.draw()
 
     def on_source_spoke(self, message: SourceSpoke) -> None:
         """Show what the feed has to say: the screen stays, and tells what to do."""
-        self.sentence, self.in_trouble = message.sentence, message.trouble
-        self.draw_all()
+        stream, replaying = message.stream or self.live, self.replaying
+        stream.sentence, stream.in_trouble = message.sentence, message.trouble
+        if stream is self.shown:
+            self.draw_all()
+        elif message.trouble and replaying is not None and stream is replaying.stream:
+            replaying.failed(message.sentence)
 
     def on_outcome_arrived(self, message: OutcomeArrived) -> None:
         """To the dialog it belongs to; where that is closed, its end is told on whatever screen is on top."""
@@ -231,8 +291,14 @@ class CockpitApp(App[int], inherit_bindings=False):
 
     def say(self, sentence: str) -> None:
         """Tell it on the bottom line of whatever screen is on top."""
-        if isinstance(self.screen, CockpitScreen):
-            self.screen.say(sentence)
+        if (top := self.top) is not None:
+            top.say(sentence)
+
+    @property
+    def top(self) -> CockpitScreen | None:
+        """The screen that is on top; None while the application ends."""
+        stack = self.screen_stack
+        return stack[-1] if stack and isinstance(stack[-1], CockpitScreen) else None
 
     @property
     def under_way(self) -> "frozenset[Target]":
@@ -261,34 +327,26 @@ class CockpitApp(App[int], inherit_bindings=False):
         for one in left:
             self.post_message(OutcomeArrived(Outcome(one, kind, time.time(), text, was_sent=not is_unsent)))
 
-    def _connect_late(self) -> "Source":
-        """On the feed's thread: import what draws frames, then build the source."""
-        import tui.screens.fleet_panels  # noqa: F401  # so that the first frame finds it imported
-        from tui.screens.trends import Trends
-        from tui.store import History
-
-        if self._history is None:
-            self._history, self._trends = History(), Trends()
-        return self._connect()
-
-    def _hand_over(self, frame: "Frame") -> None:
-        """On the feed's thread. Memory is fed before the message: a replaced message is never seen."""
-        assert self._history is not None
-        assert self._trends is not None
-        self._history.add(frame)
-        self._trends.add(frame)
-        self.post_message(FrameArrived(frame))
-
-    def _speak(self, sentence: str, trouble: bool) -> None:
-        self.post_message(SourceSpoke(sentence, trouble))
-
     def _tell_outcome(self, outcome: "Outcome") -> None:
         self.post_message(OutcomeArrived(outcome))
 
     def draw_all(self) -> None:
         """Draw whatever is on top, and what is seen below it."""
-        if isinstance(self.screen, CockpitScreen):
-            self.screen.draw()
+        if (top := self.top) is not None and top.has_panels:
+            top.draw()
+        self.note_view()
+
+    def note_view(self) -> None:
+        """Record what is looked at, where it is something else than before."""
+        if self.recorder is None or self.live.latest is None or self.top is None:
+            return
+        from tui.viewing import stack_of, view_of
+
+        elsewhere = REPLAY if self.shown is not self.live else ""
+        view = view_of(stack_of(self), *self.size, self.frozen is not None, elsewhere=elsewhere)
+        if view != self._viewed:
+            self._viewed = view
+            self.recorder.view(view)
 
     def _hold_keys(self) -> None:
         self.guard.restart(self.clock())
@@ -297,26 +355,54 @@ class CockpitApp(App[int], inherit_bindings=False):
         """Open the dialog of an action, for what the cursor stands on."""
         from tui.dialogs.opening import OPENERS
 
-        if isinstance(self.screen, CockpitScreen):
-            OPENERS[action](self, self.screen.selected())
+        if why := self._refuses():
+            self.say(f"{ACTIONS[action].label}: {why}")
+        elif (top := self.top) is not None:
+            OPENERS[action](self, top.selected())
 
     def _arm(self) -> None:
         from tui.dialogs.arm import turn_writes
 
+        if why := self._refuses():
+            self.say(f"W: {why}")
+            return
         turn_writes(self)
         self.draw_all()
 
     def _count_on(self) -> None:
-        if self.frozen is not None or time.monotonic() - self._arrived_at > LATE_S:
+        if self.shown.is_replay and self.latest is not None:
+            return
+        if self.frozen is not None or time.monotonic() - self.shown.arrived_at > LATE_S:
             self.draw_all()
 
-    def _freeze(self) -> None:
-        if self.frozen is not None or self._history is None:
-            self.frozen = self._still = None
-        else:
-            from tui.screens.late import StillHistory
+    def _refuses(self) -> str:
+        """Why nothing can be written now, whatever the frame says; "" where only that decides."""
+        return "a replay cannot write" if self.replaying is not None else ""
 
-            self.frozen, self._still = self.latest, StillHistory(self._history)
+    def _open_replay(self) -> None:
+        from tui.replaying import open_replay
+
+        open_replay(self)
+
+    def leave_replay(self) -> None:
+        """Back to what is live, as it was left."""
+        from tui.replaying import leave_replay
+
+        leave_replay(self)
+
+    def close_stream(self, stream: Stream) -> None:
+        """Stop listening to it, without waiting."""
+        task = asyncio.create_task(stream.feed.close())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    def _ask_bookmark(self) -> None:
+        from tui.replaying import ask_bookmark
+
+        ask_bookmark(self)
+
+    def _freeze(self) -> None:
+        self.shown.freeze()
         self._counted = None
         self.draw_all()
 
@@ -382,8 +468,8 @@ class CockpitApp(App[int], inherit_bindings=False):
     def _help(self) -> None:
         from tui.dialogs.help import HelpScreen
 
-        if isinstance(self.screen, CockpitScreen):
-            self.push_screen(HelpScreen(self.screen))
+        if (top := self.top) is not None:
+            self.push_screen(HelpScreen(top))
 
 
 def crash_sentence(error: BaseException | None) -> str:

@@ -13,6 +13,9 @@ from typing import NoReturn, TypeAlias
 
 from tui import commands, first_steps
 from tui.output import USAGE_ERROR, OutputError, silence
+from tui.reconstructing import add_reconstruct
+from tui.recordings import add_recordings
+from tui.reporting import add_report
 from tui.runbook.options import add_load, add_runbook
 
 VERSION = "0.1.0"
@@ -114,12 +117,16 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_demo(group)
     _add_watch(group)
+    _add_replay(group)
     _add_snapshot(group)
     _add_check(group)
     _add_init(group)
     _add_rules(group)
     _add_simulate(group)
     add_runbook(group, _add, _usage)
+    add_recordings(group, _add, _usage, _add_sources)
+    add_report(group, _add)
+    add_reconstruct(group, _add, _add_sources)
     _add_plane(group)
     _add_helpers(group)
     return parser
@@ -168,6 +175,12 @@ def _add_demo(group: _Group) -> None:
     parser.add_argument(
         "--headless", action="store_true", help="no screen: a line a second on standard output"
     )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="record it in FILE, for `tidegate replay FILE`; without, its recording ends with it",
+    )
     _add_read_only(parser)
     _add_looks(parser)
 
@@ -186,8 +199,31 @@ def _add_watch(group: _Group) -> None:
         "  tidegate watch --scrape http://HOST:8000/metrics      an engine, without a Prometheus",
     )
     parser.add_argument("--seconds", type=_positive, metavar="N", help="quit after N seconds")
+    parser.add_argument(
+        "--no-record", action="store_true", help="do not record this session; see [recording] for always"
+    )
     _add_read_only(parser)
     _add_sources(parser)
+    _add_looks(parser)
+
+
+def _add_replay(group: _Group) -> None:
+    parser = _add(
+        group,
+        "replay",
+        commands.replay,
+        "show a recorded session again, on the same screens",
+        "FILE is a recording, or a folder of them: then the newest. Without FILE, this machine's newest.\n"
+        "Nothing can be written from a replay. Keys: space plays and pauses, [ ] step, @ goes to a time,\n"
+        "< > previous and next alert, e E next and previous action, ? shows them all.\n\n"
+        "examples:\n"
+        "  tidegate replay                                       the newest session of this machine\n"
+        "  tidegate replay incident.tgrec --at 14:03             or -5m from its end, or a full date\n"
+        "  tidegate demo --record try.tgrec && tidegate replay try.tgrec",
+    )
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="recording, or a folder of them")
+    parser.add_argument("--at", metavar="TIME", help="where to begin: 14:03, -5m, 2026-11-21T14:03Z")
+    parser.add_argument("--follow", action="store_true", help="go on as a session that still runs grows")
     _add_looks(parser)
 
 

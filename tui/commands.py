@@ -7,10 +7,12 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
 from tui.contexts import context_of, given, settings_of
+from tui.kept import Keeping, SessionRecorder, ring_folder
 from tui.output import USAGE_ERROR, fail, say
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ To keep such a choice, and to map tiers and names, let it write what it finds to
 
 def demo(args: argparse.Namespace) -> int:
     """The cockpit, or a line a second, on a simulated fleet."""
-    from collectors.demo import DemoOptions, DemoSource, scenario_error, start_simulator, stop_simulator
+    from collectors.demo import DemoOptions, DemoSource, scenario_error, start_simulator
 
     options = DemoOptions(args.scenario, args.seed, args.speed)
     if (wrong := scenario_error(options.scenario)) is not None:
@@ -54,13 +56,31 @@ def demo(args: argparse.Namespace) -> int:
         started.append(start_simulator(options))
         return DemoSource(started[-1], options)
 
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(prefix="tidegate-", ignore_cleanup_errors=True) as folder:
+        return _demo(args, connect, started, Path(folder))
+
+
+def _demo(
+    args: argparse.Namespace,
+    connect: "Callable[[], Source]",
+    started: "list[subprocess.Popen[bytes]]",
+    folder: Path,
+) -> int:
+    """Recorded in the file that was asked for, else in a folder that goes with the demo."""
+    from collectors.demo import stop_simulator
+
+    keeping = Keeping("demo", simulated=True, file=args.record, folder=folder)
+    recorder = SessionRecorder(keeping)
     try:
         if args.headless:
             from tui.headless import run_headless
 
-            return run_headless(connect, args.seconds)
+            return run_headless(recorder.around(connect) if args.record else connect, args.seconds)
         writes: Writes = "never" if args.read_only else "arm"
-        return _screen(connect, "demo", args.theme, args.glyphs, args.seconds, writes)
+        look = Look(args.theme, args.glyphs, args.seconds)
+        return _screen(recorder.around(connect), "demo", look, writes, recorder)
     finally:
         # The source does so too, on a thread that the end of the process may cut off.
         for child in started:
@@ -87,7 +107,43 @@ def watch(args: argparse.Namespace) -> int:
 
     theme = args.theme or os.environ.get("TIDEGATE_THEME") or settings.theme
     writes: Writes = "never" if args.read_only else context.writes
-    return _screen(connect, name, theme, args.glyphs or settings.glyphs, args.seconds, writes)
+    look = Look(theme, args.glyphs or settings.glyphs, args.seconds)
+    if args.no_record or not settings.recording.on:
+        return _screen(connect, name, look, writes)
+    recorder = SessionRecorder(Keeping(name, simulated=context.simulated, settings=settings.recording))
+    return _screen(recorder.around(connect), name, look, writes, recorder)
+
+
+def replay(args: argparse.Namespace) -> int:
+    """A recording on the same screens. It is opened before the screen: what is wrong with it is said here."""
+    from collectors.config import ConfigError, read_settings
+
+    try:
+        settings = read_settings(None)
+    except ConfigError as error:
+        return fail(error)
+    from collectors.recording.layout import RecordingError
+    from collectors.recording.reader import Recording
+    from collectors.recording.replay import ReplaySource
+    from collectors.recording.times import parse_time
+
+    path = args.file or ring_folder(settings.recording)
+    if args.file is None and not path.is_dir():
+        return fail(f"no session has been recorded here yet ({path}): give a FILE, or try `tidegate demo`")
+    try:
+        with closing(Recording.open(path)) as found:
+            at = found.start
+            if args.at:
+                at = parse_time(args.at, found.end, found.start, found.end).at
+    except (RecordingError, ValueError) as error:
+        return fail(error)
+
+    def connect() -> "Source":
+        return ReplaySource.of(path, at, follow=args.follow)
+
+    theme = args.theme or os.environ.get("TIDEGATE_THEME") or settings.theme
+    look = Look(theme, args.glyphs or settings.glyphs, None)
+    return _screen(connect, path.name, look, "never", is_replay=True)
 
 
 def snapshot(args: argparse.Namespace) -> int:
@@ -153,13 +209,29 @@ def _glyphs(wanted: str | None) -> Literal["unicode", "ascii"]:
     return "ascii" if plain else "unicode"
 
 
+class Look(NamedTuple):
+    """How the screen was asked for: theme, glyphs, and seconds after which it quits."""
+
+    theme: str | None
+    glyphs: str | None
+    seconds: float | None
+
+
+def _replayed(file: str) -> "Source":
+    """A recording that is still written, a few minutes back. Imports libraries of weight."""
+    from collectors.recording.replay import ReplaySource
+
+    return ReplaySource.of(Path(file), None, follow=True)
+
+
 def _screen(
     connect: "Callable[[], Source]",
     context: str,
-    theme: str | None,
-    glyphs: str | None,
-    seconds: float | None,
+    look: Look,
     writes: "Writes",
+    recorder: SessionRecorder | None = None,
+    *,
+    is_replay: bool = False,
 ) -> int:
     # Textual draws on standard error, so that one must be a terminal too.
     # A stream that was closed before we started is None.
@@ -172,7 +244,7 @@ def _screen(
     from tui.app import CockpitApp
     from tui.keymap import KeymapError
 
-    wanted = theme or os.environ.get("TIDEGATE_THEME") or THEMES[0].stem
+    wanted = look.theme or os.environ.get("TIDEGATE_THEME") or THEMES[0].stem
     known = [path.stem for path in THEMES]
     if wanted not in known and wanted not in BUILTIN_THEMES:
         return fail(f"no theme {wanted[:40]!r}; there are: {', '.join((*known, *sorted(BUILTIN_THEMES)))}")
@@ -181,10 +253,13 @@ def _screen(
             connect,
             context=context,
             theme=wanted,
-            glyphs=_glyphs(glyphs),
-            seconds=seconds,
+            glyphs=_glyphs(look.glyphs),
+            seconds=look.seconds,
             keymap=_keymap(),
             writes=writes,
+            recorder=recorder,
+            replay=_replayed,
+            is_replay=is_replay,
         )
     except (ThemeError, KeymapError) as error:
         return fail(error)

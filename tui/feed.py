@@ -30,6 +30,7 @@ class Feed:
     connect: builds the source; called on the feed's thread, so it may import and block
     arrived: takes each frame; said: takes a sentence and whether it means trouble. Both are called on the
         feed's thread and must return at once.
+    once: end with the first trouble, in place of trying again
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class Feed:
         connect: "Callable[[], Source]",
         arrived: "Callable[[Frame], None]",
         said: Callable[[str, bool], None],
+        *,
+        once: bool = False,
     ) -> None:
-        self._connect, self._arrived, self._said = connect, arrived, said
+        self._connect, self._arrived, self._said, self._once = connect, arrived, said, once
         self._thread = threading.Thread(target=self._run, name="tidegate-feed", daemon=True)
         self._closing = threading.Event()
         self._ended: Future[None] = Future()
@@ -52,6 +55,19 @@ class Feed:
         """Begin to listen."""
         sys.setswitchinterval(HANDOVER_S)
         self._thread.start()
+
+    @property
+    def source(self) -> "Source | None":
+        """What is listened to now; None while nothing is connected."""
+        return self._source
+
+    def tell(self, do: Callable[[], None]) -> None:
+        """Let the feed's loop do something that returns at once, if there is a loop. From any thread."""
+        if self._loop is not None and not self._ended.done():
+            try:
+                self._loop.call_soon_threadsafe(do)
+            except RuntimeError:
+                pass  # the loop closed in between: there is nothing left to tell
 
     def submit(self, do: "Callable[[Operator], Awaitable[Answer]]") -> "Future[Answer]":
         """Let the source's operator do something, on the feed's loop. From any thread.
@@ -70,8 +86,8 @@ class Feed:
 
     def try_now(self) -> None:
         """Cut short the wait before the next try, if there is one."""
-        if self._loop is not None and self._hurry is not None and not self._ended.done():
-            self._loop.call_soon_threadsafe(self._hurry.set)
+        if self._hurry is not None:
+            self.tell(self._hurry.set)
 
     async def close(self) -> None:
         """Stop listening, close the source, wait a bounded time. Safe to call twice, or before `start`."""
@@ -110,6 +126,9 @@ class Feed:
             try:
                 await self._follow()
             except Exception as error:  # whatever a source raises is shown; it must not end the cockpit
+                if self._once:
+                    self._said(sentence_of(error), True)
+                    return
                 failures = 1 if self._yielded else failures + 1
                 wait: float | None = RETRY_S[min(failures, len(RETRY_S)) - 1]
                 self._said(

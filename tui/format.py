@@ -22,6 +22,7 @@ class Glyphs:
     some: behind a value that only some of its targets went into; longer: behind one over a longer time
     agrees, nearly, differs: how counts and times agree by Little's law, beside the model's name
     heat, spark: shades and heights, lowest first; over: above its objective, with no alert for it
+    playing, standing: of a replay, standing is two cells; cursor: on its axis of time
     ramping, waits: a throttle on its way, and one that is not confirmed; edge: either side of a badge
     arrow, at_least, at_most, ellipsis, passed, failed: one or two cells
     """
@@ -66,6 +67,9 @@ class Glyphs:
     ramping: str
     waits: str
     edge: str
+    playing: str
+    standing: str
+    cursor: str
 
 
 UNICODE = Glyphs(
@@ -109,6 +113,9 @@ UNICODE = Glyphs(
     ramping="/",
     waits="…",
     edge="┃",
+    playing="▶",
+    standing="▮▮",
+    cursor="▼",
 )
 ASCII = Glyphs(
     p1="!",
@@ -151,6 +158,9 @@ ASCII = Glyphs(
     ramping="^",
     waits=",",
     edge="|",
+    playing=">",
+    standing="||",
+    cursor="v",
 )
 GLYPHS: Mapping[str, Glyphs] = {"unicode": UNICODE, "ascii": ASCII}
 """The two sets by the name that `--glyphs` takes."""

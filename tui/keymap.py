@@ -34,8 +34,10 @@ DEFAULT_KEYS: Mapping[str, str] = MappingProxyType(
         "s": "sort.next",
         "S": "sort.reverse",
         "f": "freeze",
-        "]": "heat.next",
-        "[": "heat.previous",
+        "]": "replay.step",
+        "[": "replay.step_back",
+        ")": "heat.next",
+        "(": "heat.previous",
         "?": "help",
         "q": "quit",
         "ctrl+c": "quit.ask",
@@ -53,6 +55,22 @@ DEFAULT_KEYS: Mapping[str, str] = MappingProxyType(
         "x": "alert.acknowledge",
         "z": "alert.shelve",
         "space": "replay",
+        ".": "replay.seconds",
+        ",": "replay.seconds_back",
+        ">": "replay.alert",
+        "<": "replay.alert_back",
+        "e": "replay.action",
+        "E": "replay.action_back",
+        "+": "replay.faster",
+        "-": "replay.slower",
+        "{": "replay.loop_from",
+        "}": "replay.loop_to",
+        "i": "replay.idle",
+        "@": "replay.time",
+        "m": "replay.mark",
+        "d": "replay.differences",
+        "V": "replay.follow",
+        "b": "bookmark",
         "L": "replay.live",
         "H": "heat.mode",
         ":": "command",
@@ -115,6 +133,11 @@ def key_label(key: str, glyphs: str = "unicode") -> str:
     if glyphs == "ascii" and key in _ASCII_LABELS:
         return _ASCII_LABELS[key]
     return _LABELS.get(key, key.replace("ctrl+", "ctrl-"))
+
+
+def live_keys(keymap: Mapping[str, str]) -> Mapping[str, str]:
+    """The keymap as it is while the screen is live: keys that step in a replay turn pages there."""
+    return {key: ACTIONS[action].live or action for key, action in keymap.items()}
 
 
 def keys_of(action: str, keymap: Mapping[str, str]) -> tuple[str, ...]:

@@ -19,10 +19,13 @@ class Link:
     """Asks the operator of whatever source is connected now.
 
     told: takes each outcome, on the screen's loop, whether or not its dialog is still open
+    refuses: why nothing may be asked now, a sentence; "" while it may
     """
 
-    def __init__(self, feed: "Feed", told: "Callable[[Outcome], None]") -> None:
-        self._feed, self._told = feed, told
+    def __init__(
+        self, feed: "Feed", told: "Callable[[Outcome], None]", refuses: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._feed, self._told, self._refuses = feed, told, refuses
         self._running: set[asyncio.Task[None]] = set()
 
     @property
@@ -56,4 +59,6 @@ class Link:
         return task
 
     async def _ask(self, do: "Callable[[Operator], Awaitable[Answer]]") -> Answer:
+        if why := self._refuses():
+            raise NoOperator(why)
         return await asyncio.wrap_future(self._feed.submit(do))

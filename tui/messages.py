@@ -1,4 +1,4 @@
-"""What reaches the screen from the thread that listens to the source."""
+"""What reaches the screen from the threads that listen to sources."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,25 +8,31 @@ from textual.message import Message
 if TYPE_CHECKING:
     from collectors.fleet import Frame
     from collectors.intents import Outcome
+    from tui.stream import Stream
 
 
 @dataclass
 class FrameArrived(Message):
-    """There is a newer frame: look. History was fed before, because a replaced message is never seen."""
+    """There is a newer frame: look. History was fed before, because a replaced message is never seen.
+
+    stream: whose it is; None for what is live
+    """
 
     frame: "Frame"
+    stream: "Stream | None" = None
 
     def can_replace(self, message: Message) -> bool:
-        """Only an older frame gives way; an event or an outcome each counts."""
-        return isinstance(message, FrameArrived)
+        """Only an older frame of the same source gives way; an event or an outcome each counts."""
+        return isinstance(message, FrameArrived) and message.stream is self.stream
 
 
 @dataclass
 class SourceSpoke(Message):
-    """What the source's thread has to say about itself, in a sentence. `trouble` is False for progress."""
+    """What a source's thread has to say about itself, in a sentence. `trouble` is False for progress."""
 
     sentence: str
     trouble: bool
+    stream: "Stream | None" = None
 
 
 @dataclass

@@ -8,9 +8,17 @@ from array import array
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from threading import Lock, Thread
+from typing import TYPE_CHECKING
 
 from collectors.fleet import ALL_TIERS, Event, Frame, Model, Past, Quality, Reading
 from tui.format import NEVER_MEASURED
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from collectors.sessions import Series
+    from tui.ticks import Ticks
 
 SIGNAL, MEAN_SIGNAL = "queue_wait_p99", "queue_wait_mean"
 """The one signal kept: at 500 models and 6 tiers every further one costs 1.7 MB; what may stand for it."""
@@ -92,6 +100,28 @@ class History:
                     self._seen[model.name] = (model, self._now)
                     self._take(model, slot)
             self._forget_absent(frame)
+        if frame.past:
+            self._take_past(frame)
+
+    def refill(self, series: "Series", frame: Frame, events: Iterable[Event]) -> None:
+        """Forget all, and remember what was before `frame`, as if each frame until then had been added.
+
+        series: readings of the ten minutes up to the frame; events: of before and of it, oldest first
+        Worst tiers are judged by the frame's objectives, also in the time before.
+        """
+        from tui.ticks import ticks_of
+
+        ticks = ticks_of(series, frame, STEP_S)
+        now = int(frame.at) // STEP_S
+        rings: dict[Key, array[float]] = {}
+        for model in frame.models:
+            _refill_model(rings, series, model, ticks, now)
+        with self._lock:
+            self._rings, self._now = rings, now
+            self._seen = {model.name: (None, now) for model in frame.models}
+            self._scaled = {model.name: bool(model.objectives) for model in frame.models}
+            self._events = deque(events, maxlen=EVENTS)
+            self._asked.clear()
         if frame.past:
             self._take_past(frame)
 
@@ -253,3 +283,41 @@ class History:
     def _drop(self, names: Iterable[str]) -> None:
         dropped = frozenset(names)
         self._rings = {key: ring for key, ring in self._rings.items() if key[0] not in dropped}
+
+
+def _refill_model(
+    rings: "dict[Key, array[float]]", series: "Series", model: Model, ticks: "Ticks", now: int
+) -> None:
+    """The rings of one model: each of its tiers, and the worst of those that it is judged by."""
+    import numpy as np
+
+    tiers, rows = [], []
+    for tier in model.tiers:
+        values = series.values(model.name, tier, SIGNAL)
+        if values is not None:
+            tiers.append(tier)
+            rows.append(np.asarray(values, np.float64)[: ticks.frames])
+    if not tiers:
+        return
+    in_time = ticks.steps > now - STEPS
+    slots = ticks.steps[in_time] % STEPS
+    highest = ticks.highest(np.stack(rows))[:, in_time]
+    worst, judged = np.full(len(slots), GAP), judged_tiers(model)
+    for tier, row in zip(tiers, highest, strict=True):
+        _put_ring(rings, (model.name, tier), slots, row)
+        promised = model.objectives.get(tier) if model.objectives else 1.0
+        if tier in judged and promised:
+            worst = np.maximum(worst, row / promised)
+    _put_ring(rings, (model.name, None), slots, np.where(worst >= 0, worst, GAP))
+
+
+def _put_ring(
+    rings: "dict[Key, array[float]]", key: Key, slots: "NDArray[np.intp]", values: "NDArray[np.float64]"
+) -> None:
+    import numpy as np
+
+    if not (values > GAP).any():
+        return
+    ring = np.full(STEPS, GAP, np.float32)
+    ring[slots] = np.maximum(values, GAP)
+    rings[key] = array("f", ring.tobytes())

@@ -21,10 +21,24 @@ def test_what_is_missing_says_so() -> None:
 
 def test_the_keys_of_later_features_are_taken() -> None:
     """They keep their meaning for good, so that no habit has to be unlearned."""
-    for key in "xzLH:":
+    for key in "xzH:":
         assert ACTIONS[DEFAULT_KEYS[key]].missing
-    assert ACTIONS[DEFAULT_KEYS["space"]].missing
-    assert not any(ACTIONS[DEFAULT_KEYS[key]].missing for key in "tapBuW")
+    assert not any(ACTIONS[DEFAULT_KEYS[key]].missing for key in "tapBuWL[]{},.<>eE+-@bdmiV")
+    assert not ACTIONS[DEFAULT_KEYS["space"]].missing
+
+
+def test_no_replay_key_leads_to_a_write() -> None:
+    """S14: in a replay there is nothing to write with; its keys only look."""
+    for action in ACTIONS.values():
+        assert not (action.in_replay and action.operation)
+
+
+def test_a_key_of_two_meanings_names_an_action_for_both() -> None:
+    """No letter changes meaning between modes, but the pair that pages live and steps in a replay."""
+    assert {a.id: a.live for a in ACTIONS.values() if a.live} == {
+        "replay.step": "heat.next",
+        "replay.step_back": "heat.previous",
+    }
 
 
 def test_a_dialog_has_one_key_that_applies() -> None:

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from collectors.fleet import Quality, Reason, SourceHealth, SourceState, reading
+from collectors.sessions import RecorderState
 from tests.cluster_frames import clusters_frame
 from tests.frames import AT, bare_frame, demo_frame, healthy_frame, worst_frame
 from tui.format import ASCII, width_of
 from tui.store import History
 from tui.widgets.fleet_table import FleetView, fleet_lines
-from tui.widgets.freshness import header_lines, note_lines, status_line
+from tui.widgets.freshness import header_lines, note_lines, recording_cell, status_line
 from tui.widgets.lines import Cell
 
 
@@ -198,3 +199,32 @@ def test_silenced_alerts_are_counted_apart() -> None:
 def test_a_total_without_a_lost_source_says_so() -> None:
     """A sum over the clusters that answer is not the fleet's."""
     assert "2 464* GPUs" in header_lines(clusters_frame(), 80)[0].text
+
+
+def test_the_recording_of_the_session_is_told() -> None:
+    """How long and how large where there is room; what was dropped, and that nothing is written, always."""
+    frame = demo_frame()
+    on = RecorderState("x.tgrec", True, AT - 4364, 4364.0, 38_400_000, 4364)
+    assert "rec ● 01:12:44 38 MB" in status_line(frame, 120, recorder=on).text
+    assert "rec ●" in status_line(frame, 80, recorder=on).text
+    assert "rec o 01:12:44" in status_line(frame, 120, ASCII, recorder=on).text
+    dropped = status_line(frame, 120, recorder=replace(on, dropped=3))
+    assert "3 dropped" in dropped.text
+    assert "unrecorded" in {cell.role for cell in dropped.cells}
+    off = replace(on, is_on=False, trouble="the disk is full: free some")
+    assert "rec ✖ OFF" in status_line(frame, 80, recorder=off).text
+    assert note_lines(frame, 80, recorder=off)[0].text.startswith(
+        " not recorded: the disk is full: free some"
+    )
+    assert "rec" not in status_line(frame, 120).text
+    assert not any("not recorded" in line.text for line in note_lines(frame, 120, recorder=on))
+
+
+def test_sizes_of_recordings_have_a_unit() -> None:
+    """From a few kilobytes to gigabytes, in few digits."""
+    sizes = (0, 44_000, 999_400, 999_600, 38_000_000, 1_234_000_000)
+    told = [
+        recording_cell(RecorderState("x", True, size_bytes=size), True).text.split(" ", 3)[3]
+        for size in sizes
+    ]
+    assert told == ["0 kB", "44 kB", "999 kB", "1 MB", "38 MB", "1.2 GB"]

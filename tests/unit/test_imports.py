@@ -35,7 +35,7 @@ def test_the_screen_starts_without_anything_heavy(statement: str) -> None:
 
 def test_the_skeleton_is_made_without_anything_heavy() -> None:
     """Making the application and its first screen imports no more."""
-    made = "import tui.app; app = tui.app.CockpitApp(lambda: None); app.get_default_screen()"
+    made = "import tui.app; app = tui.app.CockpitApp(lambda: None); app.MODES[app.DEFAULT_MODE]()"
     assert not loaded_after(made).intersection(HEAVY)
 
 

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.actions import ACTIONS
-from tui.keymap import DEFAULT_KEYS, KeymapError, key_label, keys_of, pressed, read_keymap, with_keys
+from tui.keymap import (
+    DEFAULT_KEYS,
+    KeymapError,
+    key_label,
+    keys_of,
+    live_keys,
+    pressed,
+    read_keymap,
+    with_keys,
+)
 
 
 def test_every_default_names_an_action() -> None:
@@ -113,6 +122,13 @@ def test_keys_are_written_as_typed() -> None:
     assert pressed("ctrl+c", "\x03") == "ctrl+c"
     assert pressed("alt+y", "y") == "alt+y"
     assert pressed("plus", "+") == pressed("+", "+") == "+"
+
+
+def test_only_the_stepping_keys_differ_while_live() -> None:
+    """They turn the pages of the heat map there; an operator's own key for a page turns it in both modes."""
+    live = live_keys(with_keys({"f2": "heat.next"}, "keymap.toml"))
+    assert {key for key in DEFAULT_KEYS if live[key] != DEFAULT_KEYS[key]} == {"[", "]"}
+    assert (live["["], live["]"], live["f2"]) == ("heat.previous", "heat.next", "heat.next")
 
 
 def test_labels_follow_the_glyph_set() -> None:

@@ -43,6 +43,12 @@ def test_the_own_last_action_has_a_row_at_the_smallest_tier() -> None:
     assert panel_rows(79, 24, FULL._replace(own=1)).own == 0
 
 
+def test_a_replay_has_its_rows_in_place_of_the_status() -> None:
+    """What is live is not told there; the keys stay below it."""
+    rows = panel_rows(120, 40, FULL._replace(replay=6))
+    assert (rows.replay, rows.hints, rows.status) == (6, 1, 0)
+
+
 _size = st.integers(1, 400)
 _wants = st.builds(
     Wants,
@@ -53,6 +59,7 @@ _wants = st.builds(
     events=st.integers(1, 500),
     notes=st.integers(0, 3),
     own=st.integers(0, 1),
+    replay=st.integers(0, 6),
 )
 
 

@@ -47,7 +47,7 @@ class DialogScreen(CockpitScreen):
 
     def __init__(self, form: Form, done: Callable[[], None] | None = None) -> None:
         super().__init__()
-        self._done = done
+        self._done, self.title = done, form.title
         self._decision = Decision(form, form.plan(), is_local=done is not None)
         self._focus = BUTTONS
         self._markers: dict[str, int] = {}

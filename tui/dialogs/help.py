@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 
 from tui.actions import ACTIONS, DIALOG_KEYS, Action
 from tui.format import GLYPHS
-from tui.keymap import key_label, keys_of
+from tui.keymap import key_label, keys_of, live_keys
 from tui.screens.base import CockpitScreen
 from tui.screens.hints import Hint, text_line
 from tui.screens.panel import Panel
@@ -30,35 +30,58 @@ TWO_COLUMNS = 110
 def help_lines(
     name: str,
     here: Sequence[str],
-    keymap: Mapping[str, str],
+    all_keys: Mapping[str, str],
     width: int,
     glyphs: str,
     labels: Mapping[str, str] | None = None,
+    *,
+    in_replay: bool = False,
 ) -> tuple[Line, ...]:
     """A heading, what can be done here, what the marks mean, then what cannot be done yet. `here` holds
     action ids; `labels` what some of them do on this screen, in place of what they are called.
 
+    all_keys: the keymap, of which some keys do one thing live and another in a replay
+    in_replay: the screen shows a replay: what would write is told apart, and its keys have its meanings
     Every line is exactly `width` cells; what is longer goes on in the next one.
     """
-    own = labels or {}
+    own, keymap = labels or {}, all_keys if in_replay else live_keys(all_keys)
     # What a screen does itself and the application does everywhere is one key.
     once = [ACTIONS[action] for action in dict.fromkeys(here)]
+    off = [action for action in once if in_replay and action.operation]
+    once = [action for action in once if action not in off and (in_replay or not action.in_replay)]
+    if in_replay:
+        own = {**{action.id: action.replay_label for action in once if action.replay_label}, **own}
     named = [replace(action, label=own.get(action.id, action.label)) for action in once]
     able = [entry for action in named if (entry := _entry(action, keymap, glyphs))]
     missing = [action for action in ACTIONS.values() if action.missing]
-    later = [" ".join(entry) for action in missing if (entry := _entry(action, keymap, glyphs))]
     lines = [text_line(f" KEYS of the {name} screen", width, glyphs, "title")]
     lines += _table(able, width, glyphs)
-    lines += [text_line("", width), text_line(" IN A DIALOG", width, glyphs, "title")]
-    lines += _table(DIALOG_KEYS, width, glyphs)
+    if in_replay:
+        lines += _apart(" OFF: a replay cannot write", off, keymap, width, glyphs)
+    else:
+        replay = [action for action in ACTIONS.values() if action.in_replay]
+        keys_there = [entry for action in replay if (entry := _entry(action, all_keys, glyphs))]
+        lines += (
+            [text_line("", width), text_line(" IN A REPLAY", width, glyphs, "title")] if keys_there else []
+        )
+        lines += _table(keys_there, width, glyphs)
+        lines += [text_line("", width), text_line(" IN A DIALOG", width, glyphs, "title")]
+        lines += _table(DIALOG_KEYS, width, glyphs)
     lines += [text_line("", width), text_line(" MARKS", width, glyphs, "title")]
     lines += _table(marks(GLYPHS[glyphs]), width, glyphs)
-    if later:
-        heading = " NOT IN THIS VERSION: these keys are kept for it"
-        lines += [text_line("", width), text_line(heading, width, glyphs, "title")]
-        rows = _in_a_row(later, max(width - 4, 2))
-        lines += [text_line(f"  {row}", width, glyphs, "disabled") for row in rows]
-    return tuple(lines)
+    heading = " NOT IN THIS VERSION: these keys are kept for it"
+    return (*lines, *_apart(heading, missing, keymap, width, glyphs))
+
+
+def _apart(
+    heading: str, actions: Sequence[Action], keymap: Mapping[str, str], width: int, glyphs: str
+) -> list[Line]:
+    """What cannot be done, below a heading that says why; nothing where no key is bound to it."""
+    entries = [" ".join(entry) for action in actions if (entry := _entry(action, keymap, glyphs))]
+    if not entries:
+        return []
+    rows = [text_line(f"  {row}", width, glyphs, "disabled") for row in _in_a_row(entries, max(width - 4, 2))]
+    return [text_line("", width), text_line(heading, width, glyphs, "title"), *rows]
 
 
 def _entry(action: Action, keymap: Mapping[str, str], glyphs: str) -> Entry | None:
@@ -105,7 +128,7 @@ def _lines(entry: Entry, width: int, glyphs: str) -> list[Line]:
 class HelpScreen(CockpitScreen):
     """The keys of the screen below. Esc, `?` or `q` closes it."""
 
-    NAME = "help"
+    NAME = TITLE = "help"
     HINTS: Sequence[Hint] = (("back", "close"), ("move.down", "scroll"))
 
     def __init__(self, below: CockpitScreen) -> None:
@@ -134,8 +157,22 @@ class HelpScreen(CockpitScreen):
             return
         app, (width, height) = self.cockpit, self.app.size
         actions, labels = [*self._below.doing(), *app.doing()], self._below.labels()
+        # What leads nowhere here is no key of this screen.
+        nowhere = {"freeze"} if app.replaying is not None else {"replay.live"}
+        if app.replaying is not None and not app.replaying.has_live:
+            nowhere.add("replay.live")
+        actions = [one for one in actions if one not in nowhere]
         panel = self.query_one("#help", Panel)
         panel.set_rows(max(height - 1, 1))
-        panel.show(help_lines(self._below.NAME, actions, app.keymap, width, app.glyphs, labels), header=1)
+        lines = help_lines(
+            self._below.NAME,
+            actions,
+            app.all_keys,
+            width,
+            app.glyphs,
+            labels,
+            in_replay=app.replaying is not None,
+        )
+        panel.show(lines, header=1)
         self.query_one("#hints", Panel).set_rows(1 if height > 1 else 0)
         self.draw_bottom()

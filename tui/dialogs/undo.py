@@ -16,7 +16,7 @@ from tui.screens.panel import Panel
 from tui.screens.readings import wrapped
 from tui.three_states import left_s, plane_time
 from tui.widgets.badges import writes_badge
-from tui.widgets.freshness import header_lines, status_line
+from tui.widgets.freshness import header_lines
 from tui.widgets.lines import Cell, Line, LineView, line_of
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class UndoScreen(CockpitScreen):
     """Own last actions as a list. Enter opens the way back from one as an ordinary dialog; the key that
     throttles gives a throttle more time; those of releases act on what the action was on."""
 
-    NAME = "own actions"
+    NAME = TITLE = "own actions"
     HINTS: Sequence[Hint] = (
         ("open", "undo"),
         _EXTEND,
@@ -297,8 +297,7 @@ class UndoScreen(CockpitScreen):
         writes = writes_badge(self.cockpit.armed_text)
         self._panel("header").show(header_lines(frame, width, glyphs, writes=writes)[:1])
         self._panel("list").show(lines, header=1)
-        now, frozen_s = self.cockpit.now, self.cockpit.frozen_s
-        self._panel("status").show((status_line(frame, width, glyphs, now=now, frozen_s=frozen_s),))
+        self.draw_status()
         self._draw_detail()
         self.draw_bottom()
 

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 
@@ -16,9 +18,12 @@ from tui.screens.panel import Panel
 from tui.screens.readings import wrapped
 from tui.screens.selecting import selected_alert
 from tui.widgets.badges import writes_badge
-from tui.widgets.freshness import header_lines, status_line
+from tui.widgets.freshness import header_lines
 from tui.widgets.lines import Cell, Line, LineView, line_of
 from tui.widgets.timeline import RATE_S
+
+if TYPE_CHECKING:
+    from collectors.sessions import View
 
 CLOCK_FROM, SOURCE_FROM, NAME_FROM = 80, 100, 120
 """Widths from which a row has the time it began, who told it, and what its rule is called."""
@@ -220,6 +225,10 @@ class AlertsScreen(ListScreen):
         ("freeze", "freeze"),
     )
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._wanted = ""
+
     def compose(self) -> ComposeResult:
         """The fleet in numbers, the list, the selected alert in full, hints, and how fresh all that is."""
         pointer = "›" if self.cockpit.glyphs == "unicode" else ">"
@@ -250,6 +259,16 @@ class AlertsScreen(ListScreen):
         frame = self.cockpit.frame
         return Selection() if frame is None else selected_alert(frame, self._panel("list").cursor_id)
 
+    def view(self) -> "View":
+        """The list as it is filtered, and the alert under the cursor."""
+        cursor = self._panel("list").cursor_id if self.is_mounted else self._wanted
+        return replace(super().view(), cursor=cursor)
+
+    def look(self, view: "View") -> None:
+        """The filter and the alert that somebody else had."""
+        super().look(view)
+        self._wanted = view.cursor
+
     def draw(self) -> None:
         """The list from the application's frame; only what changed is painted."""
         frame = self.cockpit.frame
@@ -266,8 +285,9 @@ class AlertsScreen(ListScreen):
         writes = writes_badge(self.cockpit.armed_text)
         self._panel("header").show(header_lines(frame, width, glyphs, writes=writes)[:1])
         self._panel("list").show(alert_list(frame, width, glyphs, self._filter), header=1)
-        now, frozen_s = self.cockpit.now, self.cockpit.frozen_s
-        self._panel("status").show((status_line(frame, width, glyphs, now=now, frozen_s=frozen_s),))
+        if self._wanted and self._panel("list").go_to(self._wanted):
+            self._wanted = ""
+        self.draw_status()
         self._draw_detail()
         self.draw_bottom()
 
@@ -279,6 +299,7 @@ class AlertsScreen(ListScreen):
         """A click on the row that has the cursor opens it."""
         message.stop()
         self._open(message.id)
+        self.looked()
 
     def on_line_view_moved(self, message: LineView.Moved) -> None:
         """Another row has the cursor: what stands below follows it."""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from textual import events
 from textual.screen import Screen
 
-from tui.actions import ACTIONS, dead_key
+from tui.actions import ACTIONS, Action, dead_key
 from tui.guards import PASTED
-from tui.keymap import pressed
+from tui.keymap import is_held, key_label, keys_of, pressed
 from tui.screens.repaint import SpanCompositor
 
 if TYPE_CHECKING:
     from collectors.intents import Outcome
+    from collectors.sessions import View
     from tui.app import CockpitApp
     from tui.screens.hints import Hint
     from tui.widgets.lines import Line, LineView
@@ -32,6 +33,22 @@ class Selection(NamedTuple):
     feature: str = ""
     tier: str = ""
     release: str = ""
+
+
+class Prompt(NamedTuple):
+    """A line that is typed in.
+
+    asked: what for, in front of it; hint: behind it
+    done: takes the text, and gives the sentence why it cannot be used, "" when it was
+    closed: called when the line is gone, whether it was used or not
+    """
+
+    asked: str
+    hint: str
+    done: Callable[[str], str]
+    closed: Callable[[], None]
+    text: str = ""
+    wrong: str = ""
 
 
 class CockpitScreen(Screen[None], inherit_bindings=False):
@@ -53,11 +70,17 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         self._compositor = SpanCompositor()
         self._answer = ""
         self._answered_at = 0.0
+        self._prompt: Prompt | None = None
 
     @property
     def cockpit(self) -> "CockpitApp":
         """The application, as its own type."""
         return cast("CockpitApp", self.app)
+
+    @property
+    def has_panels(self) -> bool:
+        """Whether there is anything to draw in: a screen that is just being closed has lost it."""
+        return self.is_mounted and bool(self.children)
 
     @property
     def answer(self) -> str:
@@ -80,6 +103,15 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         """What the cursor stands on."""
         return Selection()
 
+    def view(self) -> "View":
+        """What is looked at here; size and what lies over it are not its matter."""
+        from collectors.sessions import View
+
+        return View(screen=self.NAME)
+
+    def look(self, view: "View") -> None:
+        """Look at it as somebody else did, who had this screen."""
+
     def draw(self) -> None:
         """Draw the application's frame anew; only what changed is painted."""
         raise NotImplementedError
@@ -95,7 +127,22 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
 
     def bottom_line_text(self) -> str:
         """What the screen wants in place of the hints; empty for nothing."""
-        return ""
+        if self._prompt is None:
+            return ""
+        asked, hint, *_, typed, wrong = self._prompt
+        return f"{asked}: {typed}_   {wrong or hint}"
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a line is being typed."""
+        return self._prompt is not None
+
+    def ask(
+        self, asked: str, hint: str, done: Callable[[str], str], closed: Callable[[], None] = lambda: None
+    ) -> None:
+        """Let a line be typed in place of the hints; see `Prompt`."""
+        self._prompt = Prompt(asked, hint, done, closed)
+        self.draw_bottom()
 
     def bottom_line(self, width: int) -> "Line":
         """A field that is typed in, else the last key's answer, else the source's trouble, else hints."""
@@ -111,11 +158,49 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         if (top := app.screen) is not self:
             told = top.keys_below() if isinstance(top, CockpitScreen) else ""
             return text_line(f" {told}", width, app.glyphs, "muted")
+        return hint_line(self._hints_now(), app.keymap, width, app.glyphs, self.beyond())
+
+    def _hints_now(self) -> "Sequence[Hint]":
+        """Those of the screen, or of the replay that it shows."""
+        app = self.cockpit
+        if app.replaying is not None and not self.title:
+            from tui.screens.hints import replay_hints
+
+            return replay_hints(self.NAME, app.replaying.has_live)
         can_disarm = app.is_armed and app.arming.writes == "arm"
-        hints = [
+        return [
             (action, "disarm" if action == "arm" and can_disarm else word) for action, word in self.hints()
         ]
-        return hint_line(hints, app.keymap, width, app.glyphs, self.beyond())
+
+    def status(self, width: int, sort: str = "") -> "Line":
+        """Live, frozen or recorded, and what that stands on: a page without it would look live whatever
+        happened (D10). The application has a frame. sort: what is said of the order of rows
+        """
+        from tui.format import GLYPHS
+        from tui.widgets.freshness import status_line
+
+        app = self.cockpit
+        if app.replaying is not None:
+            return app.replaying.lines(width, 1)[0]
+        frame = app.frame
+        assert frame is not None, "drawn before the first frame"
+        return status_line(
+            frame,
+            width,
+            GLYPHS[app.glyphs],
+            now=app.now,
+            frozen_s=app.frozen_s,
+            sort=sort,
+            recorder=app.recorder.state if app.recorder is not None else None,
+        )
+
+    def draw_status(self) -> None:
+        """The line that says whether this is live, alone."""
+        from tui.widgets.lines import LineView
+
+        if self.cockpit.frame is not None:
+            for panel in self.query("#status").results(LineView):
+                panel.show((self.status(self.app.size.width),))
 
     def keys_below(self) -> str:
         """What the bottom line of the screen below says while this one is over it and has the keys."""
@@ -153,7 +238,8 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
     def say(self, sentence: str) -> None:
         """Answer a key in one line."""
         self._answer, self._answered_at = sentence, time.monotonic()
-        self.draw_bottom()
+        if self.has_panels:
+            self.draw_bottom()
 
     def leave(self) -> None:
         """Go back to the screen below, once."""
@@ -161,8 +247,33 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
             self.dismiss()
 
     def takes_text(self, key: str, character: str | None) -> bool:
-        """Whether the key was text for a field, and is used up by it."""
-        return False
+        """Whether the key was text for a field, and is used up by it: enter uses the text, esc leaves it."""
+        prompt = self._prompt
+        if prompt is None:
+            return False
+        if key in ("escape", "enter"):
+            wrong = prompt.done(prompt.text) if key == "enter" else ""
+            self._prompt = prompt._replace(wrong=wrong) if wrong else None
+            if not wrong:
+                prompt.closed()
+        elif key == "backspace":
+            self._prompt = prompt._replace(text=prompt.text[:-1], wrong="")
+        elif character is not None and character.isprintable() and not is_held(key):
+            self._add(prompt, character)
+        self.draw_bottom()
+        return True
+
+    def _add(self, prompt: Prompt, text: str) -> None:
+        from collectors.fleet import clean
+
+        self._prompt = prompt._replace(text=clean(prompt.text + text), wrong="")
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Pasted text only ever becomes text; it never presses keys (S5)."""
+        event.stop()
+        if self._prompt is not None:
+            self._add(self._prompt, event.text)
+            self.draw_bottom()
 
     def on_key(self, event: events.Key) -> None:
         """Do what the key is bound to, or say why it does nothing (D16).
@@ -186,6 +297,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
             self.draw_bottom()
         if not self.takes_text(event.key, event.character):
             self.press(pressed(event.key, event.character))
+        self.cockpit.note_view()
 
     def press(self, key: str) -> None:
         """Carry out the action bound to `key`."""
@@ -196,12 +308,29 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
             self.say(f"{key}: {action.missing}")
         elif do := self.doing().get(action.id) or self.cockpit.doing().get(action.id):
             do()
+            if action.looks:
+                self.looked()
         else:
-            self.say(f"{key}: {action.label}: not on this screen; ? lists its keys")
+            self.say(f"{key}: {action.label}: {self._why_not(action)}")
+
+    def _why_not(self, action: Action) -> str:
+        app = self.cockpit
+        if action.in_replay and app.replaying is None:
+            opening = keys_of("replay", app.keymap)
+            opens = f"{key_label(opening[0], app.glyphs)} opens one" if opening else "no key opens one"
+            return f"in a replay; {opens}"
+        return "not on this screen; ? lists its keys"
+
+    def looked(self) -> None:
+        """The operator chose what to look at: in a replay, not what the recorded one looked at any more."""
+        replaying = self.cockpit.replaying
+        if replaying is not None and replaying.is_following and not self.title:
+            replaying.look_freely()
 
     def on_screen_resume(self) -> None:
         """Back on top: show what has come since."""
         self._draw_on_top()
+        self.cockpit.note_view()
 
     def on_resize(self) -> None:
         """Another size: draw for it."""

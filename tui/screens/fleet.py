@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -12,10 +13,12 @@ from tui.screens.base import FAR, Selection
 from tui.screens.lists import ListScreen
 
 if TYPE_CHECKING:
+    from collectors.sessions import View
     from tui.screens.fleet_panels import FleetPanels
     from tui.screens.hints import Hint
     from tui.screens.layout import Rows
     from tui.screens.panel import Panel
+    from tui.screens.replay_panel import ReplayPanel
     from tui.widgets.lines import LineView
 
 STILL_S = 2.0
@@ -67,6 +70,7 @@ class FleetScreen(ListScreen):
         self._active = "fleet"
         self._key_at = -STILL_S
         self._is_chosen = False
+        self._wanted = ""
         self._panels: FleetPanels | None = None
         self._shown: dict[str, Panel] = {}
 
@@ -132,7 +136,7 @@ class FleetScreen(ListScreen):
         width -= detail_width(width)
         is_still = time.monotonic() - self._key_at < STILL_S
         view = self._panels.view(self._sort, self._is_reversed, self._filter, is_still)
-        drawn = self._panels.drawn(self.cockpit, view, self._heat_page, width, height)
+        drawn = self._panels.drawn(self, view, self._heat_page, width, height)
         self._lay_out(drawn.rows)
         self.panel("header").show(drawn.header)
         self.panel("fleet").show(drawn.fleet, header=drawn.pinned)
@@ -142,7 +146,9 @@ class FleetScreen(ListScreen):
         self.panel("events").show(drawn.events, header=1)
         self.panel("own").show(drawn.own)
         self.panel("notes").show(drawn.notes)
+        self.panel("replay").show(drawn.replay)
         self.panel("status").show(drawn.status)
+        self._go_to_wanted()
         self._draw_detail()
         self.draw_bottom()
 
@@ -159,6 +165,39 @@ class FleetScreen(ListScreen):
             return
         self.panel("hints").show((self.bottom_line(self.app.size.width - detail_width(self.app.size.width)),))
 
+    def draw_status(self) -> None:
+        """Where the replay stands, alone; live, the line is drawn with the rest."""
+        replaying = self.cockpit.replaying
+        if self._shown and replaying is not None and (lines := self.panel("replay").lines):
+            width = self.app.size.width - detail_width(self.app.size.width)
+            self.panel("replay").show(replaying.lines(width, len(lines)))
+
+    def view(self) -> "View":
+        """The table as it is sorted and filtered, and where the cursor is."""
+        cursor = self.panel(self._active).cursor_id if self._shown else self._wanted
+        return replace(
+            super().view(),
+            cursor=cursor,
+            panel=self._active,
+            sort=self._sort,
+            is_reversed=self._is_reversed,
+            heat_page=self._heat_page,
+        )
+
+    def look(self, view: "View") -> None:
+        """Sort, filter, page and cursor as somebody else had them; what is not known here stays."""
+        from tui.widgets.fleet_table import SORTS
+
+        super().look(view)
+        self._sort = view.sort if view.sort in SORTS else self._sort
+        self._is_reversed, self._heat_page = view.is_reversed, view.heat_page
+        self._key_at = -STILL_S
+        self._wanted = view.cursor
+        panel = view.panel if view.panel in PANELS else "fleet"
+        if self._shown:
+            self._set_active(panel)
+        self._active = panel
+
     def beyond(self) -> str:
         """How much of the table is scrolled away."""
         return self.panel("fleet").beyond()
@@ -172,6 +211,14 @@ class FleetScreen(ListScreen):
         """A click on a row that has the cursor opens it."""
         message.stop()
         self._open(str(message.view.id), message.id)
+        self.looked()
+
+    def on_replay_panel_sought(self, message: "ReplayPanel.Sought") -> None:
+        """A click on a lane of a replay goes to the time below it."""
+        message.stop()
+        if (replaying := self.cockpit.replaying) is not None:
+            width = self.app.size.width
+            replaying.seek_column(message.x, width - detail_width(width), message.rows)
 
     def on_line_view_moved(self, message: "LineView.Moved") -> None:
         """Another row has the cursor: the detail follows it, and so does what is said to be scrolled away."""
@@ -186,6 +233,7 @@ class FleetScreen(ListScreen):
         if message.panel.id in PANELS:
             self._set_active(message.panel.id)
             self._choose()
+            self.looked()
 
     def _draw_skeleton(self) -> None:
         app = self.cockpit
@@ -210,11 +258,13 @@ class FleetScreen(ListScreen):
         from tui.screens.fleet_panels import FleetPanels
         from tui.screens.layout import Rows
         from tui.screens.panel import Panel
+        from tui.screens.replay_panel import ReplayPanel
 
         pointer = "›" if self.cockpit.glyphs == "unicode" else ">"
         for name in ("detail", *Rows._fields):
             is_list = name in ("fleet", "alerts")
-            self._shown[name] = Panel(name, cursor=is_list, pointer=pointer, active=name == self._active)
+            kind = ReplayPanel if name == "replay" else Panel
+            self._shown[name] = kind(name, cursor=is_list, pointer=pointer, active=name == self._active)
         self._shown["detail"].styles.dock = "right"
         self.query_one("#skeleton").display = False
         self.mount_all(self._shown.values())
@@ -226,6 +276,11 @@ class FleetScreen(ListScreen):
         first = next((line.id for line in table.lines if line.id), "")
         if not self._is_chosen and table.cursor_id != first:
             table.go_to(first)
+
+    def _go_to_wanted(self) -> None:
+        """The row that somebody else had the cursor on, once it is there."""
+        if self._wanted and self._active != "events" and self.panel(self._active).go_to(self._wanted):
+            self._is_chosen, self._wanted = True, ""
 
     def _draw_detail(self) -> None:
         """On a very wide screen, the page of the model under the cursor beside the fleet."""
@@ -280,9 +335,13 @@ class FleetScreen(ListScreen):
             self.open_model(id)
 
     def _clear(self) -> None:
-        """Esc: leave the field, else drop the filter, else go back to the table."""
-        if not self.drop_filter():
-            self._set_active("fleet")
+        """Esc: drop the filter, else go back to the table, else from a replay to what is live."""
+        if self.drop_filter():
+            return
+        replaying = self.cockpit.replaying
+        if self._active == "fleet" and replaying is not None and replaying.has_live:
+            self.cockpit.leave_replay()
+        self._set_active("fleet")
 
     def _type(self) -> None:
         self._set_active("fleet")

@@ -13,13 +13,15 @@ from tui.three_states import parted_features, plane_time
 from tui.widgets.badges import writes_badge
 from tui.widgets.fleet_row import RowCache, alerts_by_model, alerts_of, severity_of
 from tui.widgets.fleet_table import FEATURE, FleetView, fleet_lines
-from tui.widgets.freshness import header_lines, note_lines, status_line
+from tui.widgets.freshness import header_lines, note_lines
 from tui.widgets.heat_map import HeatCache, heat_height, heat_lines
 from tui.widgets.lines import Cell, Line
+from tui.widgets.replay_lines import replay_rows
 from tui.widgets.timeline import alert_lines, event_line, event_lines
 
 if TYPE_CHECKING:
     from tui.app import CockpitApp
+    from tui.screens.fleet import FleetScreen
 
 NOTES_MOST = 3
 """Most lines for what is to be said about the fleet and its sources; the status line has the worst anyway."""
@@ -40,6 +42,7 @@ class Drawn(NamedTuple):
     events: tuple[Line, ...]
     own: tuple[Line, ...]
     notes: tuple[Line, ...]
+    replay: tuple[Line, ...]
     status: tuple[Line, ...]
 
 
@@ -87,8 +90,11 @@ class FleetPanels:
         """How the operator wants the table; while `is_still`, rows keep the order they had."""
         return FleetView(sort, reverse, text, self._order if is_still else ())
 
-    def drawn(self, app: "CockpitApp", view: FleetView, heat_page: int, width: int, height: int) -> Drawn:
+    def drawn(
+        self, fleet_screen: "FleetScreen", view: FleetView, heat_page: int, width: int, height: int
+    ) -> Drawn:
         """Every panel for a terminal of `width` x `height` cells. The application has a frame."""
+        app = fleet_screen.cockpit
         frame = app.frame
         assert frame is not None, "drawn before the first frame"
         glyphs = GLYPHS[app.glyphs]
@@ -111,7 +117,8 @@ class FleetPanels:
         if last is not None and ((followed := after(last)).undo or now - last.at <= OWN_S):
             own = (event_line(last, width, glyphs, followed, key),)
         is_quiet = len(events) == 1
-        notes = note_lines(frame, width, glyphs)
+        recorder = app.recorder.state if app.recorder is not None and app.replaying is None else None
+        notes = note_lines(frame, width, glyphs, recorder)
         wants = Wants(
             header=len(header),
             fleet=len(fleet),
@@ -119,8 +126,10 @@ class FleetPanels:
             alerts=1 + len(frame.alerts),
             events=len(events) + is_quiet,
             notes=min(len(notes), NOTES_MOST),
+            replay=replay_rows(height) if app.replaying is not None else 0,
         )
-        quiet = (text_line("   nothing since the screen was opened", width, role="muted"),) * is_quiet
+        since = "recorded up to here" if app.replaying is not None else "since the screen was opened"
+        quiet = (text_line(f"   nothing {since}", width, role="muted"),) * is_quiet
         rows = _rows(width, height, wants, own, events)
         heat = self._heat(frame, heat_page, width, rows.heat, glyphs)
         if len(heat) < rows.heat:
@@ -136,11 +145,8 @@ class FleetPanels:
             events=events + quiet if rows.events else (),
             own=own if rows.own else (),
             notes=_first_notes(notes, rows.notes, width, glyphs),
-            status=(
-                status_line(
-                    frame, width, glyphs, now=app.now, frozen_s=app.frozen_s, sort=self._sorted(frame, view)
-                ),
-            ),
+            replay=app.replaying.lines(width, rows.replay) if app.replaying and rows.replay else (),
+            status=(fleet_screen.status(width, self._sorted(frame, view)),) if rows.status else (),
         )
 
     def detail(self, app: "CockpitApp", name: str, width: int) -> tuple[Line, ...]:

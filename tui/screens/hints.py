@@ -8,7 +8,34 @@ from tui.keymap import key_label, keys_of
 from tui.widgets.lines import Cell, Line
 
 Hint = tuple[str, str]
-"""An action's id and the word that stands for it here."""
+"""An action's id, or several with spaces between, and the word that stands for them here."""
+
+REPLAY_HINTS: Sequence[Hint] = (
+    ("replay", "play"),
+    ("replay.step_back replay.step", "frame"),
+    ("replay.seconds_back replay.seconds", "10 s"),
+    ("replay.alert_back replay.alert", "alert"),
+    ("replay.action replay.action_back", "action"),
+    ("replay.faster replay.slower", "speed"),
+    ("replay.time", "time"),
+    ("help", "help"),
+    ("replay.loop_from replay.loop_to", "A-B"),
+    ("replay.differences", "diff"),
+    ("bookmark", "bookmark"),
+    ("replay.follow", "as seen"),
+    ("replay.mark", "mark"),
+    ("replay.idle", "skip idle"),
+    ("open", "open"),
+    ("quit", "quit"),
+)
+"""What the bottom line of a replay offers, the most useful first."""
+
+
+def replay_hints(screen: str, has_live: bool) -> Sequence[Hint]:
+    """Those of a replay on a screen, by its name. has_live: there is a live screen to go back to"""
+    back: Sequence[Hint] = () if screen == "fleet" else (("back", "back"),)
+    live: Sequence[Hint] = (("replay.live", "live"),) if has_live else ()
+    return (*back, REPLAY_HINTS[0], *live, *REPLAY_HINTS[1:])
 
 
 def text_line(text: str, width: int, glyphs: str = "unicode", role: str = "text") -> Line:
@@ -25,11 +52,11 @@ def hint_line(
     """The first key of each action with its word, as many as fit, the first ones first; then `right`."""
     cells: list[Cell] = []
     used, room = 0, width - cell_len(right)
-    for action, word in hints:
-        keys = keys_of(action, keymap)
-        if not keys:
+    for actions, word in hints:
+        found = [keys[0] for action in actions.split() if (keys := keys_of(action, keymap))]
+        if not found:
             continue
-        key, label = f" {key_label(keys[0], glyphs)}", f" {word} "
+        key, label = f" {' '.join(key_label(one, glyphs) for one in found)}", f" {word} "
         if used + cell_len(key) + cell_len(label) - (not right) > room:
             continue
         label = set_cell_size(label, min(cell_len(label), width - used - cell_len(key)))

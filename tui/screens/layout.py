@@ -13,6 +13,7 @@ class Wants(NamedTuple):
     """Rows each panel would fill, its heading included; 0 for a panel with nothing to show.
 
     own: the caller's own last action, where the events do not show it
+    replay: what tells of a replay; it stands where else the status does
     """
 
     header: int
@@ -22,6 +23,7 @@ class Wants(NamedTuple):
     events: int = 0
     notes: int = 0
     own: int = 0
+    replay: int = 0
 
 
 class Rows(NamedTuple):
@@ -34,6 +36,7 @@ class Rows(NamedTuple):
     events: int
     own: int
     notes: int
+    replay: int
     hints: int
     status: int
 
@@ -46,11 +49,12 @@ def panel_rows(width: int, height: int, wants: Wants) -> Rows:
     """
     is_small = width < SMALL_WIDTH or height < SMALL_HEIGHT
     header = min(wants.header, max(height - 1, 0)) if height >= 3 else 0
-    status = 1 if height >= 4 else 0
+    status = 1 if height >= 4 and not wants.replay else 0
+    replay = min(wants.replay, max(height - header - 1, 0))
     hints = 1 if height >= 10 else 0
     notes = 0 if is_small else min(wants.notes, max(1, height // 24))
     own = 0 if is_small else wants.own
-    free = height - header - status - hints - notes - own
+    free = height - header - status - replay - hints - notes - own
     heat = alerts = events = 0
     if not is_small:
         heat = _panel(min(wants.heat, round(0.28 * free)))
@@ -74,7 +78,7 @@ def panel_rows(width: int, height: int, wants: Wants) -> Rows:
         heat += spare
     else:
         fleet += spare
-    return Rows(header, fleet, heat, alerts, events, own, notes, hints, status)
+    return Rows(header, fleet, heat, alerts, events, own, notes, replay, hints, status)
 
 
 def _panel(rows: int) -> int:

@@ -1,5 +1,6 @@
 """What screens with rows share: a filter typed into the bottom line, and the way to a model's page."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual import events
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from collectors.fleet import Alert
+    from collectors.sessions import View
 
 
 class ListScreen(CockpitScreen):
@@ -27,12 +29,13 @@ class ListScreen(CockpitScreen):
 
     def bottom_line_text(self) -> str:
         """The filter while it is typed."""
-        return f"/{self._filter}_   enter keeps it, esc clears it" if self._is_typing else ""
+        typed = f"/{self._filter}_   enter keeps it, esc clears it" if self._is_typing else ""
+        return typed or super().bottom_line_text()
 
     def takes_text(self, key: str, character: str | None) -> bool:
         """While the filter is typed, keys are its text: enter keeps it, esc clears it, the rest moves on."""
         if not self._is_typing:
-            return False
+            return super().takes_text(key, character)
         if key == "escape":
             self.drop_filter()
         elif key == "enter":
@@ -51,6 +54,14 @@ class ListScreen(CockpitScreen):
         event.stop()
         if self._is_typing:
             self._set_filter(self._filter + event.text)
+
+    def view(self) -> "View":
+        """As of any screen, with the filter."""
+        return replace(super().view(), filter=self._filter)
+
+    def look(self, view: "View") -> None:
+        """Show what somebody looked at who had this screen."""
+        self._filter, self._is_typing = view.filter, False
 
     def type_filter(self) -> None:
         """The next keys are the filter's text."""

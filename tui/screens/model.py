@@ -2,17 +2,20 @@
 feature: what throttles it, how far its release is, which models serve it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 
-from tui.format import GLYPHS
 from tui.screens.base import CockpitScreen, Selection
 from tui.screens.hints import Hint
 from tui.screens.model_page import ModelPage
 from tui.screens.panel import Panel
 from tui.screens.selecting import selected_feature, selected_model
-from tui.widgets.freshness import status_line
 from tui.widgets.lines import Line
+
+if TYPE_CHECKING:
+    from collectors.sessions import View
 
 
 class ModelScreen(CockpitScreen):
@@ -82,7 +85,7 @@ class ModelScreen(CockpitScreen):
             panel.show(shown)
         for name in ("hints", "status"):
             self.query_one(f"#{name}", Panel).set_rows(rows[name])
-        self._draw_status(width)
+        self.draw_status()
         self.draw_bottom()
 
     def draw_below(self) -> bool:
@@ -94,12 +97,13 @@ class ModelScreen(CockpitScreen):
         """How much of the page is scrolled away."""
         return self.query_one("#page", Panel).beyond()
 
-    def _draw_status(self, width: int) -> None:
-        """Live or frozen, and every source: a page without it would look live whatever happened (D10)."""
-        app = self.cockpit
-        if app.frame is not None:
-            line = status_line(app.frame, width, GLYPHS[app.glyphs], now=app.now, frozen_s=app.frozen_s)
-            self.query_one("#status", Panel).show((line,))
+    def view(self) -> "View":
+        """The page, the tier that is pointed at, and the page of its heat map."""
+        return replace(super().view(), subject=self._model, tier=self._tier, heat_page=self._heat_page)
+
+    def look(self, view: "View") -> None:
+        """The page of the heat map that somebody else had."""
+        self._heat_page = view.heat_page
 
     def _turn_heat(self, by: int) -> None:
         self._heat_page += by

@@ -3,8 +3,15 @@
 from array import array
 from collections.abc import Mapping
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from collectors.fleet import NEVER, Frame, Model, Quality
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from collectors.sessions import Series
 
 STEP_S = 60
 STEPS = 120
@@ -56,6 +63,36 @@ class Shares:
                 if model.by_feature and self._taken.get(model.name) != step:
                     self._take(model, step)
 
+    def refill(self, series: "Series", frame: Frame) -> None:
+        """Forget all, and remember the ten minutes before `frame`, as if each frame had been added."""
+        import numpy as np
+
+        from tui.ticks import ticks_of
+
+        ticks = ticks_of(series, frame, STEP_S)
+        step = int(frame.at) // STEP_S
+        rings: dict[tuple[str, str], array[float]] = {}
+        taken: dict[str, int] = {}
+        for model in frame.models:
+            shares = _shares_of(series, model.name) if model.by_feature else {}
+            known = np.zeros(len(series.times), np.bool_)
+            for values in shares.values():
+                known |= ~np.isnan(values)
+            # The first of each step that tells them.
+            telling = np.flatnonzero(known[ticks.places])
+            steps, first = np.unique(np.repeat(ticks.steps, ticks.lengths)[telling], return_index=True)
+            places = ticks.places[telling[first]]
+            for feature, values in shares.items():
+                ring = np.full(STEPS, GAP, np.float32)
+                ring[steps % STEPS] = np.where(np.isnan(values[places]), GAP, values[places])
+                if (ring != GAP).any():
+                    rings[model.name, feature] = array("f", ring.tobytes())
+            if len(steps):
+                taken[model.name] = int(steps[-1])
+        with self._lock:
+            self._rings, self._taken, self._step = rings, taken, step
+            self._begun = int(ticks.steps[0]) if len(ticks.steps) else step
+
     def oldest(self, model: str, feature: str) -> float | None:
         """The feature's share two hours ago, or where it is known for less, the first one."""
         with self._lock:
@@ -85,3 +122,24 @@ class Shares:
             ring[step % STEPS] = share
         if shares:
             self._taken[model.name] = step
+
+
+def _shares_of(series: "Series", model: str) -> "dict[str, NDArray[np.float64]]":
+    """As `feature_shares`, at each time of the series; NaN where it is not known."""
+    import numpy as np
+
+    arrivals = {f: np.asarray(found, np.float64) for f, found in series.shares(model).items()}
+    if not arrivals:
+        return {}
+    total = np.zeros(len(series.times))
+    is_whole = np.ones(len(series.times), np.bool_)
+    for values in arrivals.values():
+        is_known = ~np.isnan(values)
+        total = total + np.where(is_known, values, 0.0)
+        is_whole &= is_known
+    told = series.values(model, "", "arrivals")
+    everything = np.zeros_like(total) if told is None else np.nan_to_num(np.asarray(told, np.float64))
+    of = np.maximum(total, everything)
+    # A feature whose arrivals are not known may be most of them.
+    of[~is_whole & ((everything < total) | ~(everything > 0))] = 0.0
+    return {f: np.divide(v, of, out=np.full_like(v, np.nan), where=of > 0) for f, v in arrivals.items()}

@@ -1,10 +1,13 @@
 """The last ten minutes of what the model page shows of a whole model."""
 
 from array import array
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from collectors.fleet import Frame, Interval, Model, Quality
 from tui.screens.shares import Shares
+
+if TYPE_CHECKING:
+    from collectors.sessions import Series
 
 SIGNALS = (
     "waiting",
@@ -71,6 +74,29 @@ class Trends:
             names = {model.name for model in frame.models}
             self._rings = {name: rings for name, rings in self._rings.items() if name in names}
             self._seen = {name: model for name, model in self._seen.items() if name in names}
+
+    def refill(self, series: "Series", frame: Frame) -> None:
+        """Forget all, and remember the ten minutes before `frame`, as if each frame had been added."""
+        import numpy as np
+
+        from tui.ticks import ticks_of
+
+        self.shares.refill(series, frame)
+        ticks = ticks_of(series, frame, STEP_S, counts_before=True)
+        step = int(frame.at) // STEP_S
+        in_time = ticks.steps > step - STEPS
+        slots = ticks.steps[in_time] % STEPS
+        nothing = np.full(len(series.times), np.nan)
+        made = {}
+        for model in frame.models:
+            found = [series.values(model.name, "", signal) for signal in SIGNALS]
+            values = np.stack([np.asarray(nothing if one is None else one, np.float64) for one in found])
+            rings = np.full((2, len(SIGNALS), STEPS), GAP, np.float32)
+            for ring, part in zip(rings, (ticks.lowest(values), ticks.highest(values)), strict=True):
+                ring[:, slots] = np.where(np.isfinite(part), part, GAP)[:, in_time]
+            made[model.name] = (array("f", rings[0].tobytes()), array("f", rings[1].tobytes()))
+        self._rings, self._step = made, step
+        self._seen = {model.name: model for model in frame.models}
 
     def span(self, model: str, signal: str, parts: int) -> Span | None:
         """What is known of the window, in `parts` parts (a divisor of STEPS); None if nothing is."""

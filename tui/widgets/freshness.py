@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from collectors.fleet import Frame, Model, Severity, SourceHealth, SourceState, worded
+from collectors.sessions import RecorderState
 from tui.format import (
     UNICODE,
     Glyphs,
@@ -70,12 +71,15 @@ def status_line(
     now: float | None = None,
     frozen_s: float | None = None,
     sort: str = "",
+    recorder: RecorderState | None = None,
 ) -> Line:
-    """Mode, every source with its age or its trouble, models without data, who we are there, and the sort.
+    """Mode, every source with its age or its trouble, models without data, whether this is recorded, who we
+    are there, and the sort.
 
     Where not all sources fit, the worst come first and the rest are counted, as `+2` (D13).
     now: the watched clock, which goes on when frames do not; the frame's own time if None
     frozen_s: how long the display has been frozen; None while it is not
+    recorder: how the recording of this session stands; None where there is none
     """
     now = frame.at if now is None else now
     mode = Cell(frame.mode, "title") if frozen_s is None else Cell(f"FROZEN {age(frozen_s)}", "armed")
@@ -84,6 +88,8 @@ def status_line(
     if stale:
         models = counted(str(len(frame.models)), "model")
         after.append(Cell(f"{stale} of {models} stale", "missing"))
+    if recorder is not None:
+        after.append(recording_cell(recorder, width >= ROOMY, glyphs))
     right = Cell(f"sort:{sort}" if sort else "", "muted")
     room = width - width_of(right.text)
     sources = _told_once(frame.sources)
@@ -98,9 +104,37 @@ def status_line(
     return line_of((*left, Cell(" " * room), right), width, glyphs=glyphs)
 
 
-def note_lines(frame: Frame, width: int, glyphs: Glyphs = UNICODE) -> tuple[Line, ...]:
-    """What the frame says about the fleet as a whole, and each source's trouble in full: a line each."""
-    found = [Cell(f"{one.name}: {one.error}", "lost") for one in _told_once(frame.sources) if one.error]
+def recording_cell(recorder: RecorderState, roomy: bool, glyphs: Glyphs = UNICODE) -> Cell:
+    """How the recording stands: `rec ● 01:12:44 38 MB`, and what is missing of it; why, `note_lines` says."""
+    if recorder.trouble:
+        return Cell(f"rec {glyphs.failed} OFF", "unrecorded")
+    if not recorder.is_on:
+        return Cell(f"rec {glyphs.ellipsis}", "muted")
+    whole = int(recorder.seconds)
+    text = f"rec {glyphs.recording}"
+    if roomy:
+        text += f" {whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d} {_size(recorder.size_bytes)}"
+    if recorder.dropped:
+        return Cell(f"{text} {count(recorder.dropped)} dropped", "unrecorded")
+    return Cell(text)
+
+
+def _size(size_bytes: int) -> str:
+    """`412 kB`, `38 MB`, `1.2 GB`."""
+    for limit, unit in ((1e9, "GB"), (1e6, "MB")):
+        if size_bytes >= 0.9995 * limit:
+            many = size_bytes / limit
+            return f"{many:.0f} {unit}" if many >= 9.95 else f"{many:.2g} {unit}"
+    return f"{size_bytes / 1e3:.0f} kB"
+
+
+def note_lines(
+    frame: Frame, width: int, glyphs: Glyphs = UNICODE, recorder: RecorderState | None = None
+) -> tuple[Line, ...]:
+    """Why nothing is recorded, what the frame says about the fleet as a whole, and each source's trouble in
+    full: a line each."""
+    found = [Cell(f"not recorded: {recorder.trouble}", "unrecorded")] if recorder and recorder.trouble else []
+    found += [Cell(f"{one.name}: {one.error}", "lost") for one in _told_once(frame.sources) if one.error]
     found += [Cell(f"{one.name}: {text}", "missing") for one in frame.sources for text in one.warnings]
     found += [Cell(worded(note), "muted") for note in frame.notes]
     return tuple(

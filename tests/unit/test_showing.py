@@ -1,0 +1,390 @@
+"""What a replay shows at each turn, by a clock that goes only when it is told to."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from collectors.fleet import EventKind, Frame, Past, Quality
+from collectors.intents import Intent
+from collectors.intents import Target as On
+from collectors.recording.layout import Kind, RecordingError, Tag
+from collectors.recording.notes import intent_json
+from collectors.recording.places import passed
+from collectors.recording.playing import Standing
+from collectors.recording.showing import Showing
+from collectors.sessions import Gap, Mark, View
+from tests.frames import AT
+from tests.replay_tape import BARE, Noted, Stretch, Tape, shot
+
+
+class Deck:
+    """A `Showing` with a clock that goes only when it is told to."""
+
+    def __init__(self, tape: Tape, at: float | None = None, **now: Any) -> None:
+        self.now_s, self.asked = 50.0, deque[Callable[[Showing], None]]()
+        begin = tape.start if at is None else at
+        self.showing = Showing(tape, Standing(**now), begin, self.asked, lambda: self.now_s)
+
+    def turn(self, seconds: float = 0.0, *commands: Callable[[Showing], None]) -> Frame | None:
+        """A turn so much later."""
+        self.now_s += seconds
+        self.asked.extend(commands)
+        return self.showing.turn()
+
+    @property
+    def after(self) -> float:
+        """Seconds of the recording that are shown."""
+        return round(self.showing.position.at - AT, 6)
+
+    @property
+    def told(self) -> str:
+        """What the position tells."""
+        return self.showing.position.told
+
+
+def played(deck: Deck, seconds: float, every: float) -> list[Frame]:
+    """What is shown, at a turn each so many real seconds."""
+    turns = (deck.turn(every) for _ in range(round(seconds / every)))
+    return [frame for frame in turns if frame is not None]
+
+
+def test_a_frame_at_once_then_one_whenever_there_is_a_new_one() -> None:
+    """At the recorded pace; in between, ages count on once a second and nothing happens twice."""
+    tape = Tape(*shot(0, 1, 4, events={0: EventKind.NOTE, 4: EventKind.NOTE}), end=AT + 5)
+    deck = Deck(tape, is_playing=True)
+    first = deck.turn()
+    assert first is not None
+    assert (first.at, first.mode, first.tick, first.events) == (AT, "REPLAY", 0, tape.shot[0].events)
+    frames = played(deck, 5.5, 0.125)
+    assert [(round(one.at - AT, 1), one.tick, len(one.events)) for one in frames] == [
+        (1.0, 1, 0),
+        (2.0, 1, 0),
+        (3.0, 1, 0),
+        (4.0, 2, 1),
+        (5.0, 2, 0),
+    ]
+    assert all(one.models is frames[0].models for one in frames[:3])
+    end = deck.showing.position
+    assert (end.at, end.is_at_end, end.is_playing, end.frame, end.frames) == (AT + 5, True, False, 3, 3)
+    assert end.view == View("model")
+
+
+def test_nothing_vanishes_however_fast_it_plays() -> None:
+    """At 64x several frames are passed at once: what happened in them is in the frame they lead to."""
+    times = [float(n) for n in range(300)]
+    tape = Tape(*shot(*times, events=dict.fromkeys(times, EventKind.NOTE)))
+    deck = Deck(tape, is_playing=True, speed=64.0)
+    first = deck.turn()
+    assert first is not None
+    frames = [first, *played(deck, 6.0, 0.1)]
+    assert len(frames) < 60
+    texts = [one.text for frame in frames for one in frame.events]
+    assert texts == [f"at {after:g}" for after in times]
+
+
+def test_a_pause_shows_nothing_more() -> None:
+    """Only commands change what is shown then."""
+    deck = Deck(Tape(*shot(0, 1, 2)))
+    assert deck.turn() is not None
+    assert played(deck, 5.0, 0.5) == []
+    assert deck.showing.due_s() is None
+    again = deck.turn(1.0, lambda one: one.set(speed=2.0))
+    assert again is not None
+    assert (again.events, deck.showing.position.speed) == ((), 2.0)
+
+
+def test_playing_begins_from_when_it_was_asked_for() -> None:
+    """The time that it stood still does not count."""
+    deck = Deck(Tape(*shot(0, 1, 2, 30)))
+    deck.turn()
+    deck.turn(20.0, Showing.play)
+    assert deck.after == 0.0
+    deck.turn(0.5)
+    assert deck.showing.position.at == AT
+    deck.turn(0.5)
+    assert deck.after == 1.0
+
+
+def test_in_a_gap_readings_age_and_it_is_told() -> None:
+    """The last frame stays with its values' ages counting on, until they are gone; nothing looks good."""
+    gap = Gap(AT + 2, AT + 602, "nobody recorded")
+    deck = Deck(Tape(*shot(0, 1, 602), gaps=[gap]))
+    deck.turn()
+    inside = deck.turn(1.0, lambda one: one.seek(AT + 300))
+    assert inside is not None
+    assert deck.told == "Nothing was recorded from 14:02:13Z to 14:12:13Z: nobody recorded."
+    assert inside.at == AT + 300
+    waits = [one for model in inside.models for one in model.readings.values() if one.at is not None]
+    assert waits
+    assert {one.quality for one in waits} == {Quality.MISSING}
+    before = deck.turn(1.0, lambda one: one.seek(AT + 1.5))
+    assert before is not None
+    assert deck.told == ""
+    assert before.models[0] is BARE.models[0]
+    deck.turn(1.0, lambda one: one.seek(AT + 602))
+    assert deck.told == ""
+
+
+def clock_of(at: float) -> str:
+    """As sentences tell it."""
+    return time.strftime("%H:%M:%SZ", time.gmtime(at))
+
+
+def test_a_step_back_is_a_jump_and_a_step_on_is_not() -> None:
+    """Steps stand still; what was before is asked for again only where it cannot follow by itself."""
+    deck = Deck(Tape(*shot(0, 1, 2, 3, 4, events={2: EventKind.NOTE, 3: EventKind.NOTE})), is_playing=True)
+    deck.turn()
+    deck.showing.remember()
+    on = deck.turn(0.0, lambda one: one.step(1))
+    assert on is not None
+    assert (deck.after, deck.showing.position.is_playing, deck.showing.is_series_due) == (1.0, False, False)
+    far = deck.turn(0.0, lambda one: one.step(2))
+    assert far is not None
+    assert ([one.text for one in far.events], deck.showing.is_series_due) == (["at 2", "at 3"], True)
+    deck.showing.remember()
+    back = deck.turn(0.0, lambda one: one.step(-1))
+    assert back is not None
+    assert (deck.after, deck.showing.is_series_due) == (2.0, True)
+    deck.turn(0.0, lambda one: one.step(-9))
+    assert (deck.after, deck.told) == (0.0, "")
+    deck.turn(0.0, lambda one: one.step(-1))
+    assert deck.told == "This is the first frame."
+    deck.turn(0.0, lambda one: one.step(9), lambda one: one.step(1))
+    assert (deck.after, deck.told, deck.showing.position.is_at_end) == (4.0, "This is the last frame.", True)
+
+
+def test_at_the_end_it_stays() -> None:
+    """Playing on from there says so, and moves nothing."""
+    deck = Deck(Tape(*shot(0, 1)), at=AT + 1)
+    deck.turn()
+    deck.turn(0.0, Showing.play)
+    position = deck.showing.position
+    assert (position.is_playing, position.is_at_end, position.told) == (
+        False,
+        True,
+        "This is the end of the recording.",
+    )
+    deck.turn(0.0, lambda one: one.seek(AT + 99))
+    assert "after the end" in deck.told
+    deck.turn(0.0, lambda one: one.seek(AT - 99))
+    assert "before the recording begins" in deck.told
+    assert deck.after == 0.0
+
+
+def test_alerts_actions_and_marks_are_gone_to_in_both_directions() -> None:
+    """To the frame that first shows them; each once; the end of the line is told, and nothing moves."""
+    kinds = {10.0: EventKind.ALERT, 30.0: EventKind.ACTION, 2000.0: EventKind.ALERT, 4000.0: EventKind.ALERT}
+    tape = Tape(*shot(0, 10, 30, 31, 2000, 4000, events=kinds))
+    intent = Intent("throttle.set", On("throttle", "chat", "pro"), {}, {}, None)
+    tape.others = [Noted(AT + 29.5, Kind.ACTION, Tag.INTENT, intent_json(intent))]
+    tape.others.append(Noted(AT + 30.5, Kind.ACTION, Tag.RESULT, {}))
+    tape.kept = [Mark(AT + 20, "ann", "look here"), Mark(AT + 40, "bob", "")]
+    deck = Deck(tape)
+    deck.turn()
+
+    def went(target: Any, direction: Any) -> tuple[float, str]:
+        deck.turn(1.0, lambda one: one.seek_next(target, direction))
+        return deck.after, deck.told
+
+    assert went("alert", 1) == (10.0, f"Alert at {clock_of(AT + 10)}: m: at 10")
+    assert [went("alert", 1)[0] for _ in range(2)] == [2000.0, 4000.0]
+    assert went("alert", 1) == (4000.0, "There is no later alert in this recording.")
+    assert [went("alert", -1)[0] for _ in range(2)] == [2000.0, 10.0]
+    assert went("alert", -1) == (10.0, "There is no earlier alert in this recording.")
+    assert went("action", 1) == (30.0, f"Action at {clock_of(AT + 30)}: asked for throttle.set of chat/pro")
+    assert went("action", 1)[0] == 31.0
+    assert went("action", -1)[0] == 30.0
+    assert went("mark", -1) == (20.0, f"Mark of ann at {clock_of(AT + 20)}: look here.")
+    assert went("mark", 1)[0] == 40.0
+    assert went("mark", 1)[1] == "There is no later mark in this recording."
+
+
+def test_a_loop_shows_its_begin_again() -> None:
+    """It is a jump: what was before is asked for again."""
+    deck = Deck(Tape(*shot(0, 1, 2, 3, 4)), is_playing=True)
+    deck.turn()
+    deck.turn(0.0, lambda one: one.loop(AT + 1, AT + 3))
+    assert deck.after == 1.0
+    deck.showing.remember()
+    frames = played(deck, 3.0, 0.5)
+    assert [round(one.at - AT, 1) for one in frames] == [2.0, 1.0, 2.0]
+    assert deck.showing.is_series_due
+    deck.turn(0.0, lambda one: one.loop(AT + 1, AT + 1.5))
+    assert "further apart" in deck.told
+    assert deck.showing.position.loop_to == AT + 3
+
+
+def test_idle_stretches_are_skipped_and_told() -> None:
+    """To the next frame or event; what is skipped of a gap is told as such."""
+    tape = Tape(*shot(0, 100, 101, 4000), gaps=[Gap(AT + 101, AT + 4000, "")])
+    tape.others = [Noted(AT + 60, Kind.ACTION, Tag.INTENT, {})]
+    deck = Deck(tape, is_playing=True, skips_idle=True)
+    deck.turn()
+    assert (deck.after, deck.told) == (60.0, "Skipped 1 min in which nothing changed.")
+    deck.turn(0.1)
+    assert (deck.after, deck.told) == (100.0, "Skipped 40 s in which nothing changed.")
+    deck.turn(1.0)
+    assert (deck.after, deck.told) == (4000.0, "Skipped 1 h 4 min of which nothing was recorded.")
+
+
+def test_the_mark_keeps_what_was_shown_there() -> None:
+    """For the differences; it has nothing that happened, and goes with the mark."""
+    deck = Deck(Tape(*shot(0, 1, 2, events={1: EventKind.NOTE})))
+    deck.turn()
+    deck.turn(0.0, lambda one: one.set_mark(AT + 1.5))
+    kept = deck.showing.mark_frame
+    assert kept is not None
+    assert (kept.at, kept.tick, kept.events, kept.mode) == (AT + 1.5, 1, (), "REPLAY")
+    assert deck.showing.position.mark == AT + 1.5
+    deck.turn(0.0, lambda one: one.seek(AT + 2), lambda one: one.set(speed=64.0, skips_idle=True))
+    assert deck.showing.position.mark == AT + 1.5
+    deck.turn(0.0, lambda one: one.set_mark(None))
+    assert deck.showing.mark_frame is None
+    assert deck.showing.position.mark is None
+
+
+def test_a_bookmark_has_the_time_shown_and_a_clean_note() -> None:
+    """Text that is typed is text from outside as well."""
+    tape = Tape(*shot(0, 1))
+    deck = Deck(tape)
+    deck.turn()
+    deck.turn(0.0, lambda one: one.seek(AT + 0.5), lambda one: one.bookmark(" here\x1b[2J it began "))
+    (mark,) = tape.kept
+    assert (mark.at, mark.note) == (AT + 0.5, "here[2J it began")
+    assert mark.actor
+    assert deck.told == f"Marked {clock_of(AT)}: here[2J it began."
+
+
+def test_an_unreadable_frame_is_told_and_the_replay_goes_on() -> None:
+    """The frame before stays and ages; a jump there does not happen; what follows is shown."""
+    tape = Tape(*shot(0, 1, 2, 60))
+    tape.unreadable = {1}
+    deck = Deck(tape, is_playing=True)
+    deck.turn()
+    damaged = deck.turn(1.0)
+    assert damaged is not None
+    assert (damaged.at, damaged.tick, deck.told) == (AT + 1, 0, "frame 1 is damaged: verify tells more.")
+    after = deck.turn(1.0)
+    assert after is not None
+    assert after.tick == 2
+    deck.turn(0.0, lambda one: one.seek(AT + 1.5))
+    assert deck.after == 2.0
+    assert deck.told == "frame 1 is damaged: verify tells more."
+    assert deck.turn(0.0, lambda one: one.set(speed=2.0)) is not None
+    assert deck.after == 2.0
+    assert deck.turn(0.0, lambda one: one.seek(AT)) is not None
+    assert deck.after == 0.0
+
+
+def test_damage_at_the_begin_is_passed_over() -> None:
+    """The first frame that can be read is shown, and why it is that; without any the error is raised."""
+    tape = Tape(*shot(0, 1, 2))
+    tape.unreadable = {0, 1}
+    deck = Deck(tape)
+    frame = deck.turn()
+    assert frame is not None
+    assert (frame.tick, deck.after, deck.told) == (2, 2.0, "frame 0 is damaged: verify tells more.")
+    tape.unreadable = {0, 1, 2}
+    with pytest.raises(RecordingError, match="frame 0"):
+        Deck(tape).turn()
+
+
+@pytest.mark.parametrize("failing", ["noted", "add_mark", "refresh", "view_at"])
+def test_no_error_of_the_recording_ends_a_replay(failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was taken away: told once, and it stands still where it was."""
+    tape = Tape(*shot(0, 1, 2, 3))
+    deck = Deck(tape, is_playing=True, follows=True)
+    deck.turn()
+
+    def fails(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(tape, failing, fails)
+    commands = (lambda one: one.seek_next("alert", 1), lambda one: one.bookmark("x"))
+    if failing == "view_at":
+        monkeypatch.setattr(deck.showing.recording, "view_at", lambda at: fails() if at > AT else None)
+    frame = deck.turn(1.0, *commands)
+    assert frame is not None
+    assert "Input/output error" in deck.told
+    assert deck.showing.position.is_playing is False
+    monkeypatch.undo()
+    deck.asked.clear()
+    deck.turn(1.0, lambda one: one.set(speed=2.0))
+    assert (deck.after, deck.showing.position.frame) == (0.0, 1)
+    deck.turn(1.0, lambda one: one.seek(AT + 2))
+    assert deck.after == 2.0
+
+
+def test_what_was_before_a_jump_is_read_at_once() -> None:
+    """Ten minutes of readings, the last 500 events, and what a source told of the time before."""
+    times = [float(n) for n in range(0, 3000, 4)]
+    tape = Tape(*shot(*times, events=dict.fromkeys(times, EventKind.NOTE)))
+    tape.shot[0] = replace(tape.shot[0], past=(Past("m", "", "waiting", AT - 5, 1.0),))
+    deck = Deck(tape)
+    deck.turn()
+    deck.turn(0.0, lambda one: one.seek(AT + 2401))
+    found = deck.showing.remember()
+    assert found is not None
+    series, events, past = found
+    assert isinstance(series, Stretch)
+    assert (series.times[0] - AT, series.times[-1] - AT, past) == (1800.0, 2400.0, ())
+    assert [one.text for one in events] == [f"at {after}" for after in range(404, 2401, 4)]
+    deck.turn(0.0, lambda one: one.seek(AT + 8))
+    found = deck.showing.remember()
+    assert found is not None
+    assert found[2] == tape.shot[0].past
+    assert [one.text for one in found[1]] == ["at 0", "at 4", "at 8"]
+
+
+def test_newer_commands_spare_the_frames_in_between_but_not_for_long() -> None:
+    """A key that is held shows where it has come to, four times a second."""
+    tape = Tape(*shot(*range(100)))
+    deck = Deck(tape)
+    deck.turn()
+    # Each decoding finds another press of the key.
+    tape.reading = lambda number: deck.asked.append(lambda one: one.seek(AT + number + 1))
+    deck.asked.append(lambda one: one.seek(AT + 1))
+    shown = [frame.tick for _ in range(40) if (frame := deck.turn(0.0625)) is not None]
+    assert shown == [4 * n for n in range(1, 11)]
+
+
+def test_events_between_two_frames_are_those_of_neither() -> None:
+    """What the shown frames tell themselves is not told twice."""
+    tape = Tape(*shot(0, 1, 2, 3, events=dict.fromkeys((0.0, 1.0, 2.0, 3.0), EventKind.NOTE)))
+    assert [one.text for one in passed(tape, 0, 3)] == ["at 1", "at 2"]
+    assert passed(tape, 2, 3) == ()
+    assert passed(tape, 3, 0) == ()
+
+
+def test_a_time_before_and_after_the_clock_was_set_back_can_both_be_seen() -> None:
+    """Going there again shows the other one; what was before it is of its own run."""
+    tape = Tape(*shot(0, 100, 700, 800, 50, 100, 900))
+    deck = Deck(tape)
+    deck.turn()
+    seen = []
+    for _ in range(3):
+        frame = deck.turn(0.0, lambda one: one.seek(AT + 100))
+        assert frame is not None
+        seen.append((deck.after, frame.tick))
+    assert seen == [(100.0, 5), (100.0, 1), (100.0, 5)]
+    assert "came 2 times" in deck.told
+    assert "time 2 of 2" in deck.told
+    deck.turn(0.0, lambda one: one.seek(AT + 710), lambda one: one.seek(AT + 710))
+    found = deck.showing.remember()
+    assert found is not None
+    assert isinstance(found[0], Stretch)
+    assert (found[0].first, found[0].last) == (1, 2)
+
+
+def test_without_following_the_end_is_where_it_was() -> None:
+    """Though the file has grown meanwhile."""
+    tape = Tape(*shot(0, 1))
+    deck = Deck(tape, at=AT + 1)
+    deck.turn()
+    tape.more = shot(0, 1, 2)[2:]
+    deck.turn(5.0, Showing.play)
+    assert deck.showing.position.is_at_end

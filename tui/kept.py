@@ -1,0 +1,118 @@
+"""The recording of a live session: begun on the feed's thread once there is a source, asked from the screen.
+
+What writes it needs libraries of weight: they are imported after the first paint.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collectors.sessions import Mark, RecorderState, View
+
+if TYPE_CHECKING:
+    from collectors.fleet import Source
+    from collectors.keeping import RecordingSettings
+    from collectors.recording.writer import RecordingWriter
+
+MARKS_KEPT = 100
+"""Bookmarks kept for a recording that has not begun yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Where and how a session is kept.
+
+    file: this one file; folder: a ring of files there, or of the settings; both None: the settings' ring
+    settings: None for what comes without a configuration
+    context, simulated: what is watched; facts: more for the head of the file
+    """
+
+    context: str
+    simulated: bool = False
+    file: Path | None = None
+    folder: Path | None = None
+    settings: "RecordingSettings | None" = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+class SessionRecorder:
+    """A `Recorder` whose file is begun by `around`, each time a source is connected."""
+
+    def __init__(self, keeping: Keeping) -> None:
+        self._keeping = keeping
+        self._writer: RecordingWriter | None = None
+        self._view: View | None = None
+        self._marks: deque[Mark] = deque(maxlen=MARKS_KEPT)
+
+    @property
+    def state(self) -> RecorderState:
+        """Of the file that is written; nothing is on before the first source."""
+        return self._writer.state if self._writer is not None else RecorderState()
+
+    def view(self, view: View) -> None:
+        """Recorded now, or as the first view of a recording that has not begun."""
+        self._view = view
+        if self._writer is not None:
+            self._writer.view(view)
+
+    def mark(self, mark: Mark) -> None:
+        """Recorded now, or as soon as the recording begins."""
+        if self._writer is not None:
+            self._writer.mark(mark)
+        else:
+            self._marks.append(mark)
+
+    def flush(self) -> None:
+        """As the file's writer does."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def around(self, connect: "Callable[[], Source]") -> "Callable[[], Source]":
+        """The same source, with all it yields recorded. To be called on the feed's thread.
+
+        The new one raises: RecordingError where a file of its own was asked for and cannot be written; what
+        `connect` raises.
+        """
+
+        def connected() -> "Source":
+            from collectors.recording.source import RecordingSource
+
+            writer = new_writer(self._keeping)
+            source = RecordingSource(connect(), writer)
+            writer.start()
+            self._writer = writer
+            if self._view is not None:
+                writer.view(self._view)
+            while self._marks:
+                writer.mark(self._marks.popleft())
+            return source
+
+        return connected
+
+
+def new_writer(keeping: Keeping) -> "RecordingWriter":
+    """A writer that has not begun. Imports libraries of weight."""
+    from collectors.keeping import RecordingSettings
+    from collectors.recording.redact import Redaction
+    from collectors.recording.ring import RingLimits
+    from collectors.recording.writer import RecordingWriter
+
+    settings = keeping.settings or RecordingSettings()
+    return RecordingWriter(
+        None if keeping.file is not None else keeping.folder or ring_folder(settings),
+        file=keeping.file,
+        limits=RingLimits(max_bytes=settings.max_megabytes * 10**6, max_age_s=settings.max_days * 86_400.0),
+        facts={"context": keeping.context, **keeping.facts},
+        redaction=Redaction(extra=settings.redact),
+        simulated=keeping.simulated,
+        signing_key=settings.signing_key,
+    )
+
+
+def ring_folder(settings: "RecordingSettings") -> Path:
+    """Where live sessions are recorded."""
+    from platformdirs import user_state_path
+
+    return settings.folder or user_state_path("tidegate") / "recordings"

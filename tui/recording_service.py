@@ -1,0 +1,126 @@
+"""`tidegate record`: watches without a screen and records, a line a minute, until it is told to stop."""
+
+import argparse
+import asyncio
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from collectors.daemon import DaemonExecutor
+from collectors.fleet import Frame, SourceState, clean
+from tui.contexts import context_of, settings_of
+from tui.feed import is_own, sentence_of
+from tui.kept import Keeping, new_writer
+from tui.output import fail, say
+
+if TYPE_CHECKING:
+    from collectors.recording.source import RecordingSource
+    from collectors.recording.writer import RecordingWriter
+    from collectors.sessions import RecorderState
+
+LINE_S = 60.0
+"""Seconds between two lines."""
+
+
+def record(args: argparse.Namespace) -> int:
+    """Record until SIGTERM, SIGINT, or the time that was asked for is over.
+
+    Returns 0; 1 when something was not recorded, or the source failed; 2 for a mistake in what was asked.
+    raises: OutputError
+    """
+    from collectors.config import ConfigError
+    from collectors.live import live_source
+    from collectors.recording.layout import RecordingError
+    from collectors.recording.source import RecordingSource
+
+    try:
+        settings = settings_of(args)
+        name, context = context_of(args, settings)
+        writer = new_writer(Keeping(name, file=args.out, settings=settings.recording))
+    except ConfigError as error:
+        return fail(error)
+    try:
+        source = RecordingSource(live_source(name, context), writer)
+        writer.start()
+    except Exception as error:
+        # Ours, values that a library refuses, files that are not there. Anything else is a fault of ours.
+        if not (is_own(error) or isinstance(error, RecordingError | ValueError | OSError)):
+            raise
+        return fail(sentence_of(error) if is_own(error) else clean(str(error), 500))
+    return asyncio.run(_recorded(source, writer, name, args.seconds))
+
+
+async def _recorded(
+    source: "RecordingSource", writer: "RecordingWriter", name: str, seconds: float | None
+) -> int:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(DaemonExecutor())
+    stop, newest = asyncio.Event(), _Newest()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    say(f"recording {name}; SIGTERM or ctrl-c ends it")
+    following = asyncio.create_task(_follow(source, newest))
+    stopping = asyncio.create_task(stop.wait())
+    ends = time.monotonic() + seconds if seconds is not None else None
+    try:
+        while not (following.done() or stopping.done() or (ends is not None and time.monotonic() >= ends)):
+            wait_s = LINE_S if ends is None else max(0.0, min(LINE_S, ends - time.monotonic()))
+            await asyncio.wait({following, stopping}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+            if not (following.done() or stopping.done()):
+                say(line(newest.frame, writer.state))
+    finally:
+        for task in (following, stopping):
+            task.cancel()
+        failed = (await asyncio.gather(following, return_exceptions=True))[0]
+        await source.aclose()
+    return _ended(writer.state, failed)
+
+
+class _Newest:
+    """The newest frame; None before the first."""
+
+    frame: Frame | None = None
+
+
+async def _follow(source: "RecordingSource", newest: _Newest) -> None:
+    async for frame in source.frames():
+        newest.frame = frame
+
+
+def _ended(state: "RecorderState", failed: object) -> int:
+    """Say how it ended. Returns the exit status."""
+    status = 0
+    if isinstance(failed, Exception):
+        if not is_own(failed):
+            raise failed
+        status = fail(sentence_of(failed), 1)
+    say(f"{clean(state.file, 500) or 'nothing'}: {_amount(state)}")
+    if state.trouble:
+        status = fail(clean(state.trouble, 500), 1)
+    if state.dropped:
+        status = fail(f"{state.dropped} frames were not recorded: the disk was too slow", 1)
+    if not state.frames:
+        status = fail("no frame came: nothing was recorded", 1)
+    return status
+
+
+def line(frame: Frame | None, state: "RecorderState") -> str:
+    """A minute in one line: time, what was recorded, sources, trouble."""
+    from collectors.recording.times import stamp
+
+    if frame is None:
+        return clean(f"no frame yet{f'; {state.trouble}' if state.trouble else ''}", 500)
+    parts = [stamp(frame.at), _amount(state)]
+    parts.append(" ".join(f"{one.name}:{one.state.value}" for one in frame.sources) or "no sources")
+    parts += [
+        f"{one.name}: {one.error}" for one in frame.sources if one.state is SourceState.LOST and one.error
+    ]
+    parts += [f"{state.dropped} frames dropped"] if state.dropped else []
+    parts += [f"NOT RECORDED: {state.trouble}"] if state.trouble else []
+    return clean("  ".join(parts), 1000)
+
+
+def _amount(state: "RecorderState") -> str:
+    from collectors.recording.times import span
+
+    return f"{state.frames:,} frames, {state.size_bytes / 1e6:.2f} MB, {span(state.seconds)}"

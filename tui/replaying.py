@@ -1,0 +1,469 @@
+"""A replay at the cockpit: what its keys do, what it tells of itself, and the way there and back to live."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+from tui.keymap import key_label, keys_of
+from tui.stream import Stream
+
+if TYPE_CHECKING:
+    from textual.timer import Timer
+
+    from collectors.fleet import Event, Frame, Source
+    from collectors.sessions import Player, Position, Series, Target, Timeline, View
+    from tui.app import CockpitApp
+    from tui.screens.base import CockpitScreen
+    from tui.widgets.lines import Line
+    from tui.widgets.replay_lines import ReplayFacts
+
+TICK_S = 0.25
+"""Seconds between two looks at where a replay stands."""
+
+LAST_MINUTES_S = 300.0
+"""So far back a replay of the running session begins."""
+
+SECONDS = 10.0
+"""What `,` and `.` go back and on by."""
+
+HELD_S = 0.25
+"""A step this soon after the last one comes of a key that is held down."""
+
+HELD_EVERY, HELD_MOST = 8, 64
+"""A held key doubles its step after so many of them, up to so many frames."""
+
+BOOKMARK = ("bookmark", "a note, or none; enter keeps it, esc does not")
+"""What is asked for a bookmark's note, and the hint behind it."""
+
+ELSEWHERE = "replay"
+"""What the recorded view says while the operator looked at a replay: nothing of what was live."""
+
+
+class Replayed(Protocol):
+    """What a replay's source is besides a `Source` and a `Player`; see `recording.replay`.
+
+    jumps: how often `series` (readings of the ten minutes before) and `event_history` were renewed
+    mark_frame: what was shown at the mark; timeline: of the whole recording, None until it is known
+    """
+
+    series: "Series | None"
+    event_history: "tuple[Event, ...]"
+    jumps: int
+    mark_frame: "Frame | None"
+    timeline: "Timeline | None"
+
+
+def held_step(count: int) -> int:
+    """Frames that the `count`-th step (from 1) of a key that is held goes: ever more of them."""
+    return min(1 << min(max(count - 1, 0) // HELD_EVERY, 30), HELD_MOST)
+
+
+class Replaying:
+    """The replay that is shown, or about to be.
+
+    has_live: a live screen goes on behind it
+    """
+
+    def __init__(self, app: "CockpitApp", stream: Stream, *, has_live: bool) -> None:
+        self.stream, self.has_live = stream, has_live
+        self.is_following = not has_live
+        self._app = app
+        self._steps = 0
+        self._stepped_at = float("-inf")
+        self._looked: View | None = None
+        self._told = ""
+        self._drawn: tuple[object, ...] = ()
+        self._ticking: Timer | None = None
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it is on the screen, or only being opened."""
+        return self._app.shown is self.stream and self.stream.latest is not None
+
+    @property
+    def position(self) -> "Position | None":
+        """Where it stands; None before there is a recording."""
+        player = self._player
+        return player.position if player is not None else None
+
+    @property
+    def mark_frame(self) -> "Frame | None":
+        """What was shown at the mark."""
+        source = self._source
+        return source.mark_frame if source is not None else None
+
+    @property
+    def _source(self) -> Replayed | None:
+        source = self.stream.feed.source
+        return cast("Replayed", source) if source is not None else None
+
+    @property
+    def _player(self) -> "Player | None":
+        source = self.stream.feed.source
+        return cast("Player", source) if source is not None else None
+
+    def doing(self) -> Mapping[str, Callable[[], None]]:
+        """What a replay's keys do, by action id."""
+        return {
+            "replay": self._play_or_pause,
+            "replay.step": lambda: self._step(1),
+            "replay.step_back": lambda: self._step(-1),
+            "replay.seconds": lambda: self._seek_by(SECONDS),
+            "replay.seconds_back": lambda: self._seek_by(-SECONDS),
+            "replay.alert": lambda: self._seek_next("alert", 1),
+            "replay.alert_back": lambda: self._seek_next("alert", -1),
+            "replay.action": lambda: self._seek_next("action", 1),
+            "replay.action_back": lambda: self._seek_next("action", -1),
+            "replay.faster": lambda: self._change_speed(1),
+            "replay.slower": lambda: self._change_speed(-1),
+            "replay.loop_from": lambda: self._loop(is_start=True),
+            "replay.loop_to": lambda: self._loop(is_start=False),
+            "replay.idle": self._skip_idle,
+            "replay.time": self._ask_time,
+            "replay.mark": self._set_mark,
+            "replay.differences": self._show_differences,
+            "replay.follow": self._turn_following,
+            "bookmark": self._ask_bookmark,
+            "freeze": lambda: self._app.say("a replay stands still by itself: space pauses it"),
+        }
+
+    def lines(self, width: int, rows: int) -> "tuple[Line, ...]":
+        """Where it stands, and lanes where there are `rows` for them; each line `width` cells."""
+        from tui.format import GLYPHS
+        from tui.screens.hints import text_line
+        from tui.widgets.replay_lines import replay_lines
+
+        facts = self._facts()
+        if facts is None:
+            told = "the recording is not open" if self.stream.in_trouble else "opening the recording"
+            first = text_line(f"REPLAY  {told}", width, self._app.glyphs, "replay")
+            return (first, *[text_line("", width)] * (rows - 1))
+        return replay_lines(facts, width, rows, GLYPHS[self._app.glyphs])
+
+    def seek_column(self, x: int, width: int, rows: int) -> None:
+        """Go to the time below a column of the lanes."""
+        from tui.widgets.replay_lines import time_of_column
+
+        facts = self._facts()
+        at = time_of_column(facts, x, width, rows) if facts is not None else None
+        if at is not None:
+            self._do(lambda player, position: player.seek(at))
+
+    def begin(self) -> None:
+        """It is on the screen from now on."""
+        self._ticking = self._app.set_interval(TICK_S, self._tick)
+
+    def end(self) -> None:
+        """It is not any more."""
+        if self._ticking is not None:
+            self._ticking.stop()
+
+    def arrived(self) -> None:
+        """A frame of it came: with the first one it is shown. Follow the recorded view, and tell what there
+        is to be told."""
+        if self._app.shown is not self.stream:
+            self._show()
+        position = self.position
+        if position is None:
+            return
+        self._follow(position.view)
+        if position.told != self._told:
+            self._told = position.told
+            if position.told:
+                self._app.say(position.told)
+
+    def _follow(self, view: "View | None") -> None:
+        top = self._app.top
+        if not self.is_following or view is None or view == self._looked or top is None:
+            return
+        # What lies over the screen (help, differences) and what is typed is the reviewer's own: it stays.
+        if not top.title and not top.is_asking:
+            from tui.viewing import look_at
+
+            self._looked = view
+            look_at(self._app, view)
+
+    def failed(self, sentence: str) -> None:
+        """It could not be opened: the screen stays live."""
+        self._app.replaying = None
+        self._app.close_stream(self.stream)
+        self._app.say(f"no replay: {sentence}")
+
+    def _show(self) -> None:
+        """From now on all that is drawn is recorded; the screens of what is live stay as they are."""
+        from tui.app import REPLAY
+        from tui.screens.fleet import FleetScreen
+        from tui.viewing import look_at, stack_of, view_of
+
+        app = self._app
+        view = view_of(stack_of(app), *app.size, is_frozen=False)
+        app.shown = self.stream
+        app.add_mode(REPLAY, FleetScreen)
+        app.switch_mode(REPLAY)
+        look_at(app, view)
+        self.begin()
+
+    def look_freely(self) -> None:
+        """Stay where the operator looks now, whatever the recorded one looked at."""
+        self.is_following, self._looked = False, None
+        top = self._app.top
+        answer = top.answer if top is not None else ""
+        self._app.say(
+            f"{f'{answer}; ' if answer else ''}free look: {self._key('replay.follow')} follows again"
+        )
+
+    def _tick(self) -> None:
+        """Draw its lines again where what they say has changed."""
+        top = self._app.top
+        if not self.is_shown or top is None:
+            return
+        facts = self._facts()
+        drawn = (facts, self.is_following)
+        if drawn != self._drawn:
+            self._drawn = drawn
+            top.draw_status()
+
+    def _facts(self) -> "ReplayFacts | None":
+        from tui.widgets.replay_lines import ReplayFacts
+
+        position, source = self.position, self._source
+        if position is None or source is None or not position.frames:
+            return None
+        # Whole seconds: a tenth would draw the line again ten times as often.
+        live = float(int(self._app.live.now)) if self.has_live else None
+        look = "as seen" if self.is_following else "free look"
+        return ReplayFacts(
+            position, source.timeline, live, look if position.view else "", self._seen(position.view)
+        )
+
+    def _seen(self, view: "View | None") -> str:
+        """What is told of the recorded view: what the screens here do not show of it themselves."""
+        if not self.is_following or view is None:
+            return ""
+        told = []
+        if view.screen == ELSEWHERE:
+            told.append("in a replay")
+        if view.dialog:
+            told.append(f"dialog {view.dialog}")
+        if view.is_frozen:
+            told.append("frozen")
+        if view.width and (view.width, view.height) != tuple(self._app.size):
+            told.append(f"{view.width}x{view.height}")
+        return f"seen: {', '.join(told)}" if told else ""
+
+    def _do(self, do: "Callable[[Player, Position], object]") -> None:
+        player = self._player
+        if player is None:
+            self._app.say("the recording is not open")
+        else:
+            do(player, player.position)
+
+    def _play_or_pause(self) -> None:
+        self._do(lambda player, position: player.pause() if position.is_playing else player.play())
+
+    def _step(self, direction: Literal[1, -1]) -> None:
+        now = self._app.clock()
+        is_held = now - self._stepped_at < HELD_S and self._steps * direction > 0
+        self._steps = self._steps + direction if is_held else direction
+        self._stepped_at = now
+        frames = direction * held_step(abs(self._steps))
+        self._do(lambda player, _: player.step(frames))
+
+    def _seek_by(self, seconds: float) -> None:
+        self._do(lambda player, position: player.seek(position.at + seconds))
+
+    def _seek_next(self, target: "Target", direction: Literal[1, -1]) -> None:
+        self._do(lambda player, _: player.seek_next(target, direction))
+
+    def _change_speed(self, by: int) -> None:
+        from tui.widgets.replay_lines import speed_after
+
+        def change(player: "Player", position: "Position") -> None:
+            speed = speed_after(position.speed, by)
+            if speed == position.speed:
+                self._app.say(f"{speed:g}x is the {'fastest' if by > 0 else 'slowest'} there is")
+            player.set_speed(speed)
+
+        self._do(change)
+
+    def _loop(self, *, is_start: bool) -> None:
+        def loop(player: "Player", position: "Position") -> None:
+            start, end = position.loop_from, position.loop_to
+            if (start if is_start else end) is not None:
+                player.loop(None, None)
+                self._app.say("no loop any more")
+                return
+            start, end = (position.at, end) if is_start else (start, position.at)
+            player.loop(start, end)
+            other = self._key("replay.loop_to" if is_start else "replay.loop_from")
+            if start is None or end is None:
+                self._app.say(f"{'A' if is_start else 'B'} of a loop set; {other} sets the other end")
+
+        self._do(loop)
+
+    def _skip_idle(self) -> None:
+        def turn(player: "Player", position: "Position") -> None:
+            player.skip_idle(not position.skips_idle)
+            self._app.say(
+                "idle stretches are played" if position.skips_idle else "stretches without news are skipped"
+            )
+
+        self._do(turn)
+
+    def _ask_time(self) -> None:
+        def go(text: str) -> str:
+            from collectors.recording.times import TimeError, parse_time
+
+            position = self.position
+            if not text.strip() or position is None:
+                return ""
+            live = self._app.live.now if self.has_live else None
+            try:
+                asked = parse_time(text, position.at, position.start, position.end, now=live)
+            except TimeError as error:
+                return str(error)
+            self._do(lambda player, _: player.seek(asked.at))
+            if asked.told:
+                self._app.say(asked.told)
+            return ""
+
+        self._screen.ask("go to", "14:03, -5m, 3m ago, 2026-11-21T14:03Z; enter goes, esc stays", go)
+
+    def _ask_bookmark(self) -> None:
+        was_playing = self.position is not None and self.position.is_playing
+
+        def keep(text: str) -> str:
+            self._do(lambda player, _: player.bookmark(text))
+            return ""
+
+        def go_on() -> None:
+            if was_playing:
+                self._do(lambda player, _: player.play())
+
+        # It marks the time that is seen, not the one that it would play on to while a note is typed.
+        self._do(lambda player, _: player.pause())
+        self._screen.ask(*BOOKMARK, keep, go_on)
+
+    def _set_mark(self) -> None:
+        def mark(player: "Player", position: "Position") -> None:
+            player.set_mark(position.at)
+            self._app.say(f"mark set; {self._key('replay.differences')} tells what is different from it")
+
+        self._do(mark)
+
+    def _show_differences(self) -> None:
+        if self.mark_frame is None:
+            self._app.say(f"no mark yet: {self._key('replay.mark')} sets one at the time that is shown")
+            return
+        from tui.screens.differences import DifferencesScreen
+
+        if not isinstance(self._app.screen, DifferencesScreen):
+            self._app.push_screen(DifferencesScreen())
+
+    def _turn_following(self) -> None:
+        if self.is_following:
+            self.look_freely()
+            return
+        position = self.position
+        if position is None or position.view is None:
+            self._app.say("what the operator looked at was not recorded at this time")
+            return
+        self.is_following = True
+        self.arrived()
+        self._app.draw_all()
+        self._app.say("as the operator saw it")
+
+    def _key(self, action: str) -> str:
+        keys = keys_of(action, self._app.keymap)
+        return key_label(keys[0], self._app.glyphs) if keys else f"the key of {action}"
+
+    @property
+    def _screen(self) -> "CockpitScreen":
+        return cast("CockpitScreen", self._app.screen)
+
+
+def whole_replay(app: "CockpitApp") -> Replaying:
+    """Of an application that shows a recording and nothing else."""
+    return Replaying(app, app.live, has_live=False)
+
+
+def open_replay(app: "CockpitApp") -> None:
+    """Open the recording of the running session, a few minutes back or where it was left. It is shown when
+    its first frame is there; from now on nothing can be written."""
+    if app.replaying is not None:
+        return
+    if why := _why_not(app):
+        app.say(why)
+        return
+    app.arming.disarm()
+    stream = _stream(app, app.left_at if app.left_at is not None else app.now - LAST_MINUTES_S)
+    app.replaying = Replaying(app, stream, has_live=True)
+    stream.feed.start()
+    app.say("opening the recording of this session")
+
+
+def leave_replay(app: "CockpitApp") -> None:
+    """Back to what is live, as it was left; the time of the replay is remembered."""
+    from tui.app import LIVE, REPLAY
+
+    replaying = app.replaying
+    if replaying is None or not replaying.has_live:
+        app.say("the screen is live" if replaying is None else "nothing here is live: q quits")
+        return
+    if (position := replaying.position) is not None and position.frames:
+        app.left_at = position.at
+    app.replaying = None
+    replaying.end()
+    if app.shown is not app.live:
+        app.shown = app.live
+        app.switch_mode(LIVE)
+        app.remove_mode(REPLAY)
+    app.close_stream(replaying.stream)
+    app.draw_all()
+
+
+def ask_bookmark(app: "CockpitApp") -> None:
+    """A bookmark in the recording of the running session, at this time."""
+    recorder, frame, at = app.recorder, app.latest, app.now
+    if recorder is None or frame is None:
+        app.say("this session is not recorded: nothing to bookmark")
+        return
+    actor = frame.plane.actor if frame.plane is not None else ""
+
+    def keep(text: str) -> str:
+        from collectors.fleet import clean
+        from collectors.sessions import Mark
+
+        recorder.mark(Mark(at, actor, clean(text.strip())))
+        app.say("bookmarked")
+        return ""
+
+    cast("CockpitScreen", app.screen).ask(*BOOKMARK, keep)
+
+
+def _why_not(app: "CockpitApp") -> str:
+    """Why the running session cannot be replayed, a sentence; "" where it can."""
+    if app.recorder is None or app.replay is None:
+        return "this session is not recorded: there is nothing to replay"
+    state = app.recorder.state
+    if not state.file:
+        return f"nothing has been recorded yet{f': {state.trouble}' if state.trouble else ''}"
+    return "" if app.latest is not None else "nothing to replay yet: waiting for the first frame"
+
+
+def _stream(app: "CockpitApp", at: float) -> Stream:
+    """The running recording as a source, at a recorded time, playing."""
+    recorder, opened = app.recorder, app.replay
+    assert recorder is not None
+    assert opened is not None
+    file = recorder.state.file
+
+    def connect() -> "Source":
+        # On the thread of the replay's feed: a flush waits for the disk.
+        recorder.flush()
+        source = opened(file)
+        player = cast("Player", source)
+        player.seek(at)
+        player.play()
+        return source
+
+    return Stream(connect, app.post_message, is_replay=True, once=True)
