@@ -21,6 +21,12 @@ NAMES = (
     "operating",
     "key_to_write",
     "accidents",
+    "recording_size",
+    "recording_seek",
+    "recording_damage",
+    "recording_kills",
+    "faithful",
+    "reconstruct",
 )
 RESULTS = Path(__file__).parent / "results"
 

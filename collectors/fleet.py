@@ -103,6 +103,10 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "part-lost": "without {0}, which is not answering",
         "not-exported": "{0}",
         "recorded": "by the recording rule {0}",
+        "not-recorded": "not recorded",
+        "redacted": "left out of the recording",
+        "clamped": "larger than a recording holds",
+        "plane-not-recorded": "the control plane was not recorded: give its log with --audit",
     }
 )
 """Every reason code with its sentence; parameters are positional and cleaned before they get here."""
@@ -246,6 +250,11 @@ class Reading:
 NEVER = Reading(None, None, Quality.MISSING, Reason("never"))
 
 
+def ticked(at: float | None) -> float | None:
+    """A time as it is kept and recorded: to 10 ms."""
+    return None if at is None else round(at, 2)
+
+
 def reading(
     signal: str,
     value: float | Interval | None,
@@ -254,13 +263,14 @@ def reading(
     reason: Reason = NO_REASON,
     coverage: tuple[int, int] | None = None,
 ) -> Reading:
-    """A reading, quantised. Bucket bounds are exact and stay as they are; only the estimate is rounded.
+    """A reading, quantised, its time too. Bucket bounds are exact and stay; only the estimate is rounded.
 
     NaN becomes None and the reading `missing`: idle, unless a reason was given. What is too large to be a
     number becomes `missing` too, and what is impossible `suspect`, each with its own reason: no such value
     is shown as if it were true.
     raises: KeyError for an unknown signal.
     """
+    at = ticked(at)
     if value is None:
         return Reading(None, at, quality, reason, coverage)
     estimate = value.estimate if isinstance(value, Interval) else value
@@ -614,6 +624,8 @@ class SourceHealth:
     latency_s: of the last poll; interval_s: time between its samples
     error: a sentence with what to do, empty when fine; warnings: partial answers, in its own words
     targets: (up, known); queries and received_bytes: of the last poll; skipped: polls dropped as overrun
+
+    Times are kept to 10 ms, durations to 1 ms.
     """
 
     name: str
@@ -628,6 +640,12 @@ class SourceHealth:
     queries: int = 0
     received_bytes: int = 0
     skipped: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", ticked(self.at))
+        for name in ("latency_s", "interval_s"):
+            known = getattr(self, name)
+            object.__setattr__(self, name, None if known is None else round(known, 3))
 
 
 class Past(NamedTuple):

@@ -46,7 +46,8 @@ def release(one: wire.Release) -> fleet.Release:
         # An index past the stages would name a stage that is not there.
         stage_index=index if index is not None and 0 <= index < len(stages) else None,
         exposure=tuple(
-            fleet.Exposure(clean(each.tier), each.desired, each.observed) for each in status.exposure
+            fleet.Exposure(clean(each.tier), _shown(each.desired), _maybe_shown(each.observed))
+            for each in status.exposure
         ),
         pause_reason=None if status.pause_reason is None else _known(status.pause_reason, PAUSE_REASONS),
         entered_at=_time(status.entered_at),
@@ -75,13 +76,22 @@ def throttle(one: wire.Throttle) -> fleet.Throttle:
         limit=one.limit,
         baseline=one.baseline,
         state=_known(one.state, THROTTLE_STATES),
-        effective_level=one.effective_level,
+        effective_level=_maybe_shown(one.effective_level),
         ramp_per_min=one.ramp_per_min,
         return_ramp_per_min=one.return_ramp_per_min,
         expires_at=_time(one.expires_at),
         revert_to=None if back is None else fleet.Revert(back.level, _time(back.expires_at)),
         last_change=_change(one.last_change),
     )
+
+
+def _shown(share: float) -> float:
+    """A share to 4 digits, as the contract writes it. Not of what is sent back as seen: that stays exact."""
+    return round(share, 4)
+
+
+def _maybe_shown(share: float | None) -> float | None:
+    return None if share is None else _shown(share)
 
 
 def features(found: wire.Capabilities) -> tuple[fleet.Feature, ...]:

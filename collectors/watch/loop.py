@@ -339,7 +339,7 @@ def _facts(state: PlaneState | None) -> PlaneFacts | None:
         state.role,
         state.abilities,
         state.tiers,
-        state.clock_offset_s,
+        None if state.clock_offset_s is None else round(state.clock_offset_s, 3),
         state.api_version,
         state.ttl_max_s,
     )
