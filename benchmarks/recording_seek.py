@@ -6,7 +6,7 @@
 file, warm in the page cache, and jumps to random times. A jump is the frame that was last at a time, with all
 its readings, and 300 frames decoded; the series of a model are gathered from them. Exit status 1 if a budget
 is missed. With `noise` above 1.2 the machine is busy: then times tell more of that than of the reader, and
-only CPU times are to be believed.
+the jump is judged by its CPU time.
 """
 
 import argparse
@@ -32,6 +32,7 @@ from tests.recording_files import T0, Tape
 
 FRAMES = 43_200
 WINDOW = 300
+QUIET = 1.2
 BUDGETS = {
     "open_s": 1.0,
     "open_without_footer_s": 2.0,
@@ -149,10 +150,14 @@ def main() -> int:
             "noise": noise(),
             "load": os.getloadavg()[0],
         }
-    missed = [name for name, most in BUDGETS.items() if figures[name] > most]
+    is_busy = figures["noise"] > QUIET
+    judged = figures | ({"seek_p95_ms": figures["seek_cpu_p95_ms"]} if is_busy else {})
+    missed = [name for name, most in BUDGETS.items() if judged[name] > most]
     for name, figure in figures.items():
         budget = f"   budget {BUDGETS[name]:g}" if name in BUDGETS else ""
         print(f"{name.replace('_', ' '):28} {figure:10.3f}{budget}")
+    if is_busy:
+        print("the machine is busy: the jump is judged by its CPU time")
     print(f"missed: {', '.join(missed)}" if missed else "every budget holds")
     print(json.dumps({"day": figures}))
     return 1 if missed else 0

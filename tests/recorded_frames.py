@@ -1,4 +1,4 @@
-"""Frames through numbers and state and back, as a file would keep them: what every test of both halves does."""
+"""Frames through numbers and state and back, as a file would keep them."""
 
 import json
 from collections.abc import Iterable

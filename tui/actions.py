@@ -93,6 +93,11 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             Action("replay.time", "go to a time", in_replay=True),
             Action("replay.mark", "set the mark that differences are told against", in_replay=True),
             Action("replay.differences", "what is different from the mark", in_replay=True),
+            Action(
+                "replay.lanes",
+                "hide the lanes: every row as it stood live; show them",
+                in_replay=True,
+            ),
             Action("replay.follow", "as the operator saw it, and free look", in_replay=True),
             Action("bookmark", "bookmark, with a note"),
             Action(

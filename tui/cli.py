@@ -25,6 +25,7 @@ _EPILOG = """examples:
   tidegate init --prometheus http://localhost:9090      write a first configuration from what is there
   tidegate watch --prometheus http://localhost:9090 --plane http://localhost:9911
   tidegate snapshot --prometheus http://localhost:9090 --format json | jq '.models[].name'
+  tidegate replay                                 what was on this machine's screen last; space plays
 
 keys: ? shows them all; enter opens a model, esc returns, / filters, s sorts, f freezes, q quits.
 """

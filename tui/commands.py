@@ -221,7 +221,7 @@ def _replayed(file: str) -> "Source":
     """A recording that is still written, a few minutes back. Imports libraries of weight."""
     from collectors.recording.replay import ReplaySource
 
-    return ReplaySource.of(Path(file), None, follow=True)
+    return ReplaySource.of(Path(file), None)
 
 
 def _screen(

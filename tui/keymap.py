@@ -70,6 +70,7 @@ DEFAULT_KEYS: Mapping[str, str] = MappingProxyType(
         "m": "replay.mark",
         "d": "replay.differences",
         "V": "replay.follow",
+        "T": "replay.lanes",
         "b": "bookmark",
         "L": "replay.live",
         "H": "heat.mode",

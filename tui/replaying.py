@@ -61,11 +61,13 @@ class Replaying:
     """The replay that is shown, or about to be.
 
     has_live: a live screen goes on behind it
+    shows_lanes: whether lanes take rows from the panels; without them, each stands where it stood live
     """
 
     def __init__(self, app: "CockpitApp", stream: Stream, *, has_live: bool) -> None:
         self.stream, self.has_live = stream, has_live
         self.is_following = not has_live
+        self.shows_lanes = True
         self._app = app
         self._steps = 0
         self._stepped_at = float("-inf")
@@ -122,6 +124,7 @@ class Replaying:
             "replay.mark": self._set_mark,
             "replay.differences": self._show_differences,
             "replay.follow": self._turn_following,
+            "replay.lanes": self._turn_lanes,
             "bookmark": self._ask_bookmark,
             "freeze": lambda: self._app.say("a replay stands still by itself: space pauses it"),
         }
@@ -138,6 +141,12 @@ class Replaying:
             first = text_line(f"REPLAY  {told}", width, self._app.glyphs, "replay")
             return (first, *[text_line("", width)] * (rows - 1))
         return replay_lines(facts, width, rows, GLYPHS[self._app.glyphs])
+
+    def rows(self, height: int) -> int:
+        """Rows it takes of a fleet screen `height` cells high."""
+        from tui.widgets.replay_lines import replay_rows
+
+        return replay_rows(height) if self.shows_lanes else min(1, replay_rows(height))
 
     def seek_column(self, x: int, width: int, rows: int) -> None:
         """Go to the time below a column of the lanes."""
@@ -201,6 +210,10 @@ class Replaying:
         app.switch_mode(REPLAY)
         look_at(app, view)
         self.begin()
+
+    def _turn_lanes(self) -> None:
+        self.shows_lanes = not self.shows_lanes
+        self._app.draw_all()
 
     def look_freely(self) -> None:
         """Stay where the operator looks now, whatever the recorded one looked at."""

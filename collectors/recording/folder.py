@@ -1,8 +1,11 @@
 """The segments of a recording in a folder: those of the newest one, and those that were begun since."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from collectors.recording.layout import RecordingError
+from collectors.recording import ring
+from collectors.recording.layout import NewerFormat, RecordingError
 from collectors.recording.ring import SUFFIX
 from collectors.recording.segment import Segment
 
@@ -10,36 +13,37 @@ SEGMENTS_MOST = 512
 """Segments of a recording that are opened: of more, the last ones."""
 
 
+class _Name(NamedTuple):
+    """A file in the folder. when: it began, by its name, or was written to; recording: "" if untold"""
+
+    when: float
+    path: Path
+    recording: str
+
+
 def newest(folder: Path) -> tuple[list[Segment], list[str]]:
-    """All segments of the newest recording in a folder, in order. raises: RecordingError if there is none"""
-    try:
-        paths = sorted(one for one in folder.iterdir() if one.suffix == SUFFIX)
-    except OSError as error:
-        raise RecordingError(f"{folder} cannot be read: {error.strerror}") from error
-    notices, newest = [], None
-    for path in reversed(paths):
-        try:
-            newest = Segment(path)
-            break
-        except RecordingError as error:
-            notices.append(str(error))
-    if newest is None:
+    """All segments of the newest recording in a folder, in order, and notices.
+
+    raises: RecordingError if there is none; NewerFormat if it needs a newer reader
+    """
+    names = sorted(_names(folder), reverse=True)
+    notices: list[str] = []
+    last: Segment | None = None
+    while names and last is None:
+        last = _opened(names.pop(0).path, notices)
+    if last is None:
         first = f" ({notices[0]})" if notices else ""
         raise RecordingError(f"{folder} holds no recording that can be read{first}")
-    found = [newest]
-    # Names sort by time: those of one recording end with what comes before the newest one.
-    for path in reversed(paths[: paths.index(newest.path)]):
+    found = [last]
+    for name in names:
+        if not last.id or name.recording not in ("", last.id):
+            continue
         if len(found) >= SEGMENTS_MOST:
             notices.append(f"only the last {SEGMENTS_MOST} segments are shown")
             break
-        if newest.id and newest.id not in path.name:
+        if (one := _opened(name.path, notices)) is None:
             continue
-        try:
-            one = Segment(path)
-        except RecordingError as error:
-            notices.append(str(error))
-            continue
-        if one.id == newest.id and newest.id:
+        if one.id == last.id:
             found.append(one)
         else:
             one.close()
@@ -47,23 +51,45 @@ def newest(folder: Path) -> tuple[list[Segment], list[str]]:
 
 
 def following(folder: Path, last: Segment) -> list[Segment]:
-    """Segments that were begun since the last one, in order."""
-    if last.footer is None or not last.id:
+    """Segments of a recording that were begun since its last one, in order."""
+    if not last.id:
         return []
-    found = []
+    found: list[Segment] = []
     try:
-        paths = sorted(
-            one for one in folder.glob(f"*{SUFFIX}") if last.id in one.name and one.name > last.path.name
-        )
-    except OSError:
+        names = [one for one in _names(folder) if one.recording == last.id and one.path.name > last.path.name]
+    except RecordingError:
         return []
-    for path in paths[:SEGMENTS_MOST]:
-        try:
-            one = Segment(path)
-        except RecordingError:
-            continue
-        if one.id == last.id and one.number > last.number:
+    for name in sorted(names)[:SEGMENTS_MOST]:
+        one = _opened(name.path, [])
+        if one is not None and one.id == last.id and one.number > last.number:
             found.append(one)
-        else:
+        elif one is not None:
             one.close()
     return sorted(found, key=lambda one: one.number)
+
+
+def _names(folder: Path) -> Iterator[_Name]:
+    try:
+        of_ring = {one.path.name: one for one in ring.segments(folder)}
+        paths = [one for one in folder.iterdir() if one.suffix == SUFFIX]
+    except OSError as error:
+        raise RecordingError(f"{folder} cannot be read: {error.strerror}") from error
+    for path in paths:
+        if known := of_ring.get(path.name):
+            yield _Name(known.start, path, known.recording)
+            continue
+        try:
+            yield _Name(path.stat().st_mtime, path, "")
+        except OSError:
+            continue  # it was removed just now
+
+
+def _opened(path: Path, notices: list[str]) -> Segment | None:
+    """The segment; None, and a notice, if it cannot be read. raises: NewerFormat"""
+    try:
+        return Segment(path)
+    except NewerFormat:
+        raise
+    except RecordingError as error:
+        notices.append(str(error))
+        return None

@@ -262,8 +262,8 @@ def test_a_gap_is_told_with_its_times(path: Path) -> None:
 
 def test_segments_of_a_recording_are_one(tmp_path: Path) -> None:
     """In order, of the newest recording alone; a broken chain and a missing segment are told."""
-    old = tape_of(simple_frames(3, T0 - 9000), facts={"recording": "oldoldoldold"})
-    old.write(tmp_path / "20230101T000000Z-oldoldoldold-0000.tgrec")
+    old = tape_of(simple_frames(3, T0 - 9000), facts={"recording": "ba9876543210"})
+    old.write(tmp_path / "20230101T000000Z-ba9876543210-0000.tgrec")
     chain, tapes = "", []
     for number in range(5):
         tape = tape_of(
@@ -291,6 +291,38 @@ def test_segments_of_a_recording_are_one(tmp_path: Path) -> None:
     assert recording.frames == 40
     assert any("does not follow" in notice for notice in recording.notices)
     assert [gap.why for gap in recording.gaps] == ["1 segment is missing"]
+
+
+def test_a_folder_is_read_on(tmp_path: Path) -> None:
+    """A segment that is begun while it is watched goes on with the recording; other recordings do not."""
+    first = tape_of(simple_frames(10))
+    first.write(tmp_path / "20240101T000000Z-0123456789ab-0000.tgrec")
+    recording = Recording.open(tmp_path)
+    assert not recording.refresh()
+    first.footer()
+    first.write(tmp_path / "20240101T000000Z-0123456789ab-0000.tgrec")
+    second = tape_of(simple_frames(5, T0 + 20), facts={"segment": 1, "prev_chain": first.chain.hex()})
+    second.write(tmp_path / "20240102T000000Z-0123456789ab-0001.tgrec")
+    other = tape_of(simple_frames(5, T0 + 20), facts={"recording": "ba9876543210"})
+    other.write(tmp_path / "20240103T000000Z-ba9876543210-0000.tgrec")
+    assert recording.refresh()
+    assert list(frames_of(recording)) == [without(frame) for frame in first.frames + second.frames]
+    second.frame(simple_frame(5, T0 + 30))
+    second.write(tmp_path / "20240102T000000Z-0123456789ab-0001.tgrec")
+    assert recording.refresh()
+    assert (recording.frames, recording.notices) == (16, ())
+
+
+def test_segments_may_have_names_of_their_own(tmp_path: Path) -> None:
+    """A file that somebody named goes on in files named after it; the one written last is the newest."""
+    for number, name in enumerate(("night.tgrec", "night-0001.tgrec")):
+        tape = tape_of(simple_frames(10, T0 + 20 * number), facts={"segment": number})
+        os.utime(tape.write(tmp_path / name), (T0 + number, T0 + number))
+    old = tape_of(simple_frames(3, T0 - 100), facts={"recording": "ba9876543210"})
+    os.utime(old.write(tmp_path / "zebra.tgrec"), (T0 - 50, T0 - 50))
+    recording = Recording.open(tmp_path)
+    assert [segment.path.name for segment in recording.segments] == ["night.tgrec", "night-0001.tgrec"]
+    assert recording.frames == 20
 
 
 def test_pruning_under_a_reader_is_safe(tmp_path: Path) -> None:

@@ -366,7 +366,7 @@ def test_clocks_months_apart() -> None:
 
 
 def test_large_numbers_of_a_plane() -> None:
-    """A `seq` of 2**53, and a level with more digits than a share has, are exact: they are sent back as seen."""
+    """A `seq` of 2**53, and a level with more digits than a share has, are exact."""
     frame = replace(
         EMPTY,
         releases=(replace(release("m", (1, 0, 0, 0)), seq=2**53),),
@@ -419,8 +419,8 @@ def test_parts_tell_only_what_changed() -> None:
 
 
 ANYTHING: list[Any] = [
-    None, 0, -1, 2**70, 1e308, math.inf, "", "x", "\x1b]0;evil\x07", [], [[]], {}, {"x": 1}, True, "y" * 99_999,
-    ["a", None, {}, -1, "\x1b[2J"], {"\x1b[2J": {"\x1b": ["\x1b"]}}, [2**70] * 9, ["\x1b"] * 9,
+    None, 0, -1, 2**70, 1e308, math.inf, "", "x", "\x1b]0;evil\x07", [], [[]], {}, {"x": 1}, True,
+    "y" * 99_999, ["a", None, {}, -1, "\x1b[2J"], {"\x1b[2J": {"\x1b": ["\x1b"]}}, [2**70] * 9, ["\x1b"] * 9,
 ]  # fmt: skip
 
 
@@ -443,7 +443,7 @@ def test_no_state_can_break_a_frame(value: object) -> None:
     states: list[dict[str, Any]] = []
     for part, items in path.state.items():
         states.append({**path.state, part: value})
-        states.append({**path.state, part: {key: value for key in items}})
+        states.append({**path.state, part: dict.fromkeys(items, value)})
         states.append({**path.state, part: {**items, "\x1b[2Jx": value, "": value}})
         key = next(iter(items), "")
         one = items.get(key)
@@ -468,7 +468,7 @@ def built(schema: Schema, numbers: Any = 0, found: Exceptions = NO_EXCEPTIONS, *
 
 
 def test_numbers_that_point_nowhere() -> None:
-    """Indices past the bounds, bounds the wrong way round, scales that are none: plain numbers come of them."""
+    """Indices past the bounds, bounds the wrong way round, scales that are none: plain numbers come."""
     bounds = (5.0, 1.0, -math.inf)
     three = (
         Column("queue_wait_p99.lo", "index", bounds=bounds),

@@ -16,7 +16,6 @@ from tui.widgets.fleet_table import FEATURE, FleetView, fleet_lines
 from tui.widgets.freshness import header_lines, note_lines
 from tui.widgets.heat_map import HeatCache, heat_height, heat_lines
 from tui.widgets.lines import Cell, Line
-from tui.widgets.replay_lines import replay_rows
 from tui.widgets.timeline import alert_lines, event_line, event_lines
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ class FleetPanels:
             alerts=1 + len(frame.alerts),
             events=len(events) + is_quiet,
             notes=min(len(notes), NOTES_MOST),
-            replay=replay_rows(height) if app.replaying is not None else 0,
+            replay=app.replaying.rows(height) if app.replaying is not None else 0,
         )
         since = "recorded up to here" if app.replaying is not None else "since the screen was opened"
         quiet = (text_line(f"   nothing {since}", width, role="muted"),) * is_quiet

@@ -40,9 +40,7 @@ AXIS_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_
 AXIS_EVERY = 16
 """Fewest columns between two times of the axis."""
 
-_ACTIONS: Mapping[str, str] = MappingProxyType(
-    {"throttle": "T", "stage": "s", "action": "a", "release": "r", "mark": "b"}
-)
+_ACTIONS: Mapping[str, str] = MappingProxyType({"throttle": "T", "stage": "s", "action": "a", "mark": "b"})
 """The letters of what operators did, what matters most first: of several in a cell, that one is drawn."""
 
 
