@@ -21,6 +21,8 @@ from collectors.fleet import Frame, Source
 from collectors.live import live_source
 from collectors.snapshot import lacking
 from tui.app import CockpitApp
+from tui.commands import replayed
+from tui.kept import Keeping, SessionRecorder
 
 FOLDER = Path(__file__).parent.parent / "screenshots"
 SIZES = ((80, 24), (120, 40), (200, 60))
@@ -48,7 +50,9 @@ async def demo_pictures() -> None:
     def connect() -> Source:
         return DemoSource(start_simulator(OPTIONS), OPTIONS)
 
-    app = CockpitApp(connect, context="demo")
+    folder = Path(tempfile.mkdtemp())
+    recorder = SessionRecorder(Keeping("demo", simulated=True, folder=folder))
+    app = CockpitApp(recorder.around(connect), context="demo", recorder=recorder, replay=replayed)
     async with app.run_test(size=SIZES[-1]) as pilot:
         await arrived(app, pilot, has_surged)
         for columns, rows in SIZES:
@@ -62,6 +66,9 @@ async def demo_pictures() -> None:
         await typed(pilot, "y", "escape")
         await pilot.pause(EFFECT_S)
         await picture(app, pilot, "throttled-model-120x40", (120, 40), "enter")
+        await typed(pilot, "escape", "space", "space", "less_than_sign")
+        await picture(app, pilot, "replay-120x40", (120, 40))
+    shutil.rmtree(folder)
 
 
 async def two_pages_picture() -> None:

@@ -217,7 +217,7 @@ class Look(NamedTuple):
     seconds: float | None
 
 
-def _replayed(file: str) -> "Source":
+def replayed(file: str) -> "Source":
     """A recording that is still written, a few minutes back. Imports libraries of weight."""
     from collectors.recording.replay import ReplaySource
 
@@ -258,7 +258,7 @@ def _screen(
             keymap=_keymap(),
             writes=writes,
             recorder=recorder,
-            replay=_replayed,
+            replay=replayed,
             is_replay=is_replay,
         )
     except (ThemeError, KeymapError) as error:

@@ -299,6 +299,16 @@ def test_absent_is_told_of_every_place() -> None:
     )
 
 
+def test_a_tier_that_is_gone_is_absent() -> None:
+    """Of a model that stays, rows of a tier, a feature and a cell that went keep no state of before."""
+    path, found = Round(), {"waiting": reading("waiting", 3, AT)}
+    one = Model("m", found, {"t": found}, by_feature={"f": found}, cells={"f": {"t": found}})
+    before = path.shaped(replace(EMPTY, models=(one,)))
+    after = path.shaped(replace(EMPTY, models=(Model("m", found, {}),)))
+    assert len(before.exceptions.places) == 0
+    assert after.exceptions.states.tolist() == [ABSENT] * 3
+
+
 def test_a_value_that_is_gone_repeats_its_number() -> None:
     """No sentinel: what has no value costs nothing in the next difference."""
     path = Round()
