@@ -1,10 +1,12 @@
 """The cockpit on an invented fleet: `python -m benchmarks.synthetic [--models N]`.
 
-As the real command does, it imports nothing of the source before the first paint.
+As the real command does, it imports nothing of the source before the first paint, and records the session.
 """
 
 import argparse
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,17 +23,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--loop-delay", metavar="FILE", help="sample the event loop's delay; write it as JSON"
     )
+    parser.add_argument("--no-record", action="store_true", help="as `tidegate watch --no-record` does")
     given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        return run(given, Path(folder))
 
+
+def run(given: argparse.Namespace, folder: Path) -> int:
+    """The cockpit, recorded in the folder."""
     from tui.app import CockpitApp
+    from tui.kept import Keeping, SessionRecorder
 
     def connect() -> "Source":
         from benchmarks.synthetic_fleet import Size, SyntheticSource
 
         return SyntheticSource(Size(models=given.models))
 
+    recorder = None if given.no_record else SessionRecorder(Keeping("synthetic", folder=folder))
     app = CockpitApp(
-        connect, context="synthetic", theme=given.theme, glyphs=given.glyphs, seconds=given.seconds
+        recorder.around(connect) if recorder is not None else connect,
+        context="synthetic",
+        theme=given.theme,
+        glyphs=given.glyphs,
+        seconds=given.seconds,
+        recorder=recorder,
     )
     if not given.loop_delay:
         return app.run() or 0

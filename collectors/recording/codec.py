@@ -104,7 +104,9 @@ def exceptions_of(data: bytes, at: int, n: int, size: int) -> Exceptions:
 
 def packed(numbers: Numbers) -> bytes:
     """int32 numbers as a block: zigzag, byte planes, a bitmap of those that are not 0 where most are."""
-    zigzag = ((numbers << 1) ^ (numbers >> 31)).view(np.uint32)
+    signed = numbers << 1
+    signed ^= numbers >> 31
+    zigzag = signed.view(np.uint32)
     known = np.count_nonzero(zigzag)
     if known >= SPARSE * len(zigzag):
         return b"\0" + _planes(zigzag)

@@ -5,7 +5,9 @@ Rows, signals and bounds only grow, so that a schema is seldom new: what a frame
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +40,8 @@ from collectors.recording.schema import Axis, Block, Column
 
 REASONS_MOST = 0xFFFF
 _NO_COUNTS = (0,) * PARAMETERS
-_NOTHING: tuple[None, bool] = (None, False)
+_NONE: frozenset[str] = frozenset()
+_EMPTY: Mapping[str, Reading] = MappingProxyType({})
 
 
 class Unplaced(Exception):
@@ -54,6 +57,11 @@ class Sink:
     spots: list[int] = field(default_factory=list)
     states: list[int] = field(default_factory=list)
     reasons: list[int] = field(default_factory=list)
+
+    def clear(self) -> None:
+        """It is all stored."""
+        for one in (self.places, self.numbers, self.spots, self.states, self.reasons):
+            one.clear()
 
 
 class Reasons:
@@ -122,7 +130,9 @@ class Family:
         self.rows: dict[str, int] = {}
         self._bounds = bounds
         self._places: dict[str, Place] = {}
-        self._held: list[dict[str, tuple[Reading, bool]]] = []
+        # The frame's own mappings: a copy of a large fleet's would take 7 MB.
+        self._held: list[Mapping[str, Reading]] = []
+        self._odd: dict[int, AbstractSet[str]] = {}
         self._start = self._width = 0
         self._sides: list[int] = []
 
@@ -161,7 +171,7 @@ class Family:
                 for side, unit in zip(SIDES, ("ticks", *["count"] * len(SIDES)), strict=False)
             ),
         ]
-        self._held = [{} for _ in range(blocks[0].rows)]
+        self._held, self._odd = [_EMPTY] * blocks[0].rows, {}
         self._start, self._width = start, len(columns)
         self._sides = [start + blocks[0].size + n * blocks[1].size for n in range(len(SIDES))]
         return blocks
@@ -180,14 +190,17 @@ class Family:
         self, row: int, readings: Mapping[str, Reading], sink: Sink, reasons: Reasons, first_tick: int
     ) -> None:
         """A row's readings are now these. raises: Unplaced"""
-        held = self._held[row]
+        held, odd = self._held[row], self._odd.get(row, _NONE)
+        still_odd: set[str] = set()
         start, width = self._start + row * self._width, len(self._places)
         at_0, answered_0, known_0, *parameters_0 = (side + row * width for side in self._sides)
         places, numbers = sink.places, sink.numbers
         at, tick = math.nan, 0
         for signal, one in readings.items():
-            was, was_good = held.get(signal, _NOTHING)
+            was = held.get(signal)
             if was is one:
+                if signal in odd:
+                    still_odd.add(signal)
                 continue
             place = self._places.get(signal)
             if place is None:
@@ -207,7 +220,9 @@ class Family:
                 places += (answered_0 + side, known_0 + side)
                 numbers += map(clamped, one.coverage or (-1, -1))
             is_good = not state and reason == NO_REASON
-            if not (is_good and was_good):
+            if not is_good:
+                still_odd.add(signal)
+            if not is_good or was is None or signal in odd:
                 counted = counts(reason)
                 kept = Reason(reason.code) if counted else reason_kept(one, state & STATE_BITS)
                 sink.spots.append(spot)
@@ -216,17 +231,22 @@ class Family:
                 if counted or was is None or was.reason.parameters:
                     places += [first + side for first in parameters_0]
                     numbers += [*counted, *_NO_COUNTS[len(counted) :]]
-            held[signal] = one, is_good
-        if len(held) > len(readings):
-            self._remove([signal for signal in held if signal not in readings], row, sink)
+        if gone := held.keys() - readings.keys():
+            self._remove(gone, row, sink)
+        self._held[row] = readings
+        if still_odd:
+            self._odd[row] = still_odd
+        elif odd:
+            del self._odd[row]
 
     def clear(self, row: int, sink: Sink) -> None:
         """The row has no readings any more."""
-        self._remove(list(self._held[row]), row, sink)
+        self._remove(self._held[row], row, sink)
+        self._held[row] = _EMPTY
+        self._odd.pop(row, None)
 
-    def _remove(self, signals: Sequence[str], row: int, sink: Sink) -> None:
+    def _remove(self, signals: Iterable[str], row: int, sink: Sink) -> None:
         for signal in signals:
-            del self._held[row][signal]
             sink.spots.append(self._start + row * self._width + self._places[signal].offset)
             sink.states.append(ABSENT)
             sink.reasons.append(0)

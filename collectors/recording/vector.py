@@ -27,6 +27,9 @@ from collectors.recording.schema import NAMES_MOST, VALUES_MOST, Axis, Block, Co
 from collectors.recording.state_json import offset_ms
 
 _SHARE = 1 / SHARES
+AT_ONCE = 10_000
+"""Numbers of a frame that are kept as a list at most before they are stored."""
+
 _SOURCE_COLUMNS = (
     Column("latency", "s", 0.001),
     Column("interval", "s", 0.001),
@@ -142,12 +145,17 @@ class Vector:
         self._last = frame
         self._settle(sink)
 
-    def _settle(self, sink: Sink) -> None:
+    def _store(self, sink: Sink) -> None:
+        """Put what was taken so far into its places: all of a large fleet at once, as lists, takes 20 MB."""
         self.values[sink.places] = sink.numbers
         if sink.spots:
             self._states[sink.spots] = sink.states
             self._ids[sink.spots] = sink.reasons
             self._must_list = True
+        sink.clear()
+
+    def _settle(self, sink: Sink) -> None:
+        self._store(sink)
         if self._must_list:
             places = np.flatnonzero((self._states != 0) | (self._ids != 0)).astype(np.uint32)
             self.exceptions = Exceptions(places, self._states[places], self._ids[places])
@@ -237,6 +245,8 @@ class Vector:
             for place, found in _rows(key, model):
                 self._fill_row(*place, found, sink)
                 rows[place] = None
+            if len(sink.places) > AT_ONCE:
+                self._store(sink)
             self._of_models.take(self.values, [(key, (_share(model.throttle),))])
             self._clear(was[1].keys() - rows.keys(), sink)
             now[key] = model, rows
