@@ -1,7 +1,9 @@
 """Whether a replay draws what was seen live: a demo is recorded while its screen is looked at, then replayed.
 
 Every cell counts, its glyph and its style, but for the lines that tell the mode and the clock: the first row
-(time, badge), the last two (hints, and the status or where the replay stands).
+(time, badge), the last two (hints, and the status or where the replay stands). A cell of the heat map within two
+points of the edge between two shades keeps the shade it had (D17): after a jump nobody knows which one that was,
+so one shade more or less is told apart.
 """
 
 import asyncio
@@ -25,6 +27,7 @@ VIEWS = ((), ("enter",), ("A",))
 """Keys from the fleet to what is looked at: the fleet itself, the page of a model, the alerts."""
 
 BACK = ("escape", "escape")
+SHADES = " ░▒▓█"
 TOLD, BELOW = 1, 2
 """Rows above and below that tell the mode and the clock."""
 
@@ -47,6 +50,19 @@ class Difference:
     row: int
     live: str
     replayed: str
+
+    @property
+    def is_shade(self) -> bool:
+        """Whether only cells of the heat map differ, by one shade."""
+        pairs = [(a, b) for a, b in zip(self.live, self.replayed, strict=False) if a != b]
+        are_shades = all(a in SHADES and b in SHADES for a, b in pairs)
+        is_long = len(self.live) == len(self.replayed)
+        return (
+            bool(pairs)
+            and is_long
+            and are_shades
+            and all(abs(SHADES.index(a) - SHADES.index(b)) == 1 for a, b in pairs)
+        )
 
     def __str__(self) -> str:
         return (
