@@ -131,7 +131,8 @@ class Position:
     loop_from, loop_to: marks A and B; None where not set
     mark: where `d` measures from; None where not set
     is_at_end: it stopped because there is nothing newer
-    told: a sentence about the last jump or about damage, "" for none
+    told: a sentence about the last jump or about damage, "" for none; tellings: how many were told so far, so
+        that one that is told again is seen to be new
     view: what the operator looked at, at that time; None where it was not recorded
     """
 
@@ -149,6 +150,7 @@ class Position:
     mark: float | None = None
     is_at_end: bool = False
     told: str = ""
+    tellings: int = 0
     view: View | None = None
 
 
@@ -194,12 +196,16 @@ class Player(Protocol):
         """Stand still."""
         ...
 
-    def set_speed(self, speed: float) -> None:
-        """One of SPEEDS."""
+    def play_or_pause(self) -> None:
+        """Go on where it stands still, else stand still."""
         ...
 
-    def skip_idle(self, is_on: bool) -> None:
-        """Whether stretches in which nothing changes are skipped."""
+    def change_speed(self, by: int) -> None:
+        """So many of SPEEDS up, or down where negative; the last one stays, and that is told."""
+        ...
+
+    def turn_skipping(self) -> None:
+        """Skip stretches in which nothing changes, or do so no more."""
         ...
 
     def step(self, frames: int) -> None:
@@ -210,12 +216,16 @@ class Player(Protocol):
         """To a recorded time, the nearest there is."""
         ...
 
+    def move(self, seconds: float) -> None:
+        """So many recorded seconds on, or back where negative, from where it stands by then."""
+        ...
+
     def seek_next(self, target: Target, direction: Literal[1, -1]) -> None:
         """To the next alert, action or mark that way; where there is none, it is told."""
         ...
 
-    def loop(self, start: float | None, end: float | None) -> None:
-        """Play this stretch again and again; None, None: no loop."""
+    def set_loop(self, at: float, *, is_start: bool) -> None:
+        """Begin, or end, of a stretch that is played again and again; where that is set already: no loop."""
         ...
 
     def set_mark(self, at: float | None) -> None:

@@ -1,9 +1,9 @@
 """Whether a replay draws what was seen live: a demo is recorded while its screen is looked at, then replayed.
 
 Every cell counts, its glyph and its style, but for the lines that tell the mode and the clock: the first row
-(time, badge), the last two (hints, and the status or where the replay stands). Near the edge between two shades
-a cell of the heat map keeps the one it had (D17): after a jump nobody knows which one that was, so one shade
-more or less is told apart.
+(time, badge), the last two (hints, and the status or where the replay stands). Near the edge between two
+shades a cell of the heat map keeps the one it had (D17): after a jump nobody knows which one that was, so
+one shade more or less is told apart.
 """
 
 import asyncio

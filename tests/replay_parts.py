@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from collectors.fleet import Event, Frame
+from collectors.recording.playing import speed_after
 from collectors.sessions import (
     Gap,
     Mark,
@@ -135,13 +136,23 @@ class FakeReplay:
         self.asked.append(("pause",))
         self._stand(is_playing=False)
 
-    def set_speed(self, speed: float) -> None:
-        self.asked.append(("speed", speed))
-        self._stand(speed=speed)
+    def play_or_pause(self) -> None:
+        if self.position.is_playing:
+            self.pause()
+        else:
+            self.play()
 
-    def skip_idle(self, is_on: bool) -> None:
-        self.asked.append(("idle", is_on))
-        self._stand(skips_idle=is_on)
+    def change_speed(self, by: int) -> None:
+        self.asked.append(("speed", by))
+        self._stand(speed=speed_after(self.position.speed, by))
+
+    def turn_skipping(self) -> None:
+        self.asked.append(("idle",))
+        self._stand(skips_idle=not self.position.skips_idle)
+
+    def move(self, seconds: float) -> None:
+        self.asked.append(("move", seconds))
+        self._go(self.position.at + seconds)
 
     def step(self, frames: int) -> None:
         self.asked.append(("step", frames))
@@ -150,17 +161,22 @@ class FakeReplay:
 
     def seek(self, at: float) -> None:
         self.asked.append(("seek", at))
+        self._go(at)
+
+    def _go(self, at: float) -> None:
         self.place = max((n for n, frame in enumerate(self.all) if frame.at <= at), default=0)
         self.jumps += 1
         self._stand()
 
     def seek_next(self, target: Target, direction: Literal[1, -1]) -> None:
         self.asked.append(("next", target, direction))
-        self._stand(told=f"There is no {'later' if direction > 0 else 'earlier'} {target} in this recording.")
+        self._stand(
+            tellings=self.position.tellings + 1,
+            told=f"There is no {'later' if direction > 0 else 'earlier'} {target} in this recording.",
+        )
 
-    def loop(self, start: float | None, end: float | None) -> None:
-        self.asked.append(("loop", start, end))
-        self._stand(loop_from=start, loop_to=end)
+    def set_loop(self, at: float, *, is_start: bool) -> None:
+        self.asked.append(("loop", at, is_start))
 
     def set_mark(self, at: float | None) -> None:
         self.asked.append(("mark", at))

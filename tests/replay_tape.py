@@ -124,6 +124,18 @@ class Tape:
             if start <= one.at <= end and one.kind in kinds and (tags is None or one.tag in tags):
                 yield one
 
+    def times_noted(
+        self, start: float, end: float, kinds: Container[Kind], tags: Container[int]
+    ) -> Iterator[float]:
+        """When these were."""
+        return (one.at for one in self.noted(start, end, kinds, tags))
+
+    def noted_before(
+        self, until: float, kinds: Container[Kind] = tuple(Kind), tags: Container[int] | None = None
+    ) -> Iterator[Noted]:
+        """The same, the latest first."""
+        return reversed(list(self.noted(-1.0, until, kinds, tags)))
+
     def view_at(self, at: float) -> View | None:
         """The model screen from the first second on."""
         return View("model") if self.shot and at >= self.start + 1 else None

@@ -65,6 +65,8 @@ class CockpitApp(App[int], inherit_bindings=False):
     replay: opens a recording that is still written, by its path: a source that is a `Replayed` as well.
         Called on a thread of its own; `space` shows it
     is_replay: what `connect` builds is a `Replayed` itself: nothing here is live
+
+    replaying: the replay that the screens show; opening: one that they will show with its first frame
     """
 
     TITLE = "tidegate"
@@ -93,12 +95,14 @@ class CockpitApp(App[int], inherit_bindings=False):
         self.recorder, self.replay = recorder, replay
         self.live = self.shown = Stream(connect, self.post_message, is_replay=is_replay)
         self.replaying: Replaying | None = None
+        self.opening: Replaying | None = None
         self.all_keys, self._live_keys = keymap, live_keys(keymap)
         self._counted: tuple[Frame, Frame] | None = None
         self._seconds = seconds
         self._interrupted_at = -TWICE_S
         self._viewed: View | None = None
         self.left_at: float | None = None
+        self._is_resting = self._is_behind = False
         self._ending: set[asyncio.Task[None]] = set()
         self.writes = writes
         self.arming = Arming(writes)
@@ -240,7 +244,7 @@ class CockpitApp(App[int], inherit_bindings=False):
 
     async def on_unmount(self) -> None:
         """Close what is listened to; bounded, so that quitting is quick whatever it does."""
-        streams = {self.live, self.shown, *([self.replaying.stream] if self.replaying is not None else [])}
+        streams = {self.live, self.shown, *([self.opening.stream] if self.opening is not None else [])}
         await asyncio.gather(*(one.feed.close() for one in streams), *self._ending)
 
     def on_frame_arrived(self, message: FrameArrived) -> None:
@@ -248,7 +252,7 @@ class CockpitApp(App[int], inherit_bindings=False):
 
         What is live goes on behind a replay, and is not drawn. A replay is shown from its first frame on.
         """
-        stream, replaying = message.stream or self.live, self.replaying
+        stream, replaying = message.stream or self.live, self.opening or self.replaying
         stream.arrived(message.frame)
         if stream is self.live:
             self.arming.seen(message.frame)
@@ -256,19 +260,37 @@ class CockpitApp(App[int], inherit_bindings=False):
             replaying.arrived()
         if stream is not self.shown:
             return
-        if self.frozen is None:
+        if stream.is_replay:
+            self._draw_in_turn()
+        elif self.frozen is None:
             self.draw_all()
         elif (top := self.top) is not None and top.SHOWS_NEWEST:
             top.draw()
 
+    def _draw_in_turn(self) -> None:
+        """Draw what a replay shows, and rest for as long as that took: played fast, its frames come so often
+        that keys would have no turn where each takes long to draw."""
+        if self._is_resting:
+            self._is_behind = True
+            return
+        began = time.monotonic()
+        self.draw_all()
+        self._is_resting, self._is_behind = True, False
+        self.set_timer(time.monotonic() - began, self._rested)
+
+    def _rested(self) -> None:
+        self._is_resting = False
+        if self._is_behind and self.shown.is_replay:
+            self._draw_in_turn()
+
     def on_source_spoke(self, message: SourceSpoke) -> None:
         """Show what the feed has to say: the screen stays, and tells what to do."""
-        stream, replaying = message.stream or self.live, self.replaying
+        stream, opening = message.stream or self.live, self.opening
         stream.sentence, stream.in_trouble = message.sentence, message.trouble
         if stream is self.shown:
             self.draw_all()
-        elif message.trouble and replaying is not None and stream is replaying.stream:
-            replaying.failed(message.sentence)
+        elif message.trouble and opening is not None and stream is opening.stream:
+            opening.failed(message.sentence)
 
     def on_outcome_arrived(self, message: OutcomeArrived) -> None:
         """To the dialog it belongs to; where that is closed, its end is told on whatever screen is on top."""
@@ -377,7 +399,7 @@ class CockpitApp(App[int], inherit_bindings=False):
 
     def _refuses(self) -> str:
         """Why nothing can be written now, whatever the frame says; "" where only that decides."""
-        return "a replay cannot write" if self.replaying is not None else ""
+        return "a replay cannot write" if self.replaying is not None or self.opening is not None else ""
 
     def _open_replay(self) -> None:
         from tui.replaying import open_replay

@@ -14,7 +14,7 @@ from typing import NoReturn, TypeAlias
 from tui import commands, first_steps
 from tui.output import USAGE_ERROR, OutputError, silence
 from tui.reconstructing import add_reconstruct
-from tui.recordings import add_recordings
+from tui.recordings import add_recordings, with_times
 from tui.reporting import add_report
 from tui.runbook.options import add_load, add_runbook
 
@@ -96,7 +96,7 @@ class _Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """As the base does; a command refuses what it does not know itself: it has the nearest names."""
-        found, unknown = super().parse_known_args(args, namespace)
+        found, unknown = super().parse_known_args(with_times(args), namespace)
         if unknown and " " in self.prog:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return found, unknown

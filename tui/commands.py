@@ -77,10 +77,18 @@ def _demo(
         if args.headless:
             from tui.headless import run_headless
 
-            return run_headless(recorder.around(connect) if args.record else connect, args.seconds)
-        writes: Writes = "never" if args.read_only else "arm"
-        look = Look(args.theme, args.glyphs, args.seconds)
-        return _screen(recorder.around(connect), "demo", look, writes, recorder)
+            status = run_headless(recorder.around(connect) if args.record else connect, args.seconds)
+        else:
+            writes: Writes = "never" if args.read_only else "arm"
+            look = Look(args.theme, args.glyphs, args.seconds)
+            status = _screen(recorder.around(connect), "demo", look, writes, recorder)
+        if args.record is None or not started or (args.headless and status):
+            return status
+        told, is_kept = recorder.told()
+        if is_kept:
+            say(told)
+            return status
+        return fail(told, status or 1)
     finally:
         # The source does so too, on a thread that the end of the process may cut off.
         for child in started:
@@ -132,14 +140,17 @@ def replay(args: argparse.Namespace) -> int:
         return fail(f"no session has been recorded here yet ({path}): give a FILE, or try `tidegate demo`")
     try:
         with closing(Recording.open(path)) as found:
-            at = found.start
-            if args.at:
-                at = parse_time(args.at, found.end, found.start, found.end).at
+            asked = parse_time(args.at, found.end, found.start, found.end) if args.at else None
     except (RecordingError, ValueError) as error:
         return fail(error)
 
     def connect() -> "Source":
-        return ReplaySource.of(path, at, follow=args.follow)
+        source = ReplaySource.of(path, follow=args.follow, playing=args.follow)
+        if asked is not None:
+            source.seek(asked.at)
+            if asked.told:
+                source.tell(asked.told)
+        return source
 
     theme = args.theme or os.environ.get("TIDEGATE_THEME") or settings.theme
     look = Look(theme, args.glyphs or settings.glyphs, None)

@@ -45,6 +45,7 @@ class SessionRecorder:
         self._writer: RecordingWriter | None = None
         self._view: View | None = None
         self._marks: deque[Mark] = deque(maxlen=MARKS_KEPT)
+        self._refused = ""
 
     @property
     def state(self) -> RecorderState:
@@ -69,6 +70,19 @@ class SessionRecorder:
         if self._writer is not None:
             self._writer.flush()
 
+    def told(self) -> tuple[str, bool]:
+        """What became of the file that was asked for: a sentence, and whether all of it was recorded."""
+        from collectors.fleet import clean
+        from collectors.recording.times import counted, span
+
+        file, state = clean(str(self._keeping.file), 500), self.state
+        if self._refused or not state.frames:
+            why = self._refused or state.trouble or "no frame came"
+            return f"{file} was not recorded: {clean(why, 500)}", False
+        amount = f"{counted(state.frames, 'frame')}, {span(state.seconds)}"
+        trouble = f". Not all of it was recorded: {clean(state.trouble, 500)}" if state.trouble else ""
+        return f"wrote {file}: {amount}; see it with: tidegate replay {file}{trouble}", not trouble
+
     def around(self, connect: "Callable[[], Source]") -> "Callable[[], Source]":
         """The same source, with all it yields recorded. To be called on the feed's thread.
 
@@ -77,12 +91,17 @@ class SessionRecorder:
         """
 
         def connected() -> "Source":
+            from collectors.recording.layout import RecordingError
             from collectors.recording.source import RecordingSource
 
             writer = new_writer(self._keeping)
             source = RecordingSource(connect(), writer)
-            writer.start()
-            self._writer = writer
+            try:
+                writer.start()
+            except RecordingError as error:
+                self._refused = str(error)
+                raise
+            self._writer, self._refused = writer, ""
             if self._view is not None:
                 writer.view(self._view)
             while self._marks:

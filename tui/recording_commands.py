@@ -60,7 +60,7 @@ def info(args: argparse.Namespace) -> int:
 
 def _told(found: "Info") -> str:
     from collectors.recording.rewriting import origins
-    from collectors.recording.times import span, stamp
+    from collectors.recording.times import counted, size, span, stamp
 
     facts = found.facts
     lines = [(found.file, "")]
@@ -68,18 +68,21 @@ def _told(found: "Info") -> str:
         lines.append(("when", f"{stamp(found.start)} to {stamp(found.end)}, {span(found.end - found.start)}"))
     what = ", ".join(str(facts[name]) for name in ("context", "host") if facts.get(name))
     lines.append(("what", what or "not told"))
-    if facts.get("simulated"):
+    if found.is_simulated:
         lines.append(("", "SIMULATED"))
     lines.append(("recording", f"{facts.get('recording', '?')}, segment {facts.get('segment', '?')}"))
     lines += [("made", text) for text in origins(facts)]
     lines.append(("frames", f"{found.frames:,}"))
-    lines.append(("told", f"{found.events:,} events, {found.actions:,} actions, {found.marks:,} marks"))
-    gaps = f"{found.gaps:,}" + (f", and frames were dropped {found.dropped} times" if found.dropped else "")
+    happened = ((found.events, "event"), (found.actions, "action"), (found.marks, "mark"))
+    lines.append(("told", ", ".join(counted(count, word) for count, word in happened)))
+    gaps = f"{found.gaps:,}"
+    gaps += f", the longest {span(found.longest_gap_s)}" if found.gaps else ""
+    gaps += f", and frames were dropped {counted(found.dropped, 'time')}" if found.dropped else ""
     lines.append(("gaps", gaps))
     per_value = found.bytes_per_value
     cost = f", {per_value:.2f} bytes a value" if per_value is not None else ""
-    lines.append(("size", f"{_bytes(found.size_bytes)}{cost}"))
-    lines.append(("schemas", ", ".join(f"{size:,} numbers" for size in found.schemas) or "none"))
+    lines.append(("size", f"{size(found.size_bytes)}{cost}"))
+    lines.append(("schemas", ", ".join(counted(one, "number") for one in found.schemas) or "none"))
     closed = "closed" if found.is_closed else "not closed: still being written, or cut off"
     signed = "signed (`tidegate recording verify --key PUB` checks it)" if found.is_signed else "not signed"
     lines.append(("state", f"{closed}, {signed}"))
@@ -89,16 +92,37 @@ def _told(found: "Info") -> str:
 
 
 def verify(args: argparse.Namespace) -> int:
-    """Whether a recording is whole and as signed. Returns 0; 1 if not, or if it cannot be read."""
+    """Whether a recording, or each one in a folder, is whole and as signed.
+
+    Returns 0; 1 if one is not, or cannot be read.
+    """
     from collectors.recording.layout import RecordingError
     from collectors.recording.verify import verify as check
+    from collectors.recording.verify import verify_all
 
+    head = args.head or ""
+    is_folder = args.file.is_dir()
     try:
-        report = check(args.file, args.key, args.head or "")
+        # A head is of one recording: of a folder's, the newest.
+        if is_folder and not head:
+            checked, unread = verify_all(args.file, args.key)
+        else:
+            checked, unread = (check(args.file, args.key, head),), ()
     except RecordingError as error:
         return fail(error, 1)
-    say(as_json(_plain(report)) if args.json else "\n".join(report.lines))
-    return 0 if report.is_sound else 1
+    for sentence in unread:
+        fail(sentence)
+    if args.json:
+        every = [_plain(report) for report in checked]
+        say(as_json(every if is_folder else every[0]))
+    else:
+        say("\n\n".join("\n".join(report.lines) for report in checked))
+        if head and is_folder:
+            say("--head is of one recording: only the folder's newest was checked")
+        elif len(checked) > 1:
+            sound = sum(report.is_sound for report in checked)
+            say(f"\n{len(checked)} recordings were checked: {sound} sound")
+    return 0 if not unread and all(report.is_sound for report in checked) else 1
 
 
 def trim(args: argparse.Namespace) -> int:
@@ -184,19 +208,29 @@ def opened(path: Path) -> "Iterator[Recording | None]":
 
 def span_of(args: argparse.Namespace, recording: "Recording") -> tuple[float, float] | None:
     """From when to when, seconds; None, once it is said why, for what is no time."""
-    from collectors.recording.times import TimeError, parse_time
+    from collectors.fleet import clean
+    from collectors.recording.times import TimeError, parse_time, stamp
 
-    found = []
+    found, told, is_outside = [], list[str](), False
     start, end = recording.start, recording.end
-    for text, default in ((args.start, start), (args.end, end)):
+    for text, default, opposite in ((args.start, start, end), (args.end, end, start)):
         try:
             asked = parse_time(text, end, start, end) if text is not None else None
         except TimeError as error:
             fail(error)
             return None
         if asked is not None and asked.told:
-            fail(asked.told)
+            told.append(asked.told)
+            # What lies outside was moved to the nearer end: a stretch that begins at the end has nothing.
+            is_outside = is_outside or (start < end and asked.at == opposite)
         found.append(default if asked is None else asked.at)
+    if is_outside:
+        fail(
+            f"nothing was recorded then: {clean(str(args.file), 500)} is from {stamp(start)} to {stamp(end)}"
+        )
+        return None
+    for sentence in told:
+        fail(sentence)
     if found[1] < found[0]:
         fail("--to is before --from")
         return None
@@ -247,10 +281,3 @@ def _plain(report: "Report") -> dict[str, Any]:
         "counts": dict(report.counts),
         "faults": [fault._asdict() for fault in report.faults],
     }
-
-
-def _bytes(size: int) -> str:
-    for unit, least in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= least:
-            return f"{size / least:.1f} {unit}"
-    return f"{size} bytes"

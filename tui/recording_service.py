@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import signal
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from collectors.daemon import DaemonExecutor
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
 LINE_S = 60.0
 """Seconds between two lines."""
 
+QUIET_S = 1.0
+"""Closing says nothing for so long."""
+
 
 def record(args: argparse.Namespace) -> int:
     """Record until SIGTERM, SIGINT, or the time that was asked for is over.
 
-    Returns 0; 1 when something was not recorded, or the source failed; 2 for a mistake in what was asked.
-    raises: OutputError
+    Returns 0; 1 when something was not recorded, a source never answered, or one failed; 2 for a
+    mistake in what was asked. raises: OutputError
     """
     from collectors.config import ConfigError
     from collectors.live import live_source
@@ -36,7 +40,8 @@ def record(args: argparse.Namespace) -> int:
     try:
         settings = settings_of(args)
         name, context = context_of(args, settings)
-        writer = new_writer(Keeping(name, file=args.out, settings=settings.recording))
+        keeping = Keeping(name, simulated=context.simulated, file=args.out, settings=settings.recording)
+        writer = new_writer(keeping)
     except ConfigError as error:
         return fail(error)
     try:
@@ -67,27 +72,63 @@ async def _recorded(
             wait_s = LINE_S if ends is None else max(0.0, min(LINE_S, ends - time.monotonic()))
             await asyncio.wait({following, stopping}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
             if not (following.done() or stopping.done()):
-                say(line(newest.frame, writer.state))
+                say(line(newest.frame, writer.state, newest.silent))
     finally:
         for task in (following, stopping):
             task.cancel()
         failed = (await asyncio.gather(following, return_exceptions=True))[0]
-        await source.aclose()
-    return _ended(writer.state, failed)
+        await _closed(source)
+    return _ended(writer.state, failed, newest)
+
+
+async def _closed(source: "RecordingSource") -> None:
+    """Close it, and say so where that takes a while."""
+    closing = asyncio.ensure_future(source.aclose())
+    await asyncio.wait({closing}, timeout=QUIET_S)
+    if not closing.done():
+        say("ending ...")
+    await closing
 
 
 class _Newest:
-    """The newest frame; None before the first."""
+    """The newest frame, None before the first; answered: names of the sources that ever did."""
 
-    frame: Frame | None = None
+    def __init__(self) -> None:
+        self.frame: Frame | None = None
+        self.answered: set[str] = set()
+
+    def take(self, frame: Frame) -> None:
+        """A new one."""
+        self.frame = frame
+        self.answered |= {one.name for one in frame.sources if one.at is not None or one.state in _ANSWERING}
+
+    @property
+    def silent(self) -> dict[str, str]:
+        """A sentence on each source that never answered, by its name."""
+        sources = self.frame.sources if self.frame is not None else ()
+        return {
+            one.name: clean(f"{one.name} never answered: {one.error or 'nothing is known of why'}", 500)
+            for one in sources
+            if one.name not in self.answered
+        }
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether none answered, or one was silent that tells more than alerts: not every server has them."""
+        kinds = {one.kind for one in self.frame.sources if one.name in self.silent} if self.frame else set()
+        return bool(kinds) and (not self.answered or bool(kinds - {"alerts"}))
+
+
+_ANSWERING = frozenset({SourceState.OK, SourceState.PARTIAL})
+_NONE: Mapping[str, str] = {}
 
 
 async def _follow(source: "RecordingSource", newest: _Newest) -> None:
     async for frame in source.frames():
-        newest.frame = frame
+        newest.take(frame)
 
 
-def _ended(state: "RecorderState", failed: object) -> int:
+def _ended(state: "RecorderState", failed: object, newest: _Newest) -> int:
     """Say how it ended. Returns the exit status."""
     status = 0
     if isinstance(failed, Exception):
@@ -98,29 +139,38 @@ def _ended(state: "RecorderState", failed: object) -> int:
     if state.trouble:
         status = fail(clean(state.trouble, 500), 1)
     if state.dropped:
-        status = fail(f"{state.dropped} frames were not recorded: the disk was too slow", 1)
+        status = fail(f"{_dropped(state)}: the disk was too slow", 1)
     if not state.frames:
         status = fail("no frame came: nothing was recorded", 1)
-    return status
+    for sentence in newest.silent.values():
+        fail(sentence)
+    return 1 if newest.is_silent else status
 
 
-def line(frame: Frame | None, state: "RecorderState") -> str:
-    """A minute in one line: time, what was recorded, sources, trouble."""
+def line(frame: Frame | None, state: "RecorderState", silent: Mapping[str, str] = _NONE) -> str:
+    """A minute in one line: time, what was recorded, sources, trouble.
+
+    silent: a sentence on each source that never answered, by its name
+    """
     from collectors.recording.times import stamp
 
     if frame is None:
         return clean(f"no frame yet{f'; {state.trouble}' if state.trouble else ''}", 500)
     parts = [stamp(frame.at), _amount(state)]
     parts.append(" ".join(f"{one.name}:{one.state.value}" for one in frame.sources) or "no sources")
-    parts += [
-        f"{one.name}: {one.error}" for one in frame.sources if one.state is SourceState.LOST and one.error
-    ]
-    parts += [f"{state.dropped} frames dropped"] if state.dropped else []
+    parts += silent.values()
+    lost = [one for one in frame.sources if one.state is SourceState.LOST and one.name not in silent]
+    parts += [f"{one.name}: {one.error}" for one in lost if one.error]
+    parts += [_dropped(state)] if state.dropped else []
     parts += [f"NOT RECORDED: {state.trouble}"] if state.trouble else []
     return clean("  ".join(parts), 1000)
 
 
-def _amount(state: "RecorderState") -> str:
-    from collectors.recording.times import span
+def _dropped(state: "RecorderState") -> str:
+    return "1 frame was not recorded" if state.dropped == 1 else f"{state.dropped:,} frames were not recorded"
 
-    return f"{state.frames:,} frames, {state.size_bytes / 1e6:.2f} MB, {span(state.seconds)}"
+
+def _amount(state: "RecorderState") -> str:
+    from collectors.recording.times import counted, size, span
+
+    return f"{counted(state.frames, 'frame')}, {size(state.size_bytes)}, {span(state.seconds)}"

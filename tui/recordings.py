@@ -1,7 +1,9 @@
 """The options of the commands that make recordings and look into them."""
 
 import argparse
-from collections.abc import Callable
+import re
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tui import recording_commands as commands
@@ -19,6 +21,22 @@ _TIMES = (
     "where no offset stands."
 )
 _STATUSES = "Exit status: 0; 1 when it cannot be read or written; 2 for a mistake in what was asked."
+
+
+TIME_OPTIONS = ("--at", "--from", "--to")
+"""Options that take a time."""
+
+
+def with_times(args: Sequence[str] | None) -> list[str]:
+    """The arguments, those of the command line for None, with a time such as `-5m` joined to its option:
+    argparse takes it for an option of its own."""
+    made: list[str] = []
+    for one in sys.argv[1:] if args is None else args:
+        if made and made[-1] in TIME_OPTIONS and re.match(r"-\s*\d", one):
+            made[-1] += f"={one}"
+        else:
+            made.append(one)
+    return made
 
 
 def add_recordings(
@@ -46,8 +64,8 @@ def _add_record(group: object, add: Add, sources: Sources) -> None:
         "Watches what `tidegate watch` would, and writes it to a file, or to the ring of files that live\n"
         "sessions are kept in. Says a line a minute: time, frames, size, sources, trouble if there is any.\n"
         "SIGTERM and SIGINT end it cleanly; it never writes to a control plane.\n\n"
-        "Exit status: 0 when it ended as asked; 1 when something was not recorded, or a source cannot be\n"
-        "followed any more; 2 for a mistake in options or settings.\n\n"
+        "Exit status: 0 when it ended as asked; 1 when something was not recorded, a source never answered\n"
+        "or cannot be followed any more; 2 for a mistake in options or settings.\n\n"
         "examples:\n"
         "  tidegate record --context prod                        until it is told to stop, into the ring\n"
         "  tidegate record --prometheus http://localhost:9090 --for 8h --out night.tgrec\n"
@@ -86,7 +104,8 @@ def _add_verify(actions: object, add: Add) -> None:
         "check every checksum, the chain of hashes and the signature",
         "Says what is damaged, where and of which time, and what proves that nothing was changed: a\n"
         "signature (--key), or the chain's head that was noted elsewhere (--head). Without either the chain\n"
-        "shows that the file is whole, but whoever forges a file can compute it anew.\n\n"
+        "shows that the file is whole, but whoever forges a file can compute it anew. Of a folder: of each\n"
+        "recording in it; with --head, of the newest. With --key a file without a signature is not sound.\n\n"
         "Exit status: 0 sound; 1 damaged, not as signed, or not to be read; 2 a mistake in what was\n"
         "asked.\n\n"
         "examples:\n"
@@ -141,7 +160,8 @@ def _add_export(actions: object, add: Add) -> None:
         commands.export,
         "write a recording as CSV, JSON lines, OpenMetrics or SQLite",
         "A row or line stands for each reading that differs from the one before it of its series. A value\n"
-        "that is not there is empty or null, never 0; qualities and reasons stand beside it.\n\n"
+        "that is not there is empty or null, never 0; qualities and reasons stand beside it. Of an event or\n"
+        "action `at` is its own time, `recorded_at` that of its record.\n\n"
         "  csv          readings in long form\n"
         "  jsonl        readings, events, actions and marks in order of time, an object a line\n"
         "  openmetrics  gauges tidegate_signal_<id> with model, tier, feature; bounds of quantiles as _lo\n"

@@ -72,7 +72,8 @@ class Replaying:
         self._steps = 0
         self._stepped_at = float("-inf")
         self._looked: View | None = None
-        self._told = ""
+        self._told = (0, "")
+        self._answer = ""
         self._drawn: tuple[object, ...] = ()
         self._ticking: Timer | None = None
 
@@ -106,20 +107,20 @@ class Replaying:
     def doing(self) -> Mapping[str, Callable[[], None]]:
         """What a replay's keys do, by action id."""
         return {
-            "replay": self._play_or_pause,
+            "replay": lambda: self._do(lambda player, _: player.play_or_pause()),
             "replay.step": lambda: self._step(1),
             "replay.step_back": lambda: self._step(-1),
-            "replay.seconds": lambda: self._seek_by(SECONDS),
-            "replay.seconds_back": lambda: self._seek_by(-SECONDS),
+            "replay.seconds": lambda: self._do(lambda player, _: player.move(SECONDS)),
+            "replay.seconds_back": lambda: self._do(lambda player, _: player.move(-SECONDS)),
             "replay.alert": lambda: self._seek_next("alert", 1),
             "replay.alert_back": lambda: self._seek_next("alert", -1),
             "replay.action": lambda: self._seek_next("action", 1),
             "replay.action_back": lambda: self._seek_next("action", -1),
-            "replay.faster": lambda: self._change_speed(1),
-            "replay.slower": lambda: self._change_speed(-1),
-            "replay.loop_from": lambda: self._loop(is_start=True),
-            "replay.loop_to": lambda: self._loop(is_start=False),
-            "replay.idle": self._skip_idle,
+            "replay.faster": lambda: self._do(lambda player, _: player.change_speed(1)),
+            "replay.slower": lambda: self._do(lambda player, _: player.change_speed(-1)),
+            "replay.loop_from": lambda: self._do(lambda player, at: player.set_loop(at.at, is_start=True)),
+            "replay.loop_to": lambda: self._do(lambda player, at: player.set_loop(at.at, is_start=False)),
+            "replay.idle": lambda: self._do(lambda player, _: player.turn_skipping()),
             "replay.time": self._ask_time,
             "replay.mark": self._set_mark,
             "replay.differences": self._show_differences,
@@ -169,14 +170,18 @@ class Replaying:
     def arrived(self) -> None:
         """A frame of it came: with the first one it is shown. Follow the recorded view, and tell what there
         is to be told."""
+        top = self._app.top
         if self._app.shown is not self.stream:
+            if top is not None and top.bottom_line_text():
+                return  # a line is being typed, and its letters would be keys there: with the next frame
             self._show()
         position = self.position
         if position is None:
             return
         self._follow(position.view)
-        if position.told != self._told:
-            self._told = position.told
+        told = (position.tellings, position.told)
+        if told != self._told:
+            self._told = told
             if position.told:
                 self._app.say(position.told)
 
@@ -193,7 +198,7 @@ class Replaying:
 
     def failed(self, sentence: str) -> None:
         """It could not be opened: the screen stays live."""
-        self._app.replaying = None
+        self._app.opening = None
         self._app.close_stream(self.stream)
         self._app.say(f"no replay: {sentence}")
 
@@ -205,6 +210,8 @@ class Replaying:
 
         app = self._app
         view = view_of(stack_of(app), *app.size, is_frozen=False)
+        app.say("")  # what it said last is not to be found again when it comes back
+        app.opening, app.replaying = None, self
         app.shown = self.stream
         app.add_mode(REPLAY, FleetScreen)
         app.switch_mode(REPLAY)
@@ -218,14 +225,17 @@ class Replaying:
     def look_freely(self) -> None:
         """Stay where the operator looks now, whatever the recorded one looked at."""
         self.is_following, self._looked = False, None
-        top = self._app.top
+        position, top = self.position, self._app.top
+        if position is None or position.view is None:
+            return
         answer = top.answer if top is not None else ""
         self._app.say(
             f"{f'{answer}; ' if answer else ''}free look: {self._key('replay.follow')} follows again"
         )
 
     def _tick(self) -> None:
-        """Draw its lines again where what they say has changed."""
+        """Draw its lines again where what they say has changed, and the answer to a key that has stood for
+        long enough: nothing else draws while it stands still."""
         top = self._app.top
         if not self.is_shown or top is None:
             return
@@ -234,6 +244,9 @@ class Replaying:
         if drawn != self._drawn:
             self._drawn = drawn
             top.draw_status()
+        if top.answer != self._answer:
+            self._answer = top.answer
+            top.draw_bottom()
 
     def _facts(self) -> "ReplayFacts | None":
         from tui.widgets.replay_lines import ReplayFacts
@@ -270,9 +283,6 @@ class Replaying:
         else:
             do(player, player.position)
 
-    def _play_or_pause(self) -> None:
-        self._do(lambda player, position: player.pause() if position.is_playing else player.play())
-
     def _step(self, direction: Literal[1, -1]) -> None:
         now = self._app.clock()
         is_held = now - self._stepped_at < HELD_S and self._steps * direction > 0
@@ -281,46 +291,8 @@ class Replaying:
         frames = direction * held_step(abs(self._steps))
         self._do(lambda player, _: player.step(frames))
 
-    def _seek_by(self, seconds: float) -> None:
-        self._do(lambda player, position: player.seek(position.at + seconds))
-
     def _seek_next(self, target: "Target", direction: Literal[1, -1]) -> None:
         self._do(lambda player, _: player.seek_next(target, direction))
-
-    def _change_speed(self, by: int) -> None:
-        from tui.widgets.replay_lines import speed_after
-
-        def change(player: "Player", position: "Position") -> None:
-            speed = speed_after(position.speed, by)
-            if speed == position.speed:
-                self._app.say(f"{speed:g}x is the {'fastest' if by > 0 else 'slowest'} there is")
-            player.set_speed(speed)
-
-        self._do(change)
-
-    def _loop(self, *, is_start: bool) -> None:
-        def loop(player: "Player", position: "Position") -> None:
-            start, end = position.loop_from, position.loop_to
-            if (start if is_start else end) is not None:
-                player.loop(None, None)
-                self._app.say("no loop any more")
-                return
-            start, end = (position.at, end) if is_start else (start, position.at)
-            player.loop(start, end)
-            other = self._key("replay.loop_to" if is_start else "replay.loop_from")
-            if start is None or end is None:
-                self._app.say(f"{'A' if is_start else 'B'} of a loop set; {other} sets the other end")
-
-        self._do(loop)
-
-    def _skip_idle(self) -> None:
-        def turn(player: "Player", position: "Position") -> None:
-            player.skip_idle(not position.skips_idle)
-            self._app.say(
-                "idle stretches are played" if position.skips_idle else "stretches without news are skipped"
-            )
-
-        self._do(turn)
 
     def _ask_time(self) -> None:
         def go(text: str) -> str:
@@ -401,15 +373,16 @@ def whole_replay(app: "CockpitApp") -> Replaying:
 
 def open_replay(app: "CockpitApp") -> None:
     """Open the recording of the running session, a few minutes back or where it was left. It is shown when
-    its first frame is there; from now on nothing can be written."""
-    if app.replaying is not None:
+    its first frame is there, and until then all is live; from now on nothing can be written."""
+    if app.opening is not None:
+        app.say("opening the recording of this session")
         return
     if why := _why_not(app):
         app.say(why)
         return
     app.arming.disarm()
     stream = _stream(app, app.left_at if app.left_at is not None else app.now - LAST_MINUTES_S)
-    app.replaying = Replaying(app, stream, has_live=True)
+    app.opening = Replaying(app, stream, has_live=True)
     stream.feed.start()
     app.say("opening the recording of this session")
 
@@ -418,6 +391,11 @@ def leave_replay(app: "CockpitApp") -> None:
     """Back to what is live, as it was left; the time of the replay is remembered."""
     from tui.app import LIVE, REPLAY
 
+    if (opening := app.opening) is not None:
+        app.opening = None
+        app.close_stream(opening.stream)
+        app.say("the recording is not opened: the screen stays live")
+        return
     replaying = app.replaying
     if replaying is None or not replaying.has_live:
         app.say("the screen is live" if replaying is None else "nothing here is live: q quits")
@@ -426,10 +404,9 @@ def leave_replay(app: "CockpitApp") -> None:
         app.left_at = position.at
     app.replaying = None
     replaying.end()
-    if app.shown is not app.live:
-        app.shown = app.live
-        app.switch_mode(LIVE)
-        app.remove_mode(REPLAY)
+    app.shown = app.live
+    app.switch_mode(LIVE)
+    app.remove_mode(REPLAY)
     app.close_stream(replaying.stream)
     app.draw_all()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tui.output import USAGE_ERROR, fail, say
 
 if TYPE_CHECKING:
+    from collectors.recording.reader import Recording
     from collectors.recording.report.document import Document
 
 Add = Callable[..., argparse.ArgumentParser]
@@ -72,7 +73,7 @@ def report(args: argparse.Namespace) -> int:
             with progressing() as progress:
                 facts = gather(
                     recording,
-                    clean(args.file.resolve().name),
+                    clean(_named(args.file, recording)),
                     start,
                     end,
                     lambda done, of: progress("frames", done, of),
@@ -87,6 +88,15 @@ def report(args: argparse.Namespace) -> int:
     else:
         say(f"wrote {clean(str(out), 500)} (only you can read it)")
     return 0
+
+
+def _named(file: Path, recording: "Recording") -> str:
+    """The file that was read; of a folder, which of its files."""
+    if not file.is_dir():
+        return file.resolve().name
+    names = [one.path.name for one in recording.segments]
+    told = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]} ({len(names)} files)"
+    return f"{told}, the newest recording in {file.resolve().name}"
 
 
 def _beside(file: Path) -> Path:

@@ -25,7 +25,9 @@ class Stretch(Stream):
 
     def __init__(self, file: Path, facts: Mapping[str, Any], *, is_first: bool) -> None:
         """raises: RecordingError if it cannot be written"""
-        super().__init__(None, file, RingLimits(), facts, Redaction())
+        super().__init__(
+            None, file, RingLimits(), facts, Redaction(), simulated=facts.get("simulated") is True
+        )
         self._is_first = is_first
         self.claim()
 
@@ -74,7 +76,7 @@ def prepare(file: Path, facts: Mapping[str, Any], recording: str, start: float, 
             "segment": 0,
             "t0_wall": _stamp(start).wall,
             "redaction": Redaction().policy,
-            "simulated": False,
+            "simulated": facts.get("simulated") is True,
             "prev_chain": "",
         }
         made.begin(own)

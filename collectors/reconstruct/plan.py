@@ -160,4 +160,5 @@ def facts_of(asked: Asked, grid: Grid, version: str) -> Mapping[str, Any]:
         "app": f"tidegate {version}",
         "zone": "UTC",
         "poll_s": grid.step_s,
+        "simulated": asked.context.simulated,
     }

@@ -24,6 +24,10 @@ CLAMP = 2**30
 
 _LEVEL = 3
 
+TEXT_TIMES, TEXT_FREE = 100, 16_384
+"""Text unpacks to no more than so many times its bytes, or to so many bytes: what a recorder writes, to less
+than half of that."""
+
 
 class Exceptions(NamedTuple):
     """What is not simply good, in order of place in the vector: one entry a place.
@@ -158,6 +162,11 @@ def compressed(data: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
 
 
+def unpacked_text(data: bytes) -> bytes:
+    """As `decompressed`, of what is no numbers. raises: BadRecord for a bomb as well"""
+    return decompressed(data, min(max(TEXT_TIMES * len(data), TEXT_FREE), PAYLOAD_MOST))
+
+
 _THREAD = threading.local()
 
 
@@ -169,15 +178,15 @@ def _decompressor() -> zstandard.ZstdDecompressor:
     return found
 
 
-def decompressed(data: bytes) -> bytes:
+def decompressed(data: bytes, most: int = PAYLOAD_MOST) -> bytes:
     """What was compressed. raises: BadRecord if it is damaged or declares no size that may be unpacked.
 
     The size is looked at first: the library unpacks whatever is declared.
     """
     try:
         size = zstandard.frame_content_size(data)
-        if not 0 <= size <= PAYLOAD_MOST:
-            raise BadRecord(f"a payload that would unpack to {size} bytes")
+        if not 0 <= size <= most:
+            raise BadRecord(f"a payload of {len(data)} bytes that would unpack to {size}")
         return _decompressor().decompress(data, allow_extra_data=False) if size else b""
     except zstandard.ZstdError as error:
         raise BadRecord(f"a payload that cannot be unpacked: {error}") from error

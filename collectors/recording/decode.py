@@ -29,7 +29,7 @@ CHAIN_MOST = 128
 
 _KEY = int(Kind.KEY)
 _CACHE_BYTES = 32 * 2**20
-_CACHE_LEAST = 4
+_CACHE_LEAST = 2
 _SLACK = 2**16
 
 
@@ -176,14 +176,18 @@ class Decoder:
 
     def _keep(self, local: int, one: Decoded) -> None:
         self._cache[local] = one
-        self._bytes += one.values.nbytes
+        self._bytes += _size(one)
         while self._bytes > _CACHE_BYTES and len(self._cache) > _CACHE_LEAST:
-            self._bytes -= self._cache.popitem(last=False)[1].values.nbytes
+            self._bytes -= _size(self._cache.popitem(last=False)[1])
 
     def forget(self) -> None:
         """The file is another one now."""
         self._cache.clear()
         self._bytes = 0
+
+
+def _size(one: Decoded) -> int:
+    return int(one.values.nbytes + 7 * len(one.exceptions.places))
 
 
 def _check_size(stored: bytes, schema: Schema) -> None:

@@ -1,6 +1,7 @@
 """A recording, written in a form for other programs: read once, in order, however long it is."""
 
 import bisect
+import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from collectors.fleet import clean
+from collectors.intents import Intent, Outcome
 from collectors.recording.draft import draft
 from collectors.recording.exports.database import write_database
 from collectors.recording.exports.lines import write_lines
@@ -21,7 +23,8 @@ from collectors.recording.noted import Noted
 from collectors.recording.notes import event_from, intent_from, outcome_from
 from collectors.recording.redact import Redaction
 from collectors.recording.rewriting import SLIGHT_S, Progress, no_progress, numbers
-from collectors.recording.times import stamp
+from collectors.recording.state_json import time
+from collectors.recording.times import counted, stamp
 
 if TYPE_CHECKING:
     from collectors.recording.reader import Recording
@@ -74,7 +77,7 @@ def export(
         with draft(out, overwrite=overwrite) as path:
             told = _to_file(reading, path)
             _refuse_unknown(reading)
-    lost = [f"{reading.lost} frames could not be read"] if reading.lost else []
+    lost = [f"{counted(reading.lost, 'frame')} could not be read"] if reading.lost else []
     return (*told, *lost)
 
 
@@ -82,16 +85,16 @@ def _to_file(reading: "_Reading", path: Path) -> list[str]:
     form = reading.asked.form
     if form == "sqlite":
         count = write_database(path, _facts(reading.recording), reading.items())
-        return [f"{count} rows"]
+        return [counted(count, "row")]
     if form == "openmetrics":
         with path.open("wb") as file:
             written = write_openmetrics(file, reading.rows(), str(path.parent))
         back = f"; {written.left_out} left out, for the clock had been set back" if written.left_out else ""
-        return [f"{written.samples} samples{back}"]
+        return [f"{counted(written.samples, 'sample')}{back}"]
     with path.open("w", encoding="utf-8", newline="") as text:
         if form == "csv":
-            return [f"{write_csv(text, reading.rows())} rows"]
-        return [f"{write_lines(text, reading.items())} lines"]
+            return [counted(write_csv(text, reading.rows()), "row")]
+        return [counted(write_lines(text, reading.items()), "line")]
 
 
 def _to_standard_output(reading: "_Reading") -> list[str]:
@@ -138,7 +141,7 @@ class _Reading:
         pending = next(told, None)
         for place, number in enumerate(self._numbers):
             at = self.recording.time_of(number)
-            while pending is not None and pending.at <= at:
+            while pending is not None and _order(pending) <= at:
                 yield pending
                 pending = next(told, None)
             yield from self._rows_of(place)
@@ -171,7 +174,7 @@ class _Reading:
 
     def _told(self) -> Iterator[Told]:
         wanted = {*HAPPENED, Tag.INTENT, Tag.RESULT}
-        marks = [Told(m.at, "mark", self._clean((m.actor, m.note))) for m in self.recording.marks()]
+        marks = [Told(m.at, None, "mark", self._clean((m.actor, m.note))) for m in self.recording.marks()]
         marks = [mark for mark in marks if self.asked.start <= mark.at <= self.asked.end]
         kinds = {Kind.EVENT, Kind.ACTION}
         for one in self.recording.noted(self.asked.start, self.asked.end, kinds, wanted):
@@ -186,20 +189,34 @@ class _Reading:
             event = event_from(one.body)
             if event is None:
                 return None
-            return Told(
-                one.at, "event", self._clean((event.kind.value, event.actor, event.subject, event.text))
-            )
-        return Told(one.at, "action", self._clean(_action(one)))
+            fields = (event.kind.value, event.actor, event.subject, event.text)
+            return Told(event.at, one.at, "event", self._clean(fields))
+        own = time(one.body.get("at"))
+        return Told(one.at if own is None else own, one.at, "action", self._acted(one))
+
+    def _acted(self, one: Noted) -> tuple[str, ...]:
+        """The fields of ACTION_FIELDS."""
+        outcome = outcome_from(one.body) if one.tag == Tag.RESULT else None
+        intent = outcome.intent if outcome is not None else intent_from(one.body)
+        arguments, seen = (intent.arguments, intent.seen) if intent is not None else ({}, {})
+        moved = [list(each) for each in outcome.moved] if outcome is not None else []
+        told = map(self._json, (dict(arguments), dict(seen), moved))
+        return *self._clean(_action(one, intent, outcome)), *told
+
+    def _json(self, found: object) -> str:
+        return json.dumps(self._redaction.value(found), ensure_ascii=False) if found else ""
 
     def _clean(self, fields: Sequence[str]) -> tuple[str, ...]:
         # Text of an old recording passes the rules of today.
         return tuple(self._redaction.text(field) for field in fields)
 
 
-def _action(one: Noted) -> tuple[str, ...]:
-    """The fields of ACTION_FIELDS."""
-    outcome = outcome_from(one.body) if one.tag == Tag.RESULT else None
-    intent = outcome.intent if outcome is not None else intent_from(one.body)
+def _order(one: Told) -> float:
+    return one.at if one.recorded_at is None else one.recorded_at
+
+
+def _action(one: Noted, intent: Intent | None, outcome: Outcome | None) -> tuple[str, ...]:
+    """The fields of ACTION_FIELDS but those of OF_JSON."""
     actor = _text(one.body.get("actor"))
     step = "result" if one.tag == Tag.RESULT else "intent"
     asked = ("", "", "", actor, "", "") if intent is None else (

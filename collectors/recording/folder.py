@@ -50,6 +50,23 @@ def newest(folder: Path) -> tuple[list[Segment], list[str]]:
     return sorted(found, key=lambda one: one.number), notices
 
 
+def recordings(folder: Path) -> tuple[list[list[Path]], list[str]]:
+    """The files of each recording in a folder, in order, the oldest recording first; and sentences on those
+    that cannot be read. raises: RecordingError if the folder cannot be read"""
+    found: dict[str, list[tuple[int, Path]]] = {}
+    unread: list[str] = []
+    for name in sorted(_names(folder)):
+        try:
+            one = Segment(name.path)
+        except RecordingError as error:
+            unread.append(str(error))
+            continue
+        # Without an id nothing tells what belongs together.
+        found.setdefault(one.id or name.path.name, []).append((one.number, name.path))
+        one.close()
+    return [[path for _, path in sorted(paths)] for paths in found.values()], unread
+
+
 def following(folder: Path, last: Segment) -> list[Segment]:
     """Segments of a recording that were begun since its last one, in order."""
     if not last.id:

@@ -7,12 +7,14 @@ import numpy as np
 
 from collectors.fleet import clean
 from collectors.recording.layout import BadRecord, Kind, Tag
-from collectors.recording.noted import read_body
+from collectors.recording.noted import NOTE_BYTES, Allowance, read_body
 from collectors.recording.segment import Segment
 from collectors.sessions import Gap
 
 GAPS_MOST = 2_000
 """Gaps that are told."""
+
+_READ_BYTES = 4 * 2**20
 
 PAUSE_S = 5.0
 """Between two runs: a shorter time is no gap."""
@@ -30,13 +32,14 @@ def gaps_of(segment: Segment) -> list[Gap]:
     told = np.flatnonzero(
         (table.kind == Kind.EVENT) & np.isin(table.tag, (Tag.GAP, Tag.DROPPED, Tag.RUN_START))
     )
-    said = ((row, _told(segment, row)) for row in told[:GAPS_MOST].tolist())
+    allowance = Allowance(_READ_BYTES)
+    said = ((row, _told(segment, row, allowance)) for row in told[:GAPS_MOST].tolist())
     found += [(row, gap) for row, gap in said if gap is not None]
     found += _lost(segment)
     return [gap for _, gap in sorted(found, key=lambda one: one[0]) if gap.end > gap.start]
 
 
-def _told(segment: Segment, row: int) -> Gap | None:
+def _told(segment: Segment, row: int, allowance: Allowance) -> Gap | None:
     """What an event tells; from the record before it, where it does not say."""
     table = segment.table
     if row == 0:
@@ -45,10 +48,13 @@ def _told(segment: Segment, row: int) -> Gap | None:
     if table.tag[row] == Tag.RUN_START:
         is_pause = now - before > PAUSE_S * 1e6
         return _gap(before, now, "nobody recorded") if is_pause else None
+    body: Mapping[str, Any] = {}
     try:
-        body = read_body(segment.payload(row))
+        data = segment.payload(row)
+        if len(data) <= NOTE_BYTES and allowance.takes(len(data)):
+            body = read_body(data)
     except BadRecord:
-        body = {}
+        pass  # when it was is known all the same
     start, end = _time(body, ("start", "from", "since")), _time(body, ("end", "to", "until"))
     why = next((body[name] for name in ("why", "text") if isinstance(body.get(name), str)), "")
     return Gap(

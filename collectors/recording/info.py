@@ -1,18 +1,25 @@
 """What is in a recording, told from its tables of records: nothing is decoded but schemas and the header."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from collectors.fleet import clean
 from collectors.recording.layout import FRAMES, BadRecord, Kind, RecordingError, Tag
-from collectors.recording.noted import read_json
+from collectors.recording.noted import Allowance, read_json
+from collectors.recording.reader import Recording
+from collectors.recording.rewriting import SLIGHT_S, is_simulated
 from collectors.recording.ring import SUFFIX
 from collectors.recording.schema import SchemaError, from_json
 from collectors.recording.segment import Segment
 from collectors.recording.signing import NO_SIGNATURE
+from collectors.recording.times import counted
+
+if TYPE_CHECKING:
+    from collectors.recording.verify import Fault
 
 HAPPENED = (
     Tag.ALERT,
@@ -25,12 +32,25 @@ HAPPENED = (
 """Tags of events that tell of the fleet; the others tell of the recording itself."""
 
 
+SCHEMA_BYTES, SCHEMAS_MOST = 16 * 2**20, 2_000
+"""JSON of schemas that is read, and how many different ones."""
+
+
+CHECKED_RECORDS, CHECKED_BYTES = 20_000, 16 * 2**20
+"""A longer file is not searched for damage: `verify` is there for it."""
+
+_PLACES_MOST, _FRAMES_MOST = 20, 100
+
+
 class Info(NamedTuple):
     """What one file holds.
 
     facts: of its header, cleaned; start, end: seconds since the epoch, None without a record
     values: numbers of all frames together; schemas: numbers of a frame, for each schema in order
-    gaps: stretches that it tells were not recorded; dropped: times that frames were dropped
+    marks: in the file and beside it
+    gaps: stretches that were not recorded, or are damaged; longest_gap_s: of them; dropped: times that frames
+    were dropped
+    is_simulated: by its header, or by its frames
     is_closed: it ends in a footer; is_signed: with a signature, which is not checked here
     notices: what is to be told about it, in sentences
     """
@@ -44,12 +64,14 @@ class Info(NamedTuple):
     actions: int
     marks: int
     gaps: int
+    longest_gap_s: float
     dropped: int
     size_bytes: int
     values: int
     schemas: tuple[int, ...]
     is_closed: bool
     is_signed: bool
+    is_simulated: bool
     notices: tuple[str, ...]
 
     @property
@@ -60,11 +82,11 @@ class Info(NamedTuple):
 
 def info(path: Path) -> Info:
     """Of one file. raises: RecordingError if it cannot be read, NewerFormat if it needs a newer reader"""
-    segment = Segment(path)
+    recording = Recording(path, [Segment(path)])
     try:
-        return _info(segment)
+        return _info(recording)
     finally:
-        segment.close()
+        recording.close()
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
@@ -83,17 +105,24 @@ def files_of(path: Path) -> tuple[Path, ...]:
     return found
 
 
-def _info(segment: Segment) -> Info:
+def _info(recording: Recording) -> Info:
+    (segment,) = recording.segments
     table = segment.table
     tags = table.tag[table.kind == Kind.EVENT]
-    schemas, values = _sizes(segment)
+    schemas, values = _sizes(segment)  # which can add to the notices
     footer = segment.footer
     notices = list(segment.notices)
+    faults = _looked_for_damage(recording)
     if segment.damages:
-        lost = sum(one.size for one in segment.damages)
-        notices.append(f"{lost} bytes are damaged: `tidegate recording verify` tells where")
+        lost, first = sum(one.size for one in segment.damages), segment.damages[0].offset
+        where = f"at byte {first}" if len(segment.damages) == 1 else f"from byte {first} on"
+        notices.append(f"{lost} bytes are damaged {where}: `tidegate recording verify` tells more")
+    elif faults:
+        told = counted(len(faults), "fault")
+        notices.append(f"damaged at byte {faults[0].offset}, {told}: `tidegate recording verify` tells more")
     if segment.tail:
         notices.append(f"tail of {segment.tail} bytes ignored: a record that was cut off")
+    simulated, gaps = is_simulated(recording), recording.gaps
     return Info(
         file=clean(str(segment.path), 500),
         facts=segment.header.facts,
@@ -102,22 +131,48 @@ def _info(segment: Segment) -> Info:
         frames=len(segment.frame_rows),
         events=int(np.isin(tags, HAPPENED).sum()),
         actions=int((table.tag == Tag.INTENT).sum()),
-        marks=int((table.kind == Kind.MARK).sum()),
-        gaps=int((tags == Tag.GAP).sum()),
+        marks=len(recording.marks()) if table.rows else 0,
+        gaps=len(gaps),
+        longest_gap_s=max((gap.end - gap.start for gap in gaps), default=0.0),
         dropped=int((tags == Tag.DROPPED).sum()),
         size_bytes=segment.file.size,
         values=values,
         schemas=schemas,
         is_closed=footer is not None,
         is_signed=footer is not None and footer.signature != NO_SIGNATURE,
+        is_simulated=simulated,
         notices=tuple(clean(one, 500) for one in notices),
     )
+
+
+def _looked_for_damage(recording: Recording) -> "tuple[Fault, ...]":
+    """What `verify` finds in a closed file that is not too long for it, and so its gaps are known.
+
+    An index leads a reader past what it does not need: damage there shows when it is read.
+    """
+    (segment,) = recording.segments
+    table = segment.table
+    if segment.footer is None or table.rows > CHECKED_RECORDS or segment.file.size > CHECKED_BYTES:
+        return ()
+    from collectors.recording.verify import verify
+
+    faults = verify(segment.path).faults
+    for fault in faults[:_PLACES_MOST]:
+        row = int(np.searchsorted(table.offset, fault.offset, side="right")) - 1
+        number = int(np.searchsorted(segment.frame_rows, row))
+        with suppress(RecordingError):
+            # What is found not to be readable is a gap from then on.
+            for each in range(number, min(number + _FRAMES_MOST, recording.frames)):
+                if abs(recording.frame(each).at - recording.time_of(each)) < SLIGHT_S:
+                    break
+    return faults
 
 
 def _sizes(segment: Segment) -> tuple[tuple[int, ...], int]:
     """Numbers of a frame by each schema, in order; numbers of all frames: each is of the schema before it."""
     sizes: dict[int, int] = {}
     values, size = 0, 0
+    allowance = Allowance(SCHEMA_BYTES)
     table = segment.table
     at_schemas = np.flatnonzero(table.kind == Kind.SCHEMA)
     is_frame = np.isin(table.kind, list(FRAMES))
@@ -126,7 +181,11 @@ def _sizes(segment: Segment) -> tuple[tuple[int, ...], int]:
         try:
             record, _ = segment.stored(int(row))
             if record.pcrc not in read:
-                schema = from_json(read_json(segment.payload(int(row))))
+                data = segment.payload(int(row))
+                if len(read) >= SCHEMAS_MOST or not allowance.takes(len(data)):
+                    segment.notices.append("it has very many schemas: not all of its numbers are counted")
+                    break
+                schema = from_json(read_json(data))
                 sizes[schema.id] = read[record.pcrc] = schema.size
             size = read[record.pcrc]
         except (BadRecord, SchemaError):

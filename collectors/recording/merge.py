@@ -18,9 +18,19 @@ from collectors.recording.layout import Kind, RecordingError, Tag
 from collectors.recording.noted import Noted
 from collectors.recording.notes import event_json, mark_json
 from collectors.recording.redact import Redaction
-from collectors.recording.rewriting import Moment, Progress, Rewriter, facts_of, moments, no_progress, origin
+from collectors.recording.rewriting import (
+    Moment,
+    Progress,
+    Rewriter,
+    facts_of,
+    is_simulated,
+    moments,
+    no_progress,
+    origin,
+)
 from collectors.recording.ring import RingLimits
 from collectors.recording.stream import Stamp, Stream
+from collectors.recording.times import counted
 from collectors.sessions import Mark
 
 if TYPE_CHECKING:
@@ -71,7 +81,7 @@ def merge(
     spans = _spans(covered, first)
     facts = facts_of(both[first].header.facts, [origin("merge", r, r.start, r.end) for r in both])
     told = [_told(offset, shift), f"numbers are of {_name(both[first], first)} where it has any"]
-    simulated, redaction = one.header.facts.get("simulated") is True, Redaction()
+    simulated, redaction = is_simulated(one), Redaction()
     with draft(out, overwrite=overwrite) as path:
         stream = Stream(None, path, RingLimits(), facts, redaction, simulated=simulated)
         rewriter = Rewriter(stream, redaction)
@@ -83,9 +93,12 @@ def merge(
             stream.abandon()
         if not rewriter.frames:
             raise RecordingError("no frame of either recording can be read")
-    told.append(f"{rewriter.frames} frames, {of_second} of them of {_name(other, 1)}")
-    told += [f"{twice} events and actions that both told stand once"] if twice else []
-    told += [f"{rewriter.lost} frames could not be read"] if rewriter.lost else []
+    told.append(f"{counted(rewriter.frames, 'frame')}, {of_second} of them of {_name(other, 1)}")
+    what = (
+        "event or action that both told stands" if twice == 1 else "events and actions that both told stand"
+    )
+    told += [f"{twice} {what} once"] if twice else []
+    told += [f"{counted(rewriter.lost, 'frame')} could not be read"] if rewriter.lost else []
     return tuple(told)
 
 
@@ -129,7 +142,7 @@ def _refuse(one: "Recording", other: "Recording") -> None:
         raise RecordingError("both are the same recording: give two operators' recordings")
     if not one.frames or not other.frames:
         raise RecordingError("one of them has no frames: there is nothing to join")
-    clocks = [r.header.facts.get("simulated") is True for r in (one, other)]
+    clocks = [is_simulated(r) for r in (one, other)]
     if clocks[0] != clocks[1]:
         raise RecordingError("one of them is of a simulated fleet, the other is not")
 

@@ -25,6 +25,12 @@ DEPTH_MOST = 32
 TEXT_MOST = 4096
 """Longest text that is kept, in characters."""
 
+NOTE_BYTES = 65_536
+"""Most bytes of JSON of what happened, was asked for, looked at or marked; states and pasts are longer."""
+
+_PLAIN_BYTES = 64
+"""Bytes for each of its parts from which on to look at each text is quicker than at each byte."""
+
 _SHORT = 4096
 _FIGURES = bytes.maketrans(b"123456789E", b"000000000e")
 _LONG_TEXT = re.compile(rb'"[^"]{%d}' % TEXT_MOST)
@@ -48,7 +54,7 @@ def read_json(data: bytes) -> Any:
     """What the bytes say. raises: BadRecord if they are no JSON, or more than is read"""
     if len(data) > JSON_MOST:
         raise BadRecord(f"a description of {len(data)} bytes")
-    if sum(map(data.count, (b",", b"[", b"{"))) > PARTS_MOST:
+    if parts_of(data) > PARTS_MOST:
         raise BadRecord("a description of too many parts")
     try:
         return json.loads(data, parse_constant=_none)
@@ -65,8 +71,33 @@ def read_body(data: bytes) -> dict[str, Any]:
     found = read_json(data)
     if not isinstance(found, dict):
         raise BadRecord("a description that is no object")
-    body: dict[str, Any] = found if len(data) > _SHORT and _is_plain(data) else cleaned(found)
+    is_dense = len(data) > _SHORT and len(data) < _PLAIN_BYTES * parts_of(data)
+    body: dict[str, Any] = found if is_dense and _is_plain(data) else cleaned(found)
     return body
+
+
+def parts_of(data: bytes) -> int:
+    """Its commas and brackets: what it can become in memory."""
+    return sum(map(data.count, (b",", b"[", b"{")))
+
+
+class Allowance:
+    """How much JSON may still be read for one purpose, in bytes: a file can hold any amount of it.
+
+    is_spent: something was left out
+    """
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self.is_spent = False
+
+    def takes(self, size: int) -> bool:
+        """Whether so much may be read; it counts as read then."""
+        if size > self._left:
+            self.is_spent = True
+            return False
+        self._left -= size
+        return True
 
 
 def _is_plain(data: bytes) -> bool:

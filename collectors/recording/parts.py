@@ -1,6 +1,7 @@
 """A segment of a recording with all that reads it: decoder, states, gaps."""
 
 from collections.abc import Container
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,15 @@ from collectors.fleet import Event, Past
 from collectors.recording.decode import Decoder
 from collectors.recording.gaps import gaps_of
 from collectors.recording.layout import HLEN, NOTED, BadRecord, Kind, Tag
-from collectors.recording.noted import Noted, past_from, read_body
+from collectors.recording.noted import (
+    JSON_MOST,
+    NOTE_BYTES,
+    PAST_MOST,
+    Allowance,
+    Noted,
+    past_from,
+    read_body,
+)
 from collectors.recording.notes import event_from
 from collectors.recording.segment import TIME_MOST, Segment
 from collectors.recording.shape import Builder
@@ -21,10 +30,16 @@ HAPPENED = frozenset({Tag.ALERT, Tag.ALERT_CLEARED, Tag.STAGE, Tag.POLL_FAILURE,
 """Tags whose body is an event of a frame."""
 
 _EVENTS_MOST = 5_000
+_HAPPENED_BYTES = 12 * 2**20
+"""JSON that is read for the events of one frame: the first one can tell a long past."""
 
 
 class Part:
-    """A segment, and what decodes it. frames: how many it counts for in the numbering of its recording"""
+    """A segment, and what decodes it.
+
+    frames: how many it counts for in the numbering of its recording
+    left_out: what there is more of than is read, in a few words
+    """
 
     def __init__(self, segment: Segment, *, is_eager: bool) -> None:
         """is_eager: read its table now; else its footer is believed, if it has one"""
@@ -32,6 +47,7 @@ class Part:
         self.decoder = Decoder(segment)
         self.states = StateAt(segment)
         self.builder = Builder()
+        self.left_out: set[str] = set()
         self._gaps: tuple[int, list[Gap]] = (-1, [])
         footer = segment.footer
         if is_eager or footer is None:
@@ -115,23 +131,30 @@ class Part:
         begin = int(rows[local - 1]) + 1 if local else 0
         events: list[Event] = []
         past: list[Past] = []
+        allowance = Allowance(_HAPPENED_BYTES)
         for row in range(begin, min(int(rows[local]), begin + _EVENTS_MOST)):
             tag = int(table.tag[row])
             if table.kind[row] != Kind.EVENT or not (tag in HAPPENED or tag == Tag.PAST):
                 continue
-            if (one := self.noted(row)) is None:
+            if (one := self.noted(row, allowance)) is None:
                 continue
             if tag == Tag.PAST:
-                past += past_from(one.body)
+                past += islice(past_from(one.body), PAST_MOST - len(past))
             elif (event := event_from(one.body)) is not None:
                 events.append(event)
+        if allowance.is_spent:
+            self.left_out.add("events at one time")
         return tuple(events), tuple(past)
 
-    def noted(self, row: int) -> Noted | None:
-        """What an EVENT, ACTION or MARK tells; None if it is damaged."""
+    def noted(self, row: int, allowance: Allowance | None = None) -> Noted | None:
+        """What an EVENT, ACTION or MARK tells; None if it is damaged, too long, or over the allowance."""
         table = self.segment.table
         try:
-            body = read_body(self.segment.payload(row))
+            data = self.segment.payload(row)
+            is_long = len(data) > (JSON_MOST if table.tag[row] == Tag.PAST else NOTE_BYTES)
+            if is_long or not (allowance is None or allowance.takes(len(data))):
+                return None
+            body = read_body(data)
         except BadRecord:
             return None
         at, kind, tag, seq = table.t_wall[row], table.kind[row], table.tag[row], table.seq[row]

@@ -1,12 +1,13 @@
 """What a replay looks up in a recording: what happened before a time, and where to jump to."""
 
-from collections import deque
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from collectors.fleet import Event, EventKind, Frame, Past, clean
 from collectors.recording.layout import Kind, Tag
+from collectors.recording.noted import PAST_MOST
 from collectors.recording.notes import event_from, intent_from, outcome_from
 from collectors.recording.playing import Course
 from collectors.recording.times import clock
@@ -21,11 +22,16 @@ EVENTS = 500
 PASTS = 10
 """Most frames that are asked for what was before anybody watched."""
 
+LOOKED_AT = 40_000
+"""Most notes that are read to find one alert or action: a file from outside may hold any number of others."""
+
 SLIGHT_S = 1e-5
 """Times that differ by less are one: they are whole microseconds in the file, and floats here."""
 
 HAPPENED = frozenset({Tag.ALERT, Tag.ALERT_CLEARED, Tag.STAGE, Tag.POLL_FAILURE, Tag.RECOVERY, Tag.HAPPENED})
 """Tags whose body is an event of a frame."""
+
+ALERTS = frozenset({Tag.ALERT, Tag.ALERT_CLEARED})
 
 ACTIONS = frozenset({Tag.INTENT, Tag.RESULT})
 
@@ -64,6 +70,12 @@ class Recorded(Course, Protocol):
     def window(self, first: int, last: int) -> Series: ...
     def noted(
         self, start: float, end: float, kinds: Container[Kind] = ..., tags: Container[int] | None = ...
+    ) -> Iterator[Noted]: ...
+    def times_noted(
+        self, start: float, end: float, kinds: Container[Kind], tags: Container[int]
+    ) -> Iterator[float]: ...
+    def noted_before(
+        self, until: float, kinds: Container[Kind] = ..., tags: Container[int] | None = ...
     ) -> Iterator[Noted]: ...
     def view_at(self, at: float) -> View | None: ...
     def timeline(self, parts: int) -> Timeline: ...
@@ -117,35 +129,39 @@ def first_news(recording: Recorded, after: float, until: float) -> float | None:
 
 def events_before(recording: Recorded, until: float) -> tuple[Event, ...]:
     """The last EVENTS events up to `until`, oldest first."""
-    events: deque[Event] = deque(maxlen=EVENTS)
-    for start in _widening(recording, until):
-        events = deque((event for _, event in _happened(recording, start, until)), maxlen=EVENTS)
-        if len(events) == EVENTS:
-            break
-    return tuple(events)
+    latest = islice(recording.noted_before(until, {Kind.EVENT}, HAPPENED), LOOKED_AT)
+    found = (event for one in latest if (event := event_from(one.body)) is not None)
+    return tuple(islice(found, EVENTS))[::-1]
 
 
 def past_told(recording: Recorded, start: float, until: float) -> tuple[Past, ...]:
     """What sources told, from `start` to `until`, of the time before anybody watched."""
     numbers: dict[int, None] = {}
-    for one in recording.noted(start, until, {Kind.EVENT}, {Tag.PAST}):
-        numbers[landing(recording, one.at)] = None
+    for at in recording.times_noted(start, until, {Kind.EVENT}, {Tag.PAST}):
+        numbers[landing(recording, at)] = None
         if len(numbers) == PASTS:
             break
-    return tuple(past for number in numbers for past in recording.frame(number).past)
+    found = (past for number in numbers for past in recording.frame(number).past)
+    return tuple(islice(found, PAST_MOST))
 
 
 def found_next(recording: Recorded, target: Target, direction: Literal[1, -1], at: float) -> Place | None:
-    """The nearest alert, action or mark on that side of `at`; None if there is none."""
+    """The nearest alert, action or mark on that side of `at`; None if there is none.
+
+    Where very much else happened it is as far as was looked, which its sentence tells.
+    """
     if target == "mark":
         marks = _marks(recording)
         return _next_after(marks, at) if direction > 0 else _last_before(marks, at)
+    told, tags = (_alert_told, ALERTS) if target == "alert" else (_action_told, HAPPENED | ACTIONS)
+    kinds = {Kind.EVENT, Kind.ACTION}
     if direction > 0:
-        return _next_after(_places(recording, target, at, recording.end), at)
-    for start in _widening(recording, at):
-        if (found := _last_before(_places(recording, target, start, at), at)) is not None:
-            return found
-    return None
+        return _next_after(
+            _places(recording, target, told, recording.noted(at, recording.end, kinds, tags)), at
+        )
+    before = _places(recording, target, told, recording.noted_before(at, kinds, tags))
+    found = next((one for one in before if one[0] < at - SLIGHT_S), None)
+    return found or (_last_before(_firing(recording), at) if target == "alert" else None)
 
 
 def _happened(recording: Recorded, start: float, end: float) -> Iterator[tuple[Noted, Event]]:
@@ -155,15 +171,6 @@ def _happened(recording: Recorded, start: float, end: float) -> Iterator[tuple[N
             yield one, event
 
 
-def _widening(recording: Recorded, until: float) -> Iterator[float]:
-    """Begins of ever longer stretches before `until`; the last one is before the recording."""
-    length = WINDOW_S
-    while until - length > recording.start:
-        yield until - length
-        length *= 4
-    yield recording.start - 1.0
-
-
 def _marks(recording: Recorded) -> list[Place]:
     return [
         (one.at, f"Mark of {one.actor} at {clock(one.at)}{f': {one.note}' if one.note else ''}.")
@@ -171,28 +178,46 @@ def _marks(recording: Recorded) -> list[Place]:
     ]
 
 
-def _places(recording: Recorded, target: Target, start: float, end: float) -> Iterator[Place]:
-    """Where frames first show an alert or an action of that stretch."""
-    for one, text in _alerted(recording, start, end) if target == "alert" else _acted(recording, start, end):
+def _places(
+    recording: Recorded, target: Target, told: Callable[[Noted], str | None], notes: Iterable[Noted]
+) -> Iterator[Place]:
+    """Where frames first show an alert or an action, of these notes; the last can be where looking ends."""
+    for count, one in enumerate(notes):
+        text = told(one)
+        is_over = count >= LOOKED_AT
+        if text is None and not is_over:
+            continue
         at = recording.time_of(landing(recording, one.at))
-        yield at, clean(f"{target.capitalize()} at {clock(at)}: {text}", 256)
+        if text is None:
+            yield at, f"No {target} among {LOOKED_AT:,} events up to {clock(at)}: again to look further."
+        else:
+            yield at, clean(f"{target.capitalize()} at {clock(at)}: {text}", 256)
+        if is_over:
+            return
 
 
-def _alerted(recording: Recorded, start: float, end: float) -> Iterator[tuple[Noted, str]]:
-    for one, event in _happened(recording, start, end):
-        if event.kind is EventKind.ALERT:
-            yield one, f"{event.subject}: {event.text}" if event.subject else event.text
+def _firing(recording: Recorded) -> Iterator[Place]:
+    """The first frame, where alerts were firing in it."""
+    found = recording.frame(0).alerts if recording.frames else ()
+    if found:
+        at = recording.time_of(0)
+        worst = min(found, key=lambda alert: alert.severity.value)
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        text = f"Alert at {clock(at)}: {worst.summary}{more}, firing when the recording began"
+        yield at, clean(text, 256)
 
 
-def _acted(recording: Recorded, start: float, end: float) -> Iterator[tuple[Noted, str]]:
-    for one in recording.noted(start, end, {Kind.EVENT, Kind.ACTION}, HAPPENED | ACTIONS):
-        if one.kind == Kind.ACTION:
-            yield one, _action_told(one)
-        elif (event := event_from(one.body)) is not None and event.kind is EventKind.ACTION:
-            yield one, event.text
+def _alert_told(one: Noted) -> str | None:
+    event = event_from(one.body)
+    if event is None or event.kind is not EventKind.ALERT:
+        return None
+    return f"{event.subject}: {event.text}" if event.subject else event.text
 
 
-def _action_told(one: Noted) -> str:
+def _action_told(one: Noted) -> str | None:
+    if one.kind == Kind.EVENT:
+        event = event_from(one.body) if one.body.get("kind") == EventKind.ACTION else None
+        return None if event is None else event.text
     if one.tag == Tag.INTENT:
         intent = intent_from(one.body)
         return "asked for" if intent is None else f"asked for {intent.operation} of {intent.target}"

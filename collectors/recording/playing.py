@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Protocol
 
+from collectors.sessions import SPEEDS
+
 ELAPSED_MOST_S = 1.0
 """A longer time than this did not pass for a replay: the program was stopped in between."""
 
@@ -121,6 +123,28 @@ def sought(now: Standing, at: float, course: Course, number: int | None = None) 
         number = course.index_at(min(max(at, course.start), course.end))
     since = min(max(0.0, at - course.time_of(number)), shown_for(number, course))
     return replace(now, number=number, since=since, is_at_end=False)
+
+
+def moved(now: Standing, seconds: float, course: Course) -> Standing:
+    """So many recorded seconds on or back, frame by frame: where the clock was set back that is not the time
+    that it told. It plays on if it played."""
+    number, since = now.number, now.since + seconds
+    for _ in range(PASSED_MOST):
+        if since < 0 and number > 0:
+            number -= 1
+            since += shown_for(number, course)
+        elif number + 1 < course.frames and since >= (room := shown_for(number, course)):
+            number, since = number + 1, since - room
+        else:
+            break
+    since = min(max(since, 0.0), shown_for(number, course))
+    return replace(now, number=number, since=since, is_at_end=False)
+
+
+def speed_after(speed: float, by: int) -> float:
+    """The speed `by` steps up or down from `speed`; the last one stays."""
+    place = min(range(len(SPEEDS)), key=lambda n: abs(SPEEDS[n] - speed))
+    return SPEEDS[min(max(place + by, 0), len(SPEEDS) - 1)]
 
 
 def stepped(now: Standing, frames: int, course: Course) -> Standing:

@@ -5,7 +5,7 @@ Not for two threads at once. Source: docs/tgrec.md, "Reader".
 """
 
 import bisect
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from collectors.recording import marks as sidecars
 from collectors.recording.folder import following, newest
 from collectors.recording.gaps import GAPS_MOST, PAUSE_S
 from collectors.recording.layout import NOTED, BadRecord, FileHeader, Kind, RecordingError, Tag
-from collectors.recording.noted import Noted
+from collectors.recording.noted import Allowance, Noted
 from collectors.recording.notes import mark_from, view_from
 from collectors.recording.parts import Part, micros
 from collectors.recording.segment import Segment
+from collectors.recording.state import ITEMS_MOST
 from collectors.recording.state_at import StateAt
 from collectors.recording.window import WORK_MOST, Stretch, Window
 from collectors.sessions import Gap, Mark, Timeline, View
@@ -35,6 +36,12 @@ STATE_LOST = Reason(
     ("part of the recording is damaged before this: what is no number may be out of date",),
 )
 """Stands among a frame's notes until the next snapshot."""
+
+MARKS_MOST = 10_000
+"""Bookmarks in one recording that are shown: of more, the first ones."""
+
+NOTED_BYTES, LATEST_BYTES, THINNED_BYTES, MARKS_BYTES = 256 * 2**20, 16 * 2**20, 8 * 2**20, 4 * 2**20
+"""JSON that is read at once: on the way through all, back from a time, for a timeline, for bookmarks."""
 
 _SLACK_S = 60.0
 _DAMAGES_MOST = 16
@@ -135,6 +142,13 @@ class Recording:
             ]
             if lost := int(segment.lost.sum()):
                 told.append(f"{name}{lost} frames cannot be read: damaged")
+            if part.states.is_cut:
+                told.append(
+                    f"{name}more than {ITEMS_MOST:,} alerts, nodes or other items of one kind at one time: "
+                    "the first ones are shown"
+                )
+            if part.left_out:
+                told.append(f"{name}left out, for there are too many: {', '.join(sorted(part.left_out))}")
         return tuple(told)
 
     @property
@@ -221,18 +235,27 @@ class Recording:
 
         Those of no such kind or tag are not read; those that are damaged are left out.
         """
+        return _read(self._noted_rows(start, end, kinds, tags), NOTED_BYTES)
+
+    def times_noted(
+        self, start: float, end: float, kinds: Container[Kind], tags: Container[int]
+    ) -> Iterator[float]:
+        """When they were, as `noted`; nothing of them is read."""
         for part, row in self._noted_rows(start, end, kinds, tags):
-            if (one := part.noted(row)) is not None:
-                yield one
+            yield int(part.segment.table.t_wall[row]) / 1e6
+
+    def noted_before(
+        self, until: float, kinds: Container[Kind] = NOTED, tags: Container[int] | None = None
+    ) -> Iterator[Noted]:
+        """As `noted`, of all up to `until`, the latest first: of each segment by time."""
+        return _read(self._rows_before(until, kinds, tags), LATEST_BYTES)
 
     def thinned(
         self, start: float, end: float, kinds: Container[Kind], tags: Container[int], most: int
     ) -> Iterator[Noted]:
         """As `noted`, no more than `most`: of more, every second, third ... one."""
         rows = list(self._noted_rows(start, end, kinds, tags))
-        for part, row in rows[:: max(1, -(-len(rows) // most))]:
-            if (one := part.noted(row)) is not None:
-                yield one
+        return _read(rows[:: max(1, -(-len(rows) // most))], THINNED_BYTES)
 
     def view_at(self, at: float) -> View | None:
         """What the operator looked at; None where it was not recorded."""
@@ -259,11 +282,13 @@ class Recording:
 
     def marks(self) -> tuple[Mark, ...]:
         """Bookmarks in the recording and beside its files, in order of time."""
-        found = [
-            mark
-            for one in self.noted(self.start, self.end, {Kind.MARK})
-            if (mark := mark_from(one.body)) is not None
-        ]
+        found: list[Mark] = []
+        for one in _read(self._noted_rows(self.start, self.end, {Kind.MARK}, None), MARKS_BYTES):
+            if len(found) >= MARKS_MOST:
+                self.parts[0].left_out.add("bookmarks")
+                break
+            if (mark := mark_from(one.body)) is not None:
+                found.append(mark)
         for part in self.parts:
             beside = sidecars.read_marks(part.segment.path, part.segment.id)
             found += [one.mark for one in beside if one.segment == part.segment.number]
@@ -337,6 +362,16 @@ class Recording:
                 for row in part.noted_rows(start, end, kinds, tags).tolist():
                     yield part, row
 
+    def _rows_before(
+        self, until: float, kinds: Container[Kind], tags: Container[int] | None
+    ) -> Iterator[tuple[Part, int]]:
+        for part in reversed(self.parts):
+            if until >= part.span[0] - _SLACK_S:
+                rows = part.noted_rows(-1.0, until, kinds, tags)
+                by_time = np.argsort(part.segment.table.t_wall[rows], kind="stable")
+                for row in rows[by_time[::-1]].tolist():
+                    yield part, row
+
     def _gaps_between(self, start: float, end: float) -> tuple[Gap, ...]:
         return tuple(gap for gap in self.gaps if gap.end > start and gap.start < end)
 
@@ -365,6 +400,17 @@ class Recording:
                     "of them was changed or replaced"
                 )
         return found
+
+
+def _read(rows: Iterable[tuple[Part, int]], size: int) -> Iterator[Noted]:
+    """What these rows tell, as far as `size` bytes go; those that are damaged are left out."""
+    allowance = Allowance(size)
+    for part, row in rows:
+        if (one := part.noted(row, allowance)) is not None:
+            yield one
+        elif allowance.is_spent:
+            part.left_out.add("events, actions and bookmarks")
+            return
 
 
 def _close(segments: Sequence[Segment]) -> None:

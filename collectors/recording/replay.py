@@ -15,7 +15,7 @@ from collectors.recording.layout import RecordingError
 from collectors.recording.places import Recorded
 from collectors.recording.playing import Standing
 from collectors.recording.showing import COUNT_S, Memory, Showing
-from collectors.sessions import SPEEDS, Position, Series, Target, Timeline
+from collectors.sessions import Position, Series, Target, Timeline
 
 FRAME_S = 0.1
 """Least real seconds between two frames while it plays."""
@@ -132,15 +132,17 @@ class ReplaySource:
         """Stand still."""
         self._post(lambda showing: showing.set(is_playing=False))
 
-    def set_speed(self, speed: float) -> None:
-        """Recorded seconds a second. raises: ValueError if it is none of SPEEDS"""
-        if speed not in SPEEDS:
-            raise ValueError(f"{speed=}: one of {', '.join(f'{one:g}' for one in SPEEDS)}")
-        self._post(lambda showing: showing.set(speed=speed))
+    def play_or_pause(self) -> None:
+        """Go on where it stands still, else stand still."""
+        self._post(Showing.play_or_pause)
 
-    def skip_idle(self, is_on: bool) -> None:
-        """Whether stretches in which nothing is new are skipped."""
-        self._post(lambda showing: showing.set(skips_idle=is_on))
+    def change_speed(self, by: int) -> None:
+        """So many of SPEEDS up, or down; the last one stays, and that is told."""
+        self._post(lambda showing: showing.change_speed(by))
+
+    def turn_skipping(self) -> None:
+        """Skip stretches in which nothing is new, or do so no more."""
+        self._post(Showing.turn_skipping)
 
     def step(self, frames: int) -> None:
         """So many frames on, or back; then stand still."""
@@ -150,13 +152,17 @@ class ReplaySource:
         """To a recorded time, the nearest there is."""
         self._post(lambda showing: showing.seek(at))
 
+    def move(self, seconds: float) -> None:
+        """So many recorded seconds on, or back, from where it stands by then."""
+        self._post(lambda showing: showing.move(seconds))
+
     def seek_next(self, target: Target, direction: Literal[1, -1]) -> None:
         """To the next alert, action or mark that way; where there is none, it is told."""
         self._post(lambda showing: showing.seek_next(target, direction))
 
-    def loop(self, start: float | None, end: float | None) -> None:
-        """Play this stretch again and again; with one of them None, none yet."""
-        self._post(lambda showing: showing.loop(start, end))
+    def set_loop(self, at: float, *, is_start: bool) -> None:
+        """Begin, or end, of a stretch that is played again and again; where that is set already: no loop."""
+        self._post(lambda showing: showing.set_loop(at, is_start=is_start))
 
     def set_mark(self, at: float | None) -> None:
         """Where differences are measured from."""
@@ -165,6 +171,10 @@ class ReplaySource:
     def bookmark(self, note: str) -> None:
         """Mark the time that is shown."""
         self._post(lambda showing: showing.bookmark(note))
+
+    def tell(self, sentence: str) -> None:
+        """Have this told with the next frame."""
+        self._post(lambda showing: showing.tell(sentence))
 
     def _post(self, command: Callable[[Showing], None]) -> None:
         """The next turn carries it out; one that comes before a frame was shown counts instead of it."""
@@ -186,11 +196,10 @@ class ReplaySource:
         recording = self._open()
         with self._lock:
             if not self._is_closed and recording.frames:
-                at = self._at
-                if at is None:
-                    at = recording.end if self._follow else recording.start
-                now = Standing(is_playing=self._plays, follows=self._follow)
-                return Showing(recording, now, at, self._asked)
+                # By its number: where the clock was set back, neither is the earliest or the latest time.
+                number = recording.frames - 1 if self._follow else 0
+                now = Standing(number, is_playing=self._plays, follows=self._follow)
+                return Showing(recording, now, self._at, self._asked)
         path = recording.path
         recording.close()
         if not self._follow:
@@ -234,11 +243,12 @@ class ReplaySource:
 
     def _look_at_the_whole(self, showing: Showing) -> None:
         """Have the timeline made beside: it reads all of the recording, which nothing is to wait for."""
-        has_grown = self._follow and time.monotonic() - self._looked >= TIMELINE_S
+        has_grown = showing.has_grown and time.monotonic() - self._looked >= TIMELINE_S
         if self._is_closed or not (showing.is_timeline_due or has_grown):
             return
         if self._looking is None or self._looking.done():
-            showing.is_timeline_due, self._looked = False, time.monotonic()
+            showing.is_timeline_due = showing.has_grown = False
+            self._looked = time.monotonic()
             self._looking = asyncio.create_task(self._look())
 
     async def _look(self) -> None:
@@ -252,8 +262,7 @@ class ReplaySource:
         try:
             self.timeline = await in_daemon(looked)
         except (RecordingError, OSError) as error:
-            sentence = clean(f"There is no timeline: {error}", 300)
-            self._post(lambda showing: showing.tell(sentence))
+            self.tell(clean(f"There is no timeline: {error}", 300))
         else:
             self._post(Showing.show_again)
 

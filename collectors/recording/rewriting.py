@@ -39,6 +39,17 @@ SLIGHT_S = 1e-5
 """Times that differ by less are one: they are whole µs in the file, and floats here."""
 
 
+def is_simulated(recording: "Recording") -> bool:
+    """Whether a simulated fleet was watched: as its header tells, or, where that could not know, its last
+    frame that can be read."""
+    if recording.header.facts.get("simulated") is True:
+        return True
+    try:
+        return recording.frames > 0 and recording.frame(recording.frames - 1).simulated
+    except RecordingError:
+        return False
+
+
 def no_progress(what: str, done: int, most: int) -> None:
     """Says nothing."""
 
@@ -73,7 +84,7 @@ def origins(facts: Mapping[str, Any]) -> list[str]:
             continue
         words = {"trim": "cut from", "merge": "joined from"}.get(str(one.get("how")), "made from")
         edges = [one.get(name) for name in ("from", "to")]
-        times = [told_time(edge) for edge in edges if isinstance(edge, int | float)]
+        times = [told_time(edge) for edge in edges if isinstance(edge, int | float) and 0 <= edge < YEAR_3000]
         host = f" of {one['host']}" if one.get("host") else ""
         span = f", {times[0]} to {times[1]}" if len(times) == 2 else ""
         found.append(clean(f"{words} recording {one.get('recording', '?')}{host}{span}", 300))

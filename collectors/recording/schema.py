@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-ROWS_MOST, VALUES_MOST, NAMES_MOST = 1_000_000, 2_000_000, 1_000_000
-"""Most rows of a block, values of a frame and names of a schema that a reader accepts."""
+from collectors.fleet import clean
 
+ROWS_MOST, VALUES_MOST, NAMES_MOST = 1_000_000, 1_000_000, 1_000_000
+"""Most rows of a block, values of a frame and names of a schema that a reader accepts."""
 
 PART = "\x1f"
 """Stands between the names of a label that is made of several."""
+
+
+_LABEL_MOST = 256
 
 
 class SchemaError(ValueError):
@@ -165,12 +169,12 @@ def _column(found: Any) -> Column:
 
 
 def _name(found: object) -> str:
-    from collectors.fleet import clean
-
     if not isinstance(found, str):
         raise TypeError("a name that is no text")
+    if len(found) <= _LABEL_MOST and found.isascii() and found.isprintable():
+        return found
     # The unit separator parts the names that a label is made of: "model\x1ffeature".
-    return PART.join(clean(part, 256) for part in found.split(PART, 8))
+    return PART.join(clean(part, _LABEL_MOST) for part in found.split(PART, 8))
 
 
 def _names(found: Sequence[object]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from collectors.recording.codec import decompressed
+from collectors.recording.codec import unpacked_text
 from collectors.recording.layout import (
     DIRECTORY,
     FILE_HEADER,
@@ -47,6 +47,8 @@ TIME_MOST = 32_503_680_000 * 10**6
 UNTOLD = 255
 """Stands for a tag that could not be read."""
 
+_KEY = int(Kind.KEY)
+_GROUP_MOST = 256
 _LOOKS = 64
 _UNKNOWN_MOST = 10_000
 _SKIPPED = " of a newer kind skipped"
@@ -324,12 +326,12 @@ class Segment:
         return True
 
     def payload_of(self, place: Place) -> bytes:
-        """The payload of a record, unpacked. raises: BadRecord if it is damaged"""
+        """The payload of a record that is no frame, unpacked. raises: BadRecord if it is damaged"""
         record = place.record
         stored = self.file.read(place.offset + record.hlen, record.stored)
         if len(stored) < record.stored or zlib.crc32(stored) != record.pcrc:
             raise BadRecord("a payload that is damaged")
-        return decompressed(stored) if record.flags & ZSTD else stored
+        return unpacked_text(stored) if record.flags & ZSTD else stored
 
     def stored(self, row: int) -> tuple[Record, bytes]:
         """A record and its payload as it is stored. raises: BadRecord if it is damaged, or another one"""
@@ -345,9 +347,9 @@ class Segment:
         return record, stored
 
     def payload(self, row: int) -> bytes:
-        """A row's payload, unpacked. raises: BadRecord"""
+        """The payload of a row that is no frame, unpacked. raises: BadRecord"""
         record, stored = self.stored(row)
-        return decompressed(stored) if record.flags & ZSTD else stored
+        return unpacked_text(stored) if record.flags & ZSTD else stored
 
     def row_of(self, seq: int) -> int:
         """The row of a record by its number; -1 if there is none."""
@@ -367,7 +369,7 @@ class Segment:
                 record, stored = self.stored(int(one))
                 if record.pcrc in self._read_schemas:
                     continue
-                made = from_json(read_json(decompressed(stored) if record.flags & ZSTD else stored))
+                made = from_json(read_json(unpacked_text(stored) if record.flags & ZSTD else stored))
             except (BadRecord, SchemaError):
                 continue
             self._read_schemas.add(record.pcrc)
@@ -384,12 +386,14 @@ class Segment:
         gone = {int(table.seq[rows[local]])}
         self.lost[local] = True
         self.version += 1
-        for place in range(local + 1, len(rows)):
-            row = rows[place]
-            if table.kind[row] == Kind.KEY:
+        # Of a longer group, which no recorder writes, it shows when they are decoded.
+        near = rows[local + 1 : local + 1 + _GROUP_MOST]
+        refs, seqs, kinds = (column[near].tolist() for column in (table.ref_seq, table.seq, table.kind))
+        for place, (ref, seq, kind) in enumerate(zip(refs, seqs, kinds, strict=True), local + 1):
+            if kind == _KEY:
                 break
-            if int(table.ref_seq[row]) in gone:
-                gone.add(int(table.seq[row]))
+            if ref in gone:
+                gone.add(seq)
                 self.lost[place] = True
 
     def heads(self) -> tuple[bytes, ...]:

@@ -54,11 +54,12 @@ Memory = tuple[Series, tuple[Event, ...], tuple[Past, ...]]
 class Showing:
     """One recording, where the replay of it stands, and what was last shown. For one thread at a time.
 
-    at: recorded time to begin at
+    at: recorded time to begin at; None: where `now` stands
     monotonic: a clock in seconds that never goes back
     asked: commands that came since the last turn; each is a method of this, with its arguments bound
     position: where it stands: replaced, never changed, so that any thread may read it
     mark_frame: what was shown at the mark; None where there is none
+    has_grown: the file had more than was known when it was last looked at
     is_series_due: what was before is not that of the frame shown, and `is_series_asked`: after a jump
     """
 
@@ -66,22 +67,23 @@ class Showing:
         self,
         recording: Recorded,
         now: Standing,
-        at: float,
+        at: float | None,
         asked: "deque[Callable[[Showing], None]]",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.recording, self.now = recording, playing.sought(now, at, recording)
+        self.recording = recording
+        self.now = now if at is None else playing.sought(now, at, recording)
         self.mark_frame: Frame | None = None
         self.last: Frame | None = None
         self.is_series_due = self.is_series_asked = True
-        self.is_timeline_due = True
+        self.is_timeline_due, self.has_grown = True, False
+        self._told, self._told_since, self._tellings = "", 0.0, 0
         self.position = self._stands(playing.time_at(self.now, recording), "")
         self._asked, self._monotonic = asked, monotonic
         self._base: Frame | None = None
         self._number = self._shown = -1
         self._before = self.now
         self._is_damaged, self._jumped, self._is_asked_again = False, True, False
-        self._told, self._told_since = "", 0.0
         self._turned = self._yielded = self._refreshed = monotonic()
 
     def turn(self) -> Frame | None:
@@ -135,6 +137,27 @@ class Showing:
         else:
             self.now = replace(now, is_playing=True, is_at_end=False)
 
+    def play_or_pause(self) -> None:
+        """Go on where it stands still, else stand still."""
+        if self.now.is_playing:
+            self.set(is_playing=False)
+        else:
+            self.play()
+
+    def change_speed(self, by: int) -> None:
+        """So many speeds up or down; the last one stays."""
+        speed = playing.speed_after(self.now.speed, by)
+        if speed == self.now.speed:
+            self.tell(f"{speed:g}x is the {'fastest' if by > 0 else 'slowest'} there is.")
+        self.set(speed=speed)
+
+    def turn_skipping(self) -> None:
+        """Skip stretches in which nothing is new, or do so no more."""
+        self.set(skips_idle=not self.now.skips_idle)
+        self.tell(
+            "Stretches without news are skipped." if self.now.skips_idle else "Idle stretches are played."
+        )
+
     def set(self, **changes: Any) -> None:
         """Members of the standing."""
         self.now = replace(self.now, **changes)
@@ -162,14 +185,25 @@ class Showing:
             number = self._other_of(places, at)
             nth = places.index(number) + 1
             self.tell(
-                f"{clock(at)} came {len(places)} times, for the clock was set back: this is time {nth} of "
-                f"{len(places)}. Go there again for another one."
+                f"{clock(at)} came {len(places)} times: this is time {nth} of {len(places)}; go there again "
+                "for another. The clock was set back."
             )
         if at > self.recording.end + SLIGHT_S:
             self.tell(f"{clock(at)} is after the end of the recording: this is its end.")
         elif at < self.recording.start - SLIGHT_S:
             self.tell(f"{clock(at)} is before the recording begins: this is its start.")
         self._jump(playing.sought(self.now, at, self.recording, number))
+
+    def move(self, seconds: float) -> None:
+        """So many recorded seconds on, or back."""
+        made = playing.moved(self.now, seconds, self.recording)
+        if made.number + 1 == self.recording.frames and seconds > 0:
+            room = playing.shown_for(made.number, self.recording)
+            if made.since >= room:
+                self.tell("This is the end of the recording.")
+        elif not made.number and not made.since and seconds < 0:
+            self.tell("This is the start of the recording.")
+        self._jump(made)
 
     def _other_of(self, places: Sequence[int], at: float) -> int:
         """The frame of that time which is not shown yet."""
@@ -187,8 +221,20 @@ class Showing:
             self.seek(found[0])
             self.tell(found[1])
 
-    def loop(self, start: float | None, end: float | None) -> None:
-        """Play a stretch again and again; with one of them None, none yet."""
+    def set_loop(self, at: float, *, is_start: bool) -> None:
+        """Begin or end of a stretch that is played again and again; where that is set already: no loop."""
+        start, end = self.now.loop_from, self.now.loop_to
+        if (start if is_start else end) is not None:
+            self.set(loop_from=None, loop_to=None)
+            self.tell("No loop any more.")
+            return
+        start, end = (at, end) if is_start else (start, at)
+        if start is None or end is None:
+            self.set(loop_from=start, loop_to=end)
+            self.tell(
+                "A of a loop is set: B makes it one." if is_start else "B of a loop is set: A makes it one."
+            )
+            return
         try:
             made = playing.looped(self.now, start, end, self.recording)
         except ValueError as error:
@@ -221,6 +267,8 @@ class Showing:
 
     def tell(self, sentence: str) -> None:
         """Have this in `position.told`, from the next frame on."""
+        # What no command asked for, such as the same trouble each second, is new only once.
+        self._tellings += sentence != self._told
         self._told, self._told_since = sentence, self._monotonic()
 
     def show_again(self) -> None:
@@ -234,13 +282,15 @@ class Showing:
         """Show what is shown, with a sentence; None if it is told already."""
         self.tell(sentence)
         before, self.position = self.position, self._stands(self.position.at, sentence)
-        same = before.told == sentence and before.is_playing == self.position.is_playing
+        same = before.tellings == self._tellings and before.is_playing == self.position.is_playing
         return None if same or self.last is None else replace(self.last, events=(), past=())
 
     def _refresh(self, now: float) -> None:
-        if self.now.follows and now - self._refreshed >= COUNT_S:
+        """Look for more in the file: where it is followed, and before what was asked for is done: a replay of
+        a running session stops at what was its end, and goes on from there."""
+        if (self.now.follows or self._asked) and now - self._refreshed >= COUNT_S:
             self._refreshed = now
-            self.recording.refresh()
+            self.has_grown = self.recording.refresh() or self.has_grown
 
     def _move(self, elapsed: float, now: float) -> None:
         if self._told and self.now.is_playing and now - self._told_since > TOLD_S:
@@ -251,6 +301,8 @@ class Showing:
         while self._asked:
             self._told = ""
             self._asked.popleft()(self)
+            if self._monotonic() - now >= HELD_S:
+                break  # a key held down, and each press takes long: show where it has come to
         self._skip()
 
     def _skip(self) -> None:
@@ -353,6 +405,7 @@ class Showing:
             mark=now.mark,
             is_at_end=now.is_at_end,
             told=told,
+            tellings=self._tellings,
             view=recording.view_at(at),
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 ORDER = "order"
 """The key under which a reader's state holds the orders."""
 
-PARTS_MOST, ITEMS_MOST = 64, 50_000
+PARTS_MOST, ITEMS_MOST = 64, 10_000
 """Most parts, and items of one part, that a reader keeps."""
 
 Items = Mapping[str, Any]

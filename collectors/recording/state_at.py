@@ -8,15 +8,19 @@ from numpy.typing import NDArray
 
 from collectors.fleet import NO_REASON, Reason
 from collectors.recording.layout import BadRecord, Kind, Tag
-from collectors.recording.noted import read_body, read_reason, reasons_in
+from collectors.recording.noted import Allowance, parts_of, read_body, read_reason, reasons_in
 from collectors.recording.segment import UNTOLD, Segment
-from collectors.recording.state import applied
+from collectors.recording.state import ITEMS_MOST, ORDER, applied
 
 _TELLING = (Tag.SNAPSHOT, Tag.STATE, Tag.REASON, UNTOLD)
 _LATER = 16
 _MISSING_MOST = 100_000
-_BODIES_BYTES = 4 * 2**20
+_BODIES_BYTES = 2 * 2**20
 """Unpacked JSON that is kept read."""
+
+_SINCE_PARTS = 1_500_000
+"""Commas and brackets of a snapshot and of what changed since: no more is applied, for each can become an
+object in memory."""
 
 
 class Stood(NamedTuple):
@@ -31,19 +35,24 @@ class Stood(NamedTuple):
 
 
 class StateAt:
-    """The state at records of one segment. To go on costs what changed; to go back, half a page of events."""
+    """The state at records of one segment. To go on costs what changed; to go back, half a page of events.
+
+    is_cut: there was more of it than is kept
+    """
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
         self._rows: NDArray[np.int64] = np.empty(0, np.int64)
         self._snapshots: NDArray[np.int64] = np.empty(0, np.int64)
         self._known = -1
-        self._bodies: dict[int, tuple[dict[str, Any] | None, int]] = {}
+        self._bodies: dict[int, tuple[dict[str, Any] | None, int, int]] = {}
         self._bytes = 0
         self._base = self._place = -2
         self._state: dict[str, Any] = {}
         self._reasons: dict[int, Reason] = {}
         self._lost_from: float | None = None
+        self._parts = 0
+        self.is_cut = False
 
     def at(self, row: int) -> Stood:
         """As it stood at a row of the table."""
@@ -62,9 +71,10 @@ class StateAt:
         self._look()
         return self._snapshots
 
-    def snapshot(self, row: int) -> Mapping[str, Any]:
-        """The state that a snapshot tells; nothing where it is damaged."""
-        return applied({}, self._body(row) or {})
+    def snapshot(self, row: int, allowance: Allowance) -> Mapping[str, Any]:
+        """The state that a snapshot tells; nothing where it is damaged, or over the allowance."""
+        body, size, _ = self._body(row)
+        return applied({}, body if body is not None and allowance.takes(size) else {})
 
     def _look(self) -> None:
         table = self._segment.table
@@ -80,13 +90,13 @@ class StateAt:
         """The row of the latest snapshot that can be read; -1 if there is none."""
         place = int(np.searchsorted(self._snapshots, row, "right"))
         for one in self._snapshots[:place][::-1][:16]:
-            if self._body(int(one)) is not None:
+            if self._body(int(one))[0] is not None:
                 return int(one)
         return -1
 
     def _restart(self, base: int) -> None:
         table = self._segment.table
-        self._base, self._lost_from = base, None
+        self._base, self._lost_from, self._parts = base, None, 0
         self._state, self._reasons = {}, {0: NO_REASON}
         self._place = 0 if base < 0 else int(np.searchsorted(self._rows, base, "left"))
         if base < 0 and table.rows and table.seq[0] > 0:
@@ -94,19 +104,30 @@ class StateAt:
 
     def _apply(self, row: int) -> None:
         table = self._segment.table
-        body, tag = self._body(row), table.tag[row]
+        (body, _, parts), tag = self._body(row), table.tag[row]
+        if tag == Tag.SNAPSHOT and body is not None:
+            self._parts = 0
+        self._parts += parts
+        if self._parts > _SINCE_PARTS:
+            self.is_cut, body = True, None
         if body is None:
             # A reason that is lost is told as such wherever it is used.
             if tag != Tag.REASON:
                 self._lost_from = self._lost_from or int(table.t_wall[row]) / 1e6
         elif tag == Tag.SNAPSHOT:
             self._state, self._reasons, self._lost_from = applied({}, body), reasons_in(body), None
+            self._look_for_cut()
         elif tag == Tag.STATE:
             applied(self._state, body)
+            self._look_for_cut()
         elif tag == Tag.REASON and (
             found := read_reason(body.get("id"), body.get("code"), body.get("parameters"))
         ):
             self._reasons[found[0]] = found[1]
+
+    def _look_for_cut(self) -> None:
+        if any(len(items) >= ITEMS_MOST for name, items in self._state.items() if name != ORDER):
+            self.is_cut = True
 
     def _missing(self, row: int) -> float | None:
         """When records were lost between the snapshot and `row`: any of them can have been a change."""
@@ -123,19 +144,19 @@ class StateAt:
             return None if last - first < _MISSING_MOST else int(table.t_wall[base]) / 1e6
         return int(table.t_wall[base + int(np.searchsorted(known, gone[0])) - 1]) / 1e6
 
-    def _body(self, row: int) -> dict[str, Any] | None:
-        """What an event says; None where it is damaged."""
+    def _body(self, row: int) -> tuple[dict[str, Any] | None, int, int]:
+        """What an event says, None where it is damaged; its bytes, and its commas and brackets."""
         if known := self._bodies.get(row):
-            return known[0]
-        body, size = None, 0
+            return known
+        body, size, parts = None, 0, 0
         try:
             data = self._segment.payload(row)
-            body, size = read_body(data), len(data)
+            body, size, parts = read_body(data), len(data), parts_of(data)
         except BadRecord:
             pass  # told by `lost_from`; kept, so that it is not read again for each frame
         self._bytes += size
         while self._bytes > _BODIES_BYTES and self._bodies:
             oldest = next(iter(self._bodies))
             self._bytes -= self._bodies.pop(oldest)[1]
-        self._bodies[row] = body, size
-        return body
+        self._bodies[row] = body, size, parts
+        return self._bodies[row]

@@ -1,5 +1,6 @@
 """A recording at a glance: the worst wait over time, and what happened when."""
 
+import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,13 +9,13 @@ from numpy.typing import NDArray
 
 from collectors.fleet import EventKind, clean
 from collectors.recording.codec import Exceptions, Numbers
-from collectors.recording.layout import Kind, Tag
-from collectors.recording.noted import Noted
+from collectors.recording.layout import Kind, RecordingError, Tag
+from collectors.recording.noted import Allowance, Noted
 from collectors.recording.notes import event_from, intent_from
 from collectors.recording.readings import READINGS, scale
 from collectors.recording.schema import Schema
 from collectors.recording.window import IS_HIDDEN, values_of
-from collectors.sessions import Tick, Timeline
+from collectors.sessions import Gap, Tick, Timeline
 
 if TYPE_CHECKING:
     from collectors.recording.parts import Part
@@ -33,6 +34,9 @@ SNAPSHOTS_MOST = 24
 TICKS_MOST = 2_000
 """Ticks of one lane: of more, every second, third ... is drawn."""
 
+OBJECTIVES_MOST, SNAPSHOT_BYTES = 100_000, 10 * 2**20
+"""Objectives of all these snapshots together, and JSON that is read for them."""
+
 Objectives = Mapping[str, Mapping[str, float]]
 
 
@@ -42,8 +46,9 @@ def timeline(recording: "Recording", parts: int) -> Timeline:
     parts = min(max(parts, 1), 10_000)
     worst = np.full(parts, -1.0)
     for part, wanted in _samples(recording, parts):
-        _fill(worst, part, wanted, start, end)
+        _fill(worst, part, wanted, start, end, recording.gaps)
     alerts, actions = _ticks(recording, start, end)
+    alerts = (*_firing(recording), *alerts)
     return Timeline(
         start,
         end,
@@ -59,7 +64,7 @@ def timeline(recording: "Recording", parts: int) -> Timeline:
 
 
 def _samples(recording: "Recording", parts: int) -> "Iterator[tuple[Part, NDArray[np.int64]]]":
-    """Of each segment frames that are quick to decode, evenly spaced."""
+    """Of each segment all frames; of too many, those that are quick to decode, evenly spaced."""
     total = max(recording.frames, 1)
     for part in recording.parts:
         kinds = part.segment.table.kind[part.segment.frame_rows]
@@ -69,30 +74,52 @@ def _samples(recording: "Recording", parts: int) -> "Iterator[tuple[Part, NDArra
         size = part.size_of(int(quick[-1]))
         share = len(kinds) / total
         most = max(int(min(SAMPLES_MOST, WORK_MOST // max(size, 1)) * share), 2)
+        if len(kinds) <= most:
+            yield part, np.arange(len(kinds), dtype=np.int64)
+            continue
         spaced = np.linspace(0, len(quick) - 1, min(len(quick), most)).astype(np.int64)
         yield part, quick[np.unique(spaced)]
 
 
 def _fill(
-    worst: NDArray[np.float64], part: "Part", wanted: NDArray[np.int64], start: float, end: float
+    worst: NDArray[np.float64],
+    part: "Part",
+    wanted: NDArray[np.int64],
+    start: float,
+    end: float,
+    gaps: Sequence[Gap],
 ) -> None:
+    """Put in the worst share of each of these frames, for as long as it was shown."""
     told = _objectives(part)
     limits: tuple[Schema | None, int, NDArray[np.float64]] = (None, -1, np.empty(0))
     length = max(end - start, 1e-6)
+    begins = [gap.start for gap in gaps]
+
+    def slot_of(seconds: float) -> int:
+        return min(max(int((seconds - start) / length * len(worst)), 0), len(worst) - 1)
+
+    def put(share: float, since: float, until: float) -> None:
+        # A frame is shown until the next one, or until nothing was recorded any more.
+        gap = bisect.bisect_left(begins, since)
+        until = min(until, begins[gap] if gap < len(begins) else until)
+        first, last = slot_of(since), len(worst) if until >= end else slot_of(until)
+        within = worst[first : max(last, first + 1)]
+        np.maximum(within, share, out=within)
+
+    shown: tuple[float, float] = (-1.0, start)
     for place, held in part.decoder.numbers(wanted):
         row = int(part.segment.frame_rows[wanted[place]])
         at = max(sum(1 for known, _ in told if known <= row) - 1, 0)
         if limits[0] is not held.schema or limits[1] != at:
             limits = held.schema, at, _limits(held.schema, told[at][1] if told else {})
         waits = _waits(held.schema, held.values, held.exceptions)
-        if not len(waits) or len(waits) != len(limits[2]):
-            continue
-        shares = waits / limits[2]
+        is_told = len(waits) and len(waits) == len(limits[2])
+        shares = waits / limits[2] if is_told else waits[:0]
         shares = shares[~np.isnan(shares)]
-        if len(shares):
-            seconds = int(part.segment.table.t_wall[row]) / 1e6
-            slot = min(int((seconds - start) / length * len(worst)), len(worst) - 1)
-            worst[max(slot, 0)] = max(worst[max(slot, 0)], float(shares.max()))
+        seconds = int(part.segment.table.t_wall[row]) / 1e6
+        put(*shown, max(seconds, shown[1]))
+        shown = float(shares.max()) if len(shares) else -1.0, seconds
+    put(*shown, max(part.span[1], shown[1]))
 
 
 def _waits(schema: Schema, values: Numbers, exceptions: Exceptions) -> NDArray[np.float64]:
@@ -130,7 +157,19 @@ def _objectives(part: "Part") -> list[tuple[int, Objectives]]:
     """Objectives by model and tier, with the rows of the snapshots that they stand in."""
     rows = part.states.snapshots()
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SNAPSHOTS_MOST)).astype(np.int64))]
-    return [(int(row), _objectives_in(part.states.snapshot(int(row)))) for row in chosen]
+    found: list[tuple[int, Objectives]] = []
+    count = 0
+    allowance = Allowance(SNAPSHOT_BYTES)
+    for row in chosen.tolist():
+        told = _objectives_in(part.states.snapshot(row, allowance))
+        if allowance.is_spent:
+            break
+        if found and told == found[-1][1]:
+            continue
+        if (count := count + len(told)) > OBJECTIVES_MOST:
+            break
+        found.append((row, told))
+    return found
 
 
 def _objectives_in(state: Mapping[str, Any]) -> Objectives:
@@ -159,6 +198,19 @@ def _ticks(recording: "Recording", start: float, end: float) -> tuple[tuple[Tick
         if tick is not None:
             (alerts if lane == "alerts" else actions).append(tick)
     return _thinned(alerts), _thinned(actions)
+
+
+def _firing(recording: "Recording") -> Iterator[Tick]:
+    """The alerts of the first frame: no event tells when they began to fire."""
+    if not recording.frames:
+        return
+    try:
+        frame = recording.frame(0)
+    except RecordingError:
+        return
+    for alert in frame.alerts[:TICKS_MOST]:
+        text = f"{alert.summary}, firing when the recording began"
+        yield Tick(recording.time_of(0), alert.severity.value, clean(text, 256))
 
 
 def _tick(one: Noted) -> tuple[str, Tick | None]:

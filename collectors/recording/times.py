@@ -105,6 +105,19 @@ def span(seconds: float) -> str:
     return " ".join(parts)
 
 
+def counted(count: int, word: str) -> str:
+    """A number with what it counts: `1 frame`, `1,200 frames`."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def size(count: int) -> str:
+    """Bytes in the unit that fits: `1.5 MB`, `12.0 kB`, `480 bytes`."""
+    for unit, least in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= least:
+            return f"{count / least:.1f} {unit}"
+    return counted(count, "byte")
+
+
 def _written(at: float, form: str) -> str:
     try:
         return datetime.fromtimestamp(at, UTC).strftime(form)

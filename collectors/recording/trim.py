@@ -9,10 +9,12 @@ from collectors.recording.noted import Noted
 from collectors.recording.notes import mark_json, view_json
 from collectors.recording.redact import Redaction
 from collectors.recording.rewriting import (
+    SLIGHT_S,
     Moment,
     Progress,
     Rewriter,
     facts_of,
+    is_simulated,
     moments,
     no_progress,
     numbers,
@@ -20,7 +22,7 @@ from collectors.recording.rewriting import (
 )
 from collectors.recording.ring import RingLimits
 from collectors.recording.stream import Stamp, Stream
-from collectors.recording.times import stamp
+from collectors.recording.times import counted, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +47,7 @@ def trim(
     wanted = numbers(recording, start, end)
     began, ended = recording.time_of(wanted[0]), recording.time_of(wanted[-1])
     facts = facts_of(recording.header.facts, [origin("trim", recording, began, ended)])
-    simulated, redaction = recording.header.facts.get("simulated") is True, Redaction()
+    simulated, redaction = is_simulated(recording), Redaction()
     with draft(out, overwrite=overwrite) as path:
         stream = Stream(None, path, RingLimits(), facts, redaction, simulated=simulated)
         rewriter = Rewriter(stream, redaction)
@@ -63,8 +65,11 @@ def trim(
             stream.abandon()
         if not rewriter.frames:
             raise RecordingError(f"no frame from {stamp(start)} to {stamp(end)} can be read")
-    lost = f"; {rewriter.lost} frames could not be read" if rewriter.lost else ""
-    return (f"{rewriter.frames} frames{lost}",)
+    told = [counted(rewriter.frames, "frame")]
+    told += [f"{counted(rewriter.lost, 'frame')} could not be read"] if rewriter.lost else []
+    if began < start - SLIGHT_S:
+        told.append(f"it begins at {stamp(began)}, with the whole frame that was shown at {stamp(start)}")
+    return tuple(told)
 
 
 def _with_marks(recording: "Recording", wanted: list[int], start: float, end: float) -> "Iterator[Moment]":

@@ -6,7 +6,7 @@ signature, or a head that was kept elsewhere, is evidence.
 
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from collectors.fleet import clean
-from collectors.recording.codec import decompressed
+from collectors.recording.codec import decompressed, unpacked_text
 from collectors.recording.file import SIGNED_OF_FOOTER
-from collectors.recording.folder import newest
+from collectors.recording.folder import newest, recordings
 from collectors.recording.layout import (
     DIRECTORY,
     FOOTER,
@@ -34,10 +34,10 @@ from collectors.recording.layout import (
     first_chain,
     unpack_record,
 )
-from collectors.recording.noted import read_body, read_json, tag_of
+from collectors.recording.noted import read_json, tag_of
 from collectors.recording.schema import SchemaError, from_json
 from collectors.recording.segment import Segment
-from collectors.recording.table import Table, read_page
+from collectors.recording.table import PAGE_MOST, Table, read_page
 from collectors.recording.walk import Budget, File, Place, walked
 
 HEADERS_MOST = 4_000_000
@@ -97,13 +97,48 @@ def verify(path: Path, key: Path | None = None, head: str = "") -> Report:
     key: file with a public Ed25519 key (PEM); head: value of the chain that was kept, in hex
     raises: RecordingError if it is no recording, or the key cannot be read; NewerFormat
     """
-    public = None
-    if key is not None:
-        from collectors.recording.signing import read_public
-
-        public = read_public(key)
-    wanted = _kept(head)
+    public, wanted = _public(key), _kept(head)
     segments, notices = newest(path) if path.is_dir() else ([Segment(path)], [])
+    return _verified(path, segments, notices, public, wanted)
+
+
+def verify_all(folder: Path, key: Path | None = None) -> tuple[tuple[Report, ...], tuple[str, ...]]:
+    """Walk each recording in a folder, in order of time; sentences on files that cannot be read.
+
+    raises: RecordingError if there is none that can be read, or the key cannot be
+    """
+    public = _public(key)
+    groups, unread = recordings(folder)
+    reports: list[Report] = []
+    for paths in groups:
+        segments: list[Segment] = []
+        for path in paths:
+            try:
+                segments.append(Segment(path))
+            except RecordingError as error:
+                unread.append(clean(str(error), 512))
+        if segments:
+            named = segments[0].path if len(segments) == 1 else folder / f"recording {segments[0].id}"
+            reports.append(_verified(named, segments, [], public, b""))
+    if not reports:
+        first = f" ({unread[0]})" if unread else ""
+        raise RecordingError(f"{clean(str(folder), 512)} holds no recording that can be read{first}")
+    return tuple(reports), tuple(unread)
+
+
+def _public(key: Path | None) -> object | None:
+    """raises: RecordingError"""
+    if key is None:
+        return None
+    from collectors.recording.signing import read_public
+
+    return read_public(key)
+
+
+def _verified(
+    path: Path, segments: Sequence[Segment], notices: Sequence[str], public: object | None, wanted: bytes
+) -> Report:
+    """What was found in the segments of one recording, in order; they are closed."""
     try:
         checks = [_Check(segment, wanted) for segment in segments]
         for check in checks:
@@ -157,6 +192,7 @@ class _Check:
     _running: bytes = b""
     _rows: list[tuple[int, ...]] = field(default_factory=list)
     _indexes: list[tuple[int, int, int]] = field(default_factory=list)
+    _schemas: set[int] = field(default_factory=set)
     _at: float | None = None
     _damaged: bool = False
 
@@ -220,7 +256,7 @@ class _Check:
             )
         else:
             try:
-                self._look_into(place, decompressed(stored) if record.flags & ZSTD else stored)
+                self._look_into(place, _unpacked(record, stored))
             except (BadRecord, SchemaError) as error:
                 self._fault(place.offset, f"record {record.seq} ({_named(record.kind)}): {error}")
         self._running = hashlib.sha256(self._running + head + stored).digest()
@@ -237,18 +273,24 @@ class _Check:
         offset, record = place
         tag = 0
         if record.kind in NOTED:
-            body, tag = read_body(payload), tag_of(payload)
+            body, tag = read_json(payload), tag_of(payload)
+            if not isinstance(body, dict):
+                raise BadRecord("a description that is no object")
             if record.kind == Kind.ACTION and isinstance(told := body.get("chain"), str):
                 self._compare(offset, record, told)
         elif record.kind == Kind.SCHEMA:
-            from_json(read_json(payload))
+            # The same one follows each INDEX.
+            if record.pcrc not in self._schemas:
+                from_json(read_json(payload))
+            self._schemas.add(record.pcrc)
         elif record.kind == Kind.INDEX:
             self._index(offset, record, payload)
         elif record.kind == Kind.FOOTER:
             self._foot(offset, record, payload)
         if record.kind == Kind.INDEX:
             self._rows = []
-        self._rows.append((offset, record.size, *record[3:8], record.kind, tag))
+        if len(self._rows) <= PAGE_MOST:
+            self._rows.append((offset, record.size, *record[3:8], record.kind, tag))
 
     def _compare(self, offset: int, record: Record, told: str) -> None:
         """The chain that a record carries, against what stands before it."""
@@ -306,6 +348,9 @@ def _signature(check: _Check, public: object | None) -> str:
     """What is to be said of a file's signature. A wrong one is a fault of the file."""
     name = check.segment.path.name
     if check.footer is None:
+        if public is not None:
+            text = "it is not signed: it was not closed, or its end is gone"
+            check.faults.append(Fault(name, check.segment.file.size, None, text))
         return "unsigned: it has no footer"
     footer, signed = check.footer
     if not any(footer.signature):
@@ -359,6 +404,13 @@ def _is_cut_off(file: File, end: int) -> bool:
         return bool(data) and (len(data) < HLEN or unpack_record(data).stored > 0)
     except BadRecord:
         return False
+
+
+def _unpacked(record: Record, stored: bytes) -> bytes:
+    """raises: BadRecord"""
+    if not record.flags & ZSTD:
+        return stored
+    return decompressed(stored) if record.kind in FRAMES else unpacked_text(stored)
 
 
 def _named(kind: int) -> str:

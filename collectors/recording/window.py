@@ -27,7 +27,7 @@ from collectors.sessions import Gap
 MATRIX_BYTES = 48 * 2**20
 """Most memory of a window's numbers: of a longer or wider one, every second, third ... frame is kept."""
 
-WORK_MOST = 100_000_000
+WORK_MOST = 60_000_000
 """Most numbers that are decoded for a window: of a longer one, frames that are quick to decode are taken."""
 
 SMALL = 20_000
@@ -145,7 +145,10 @@ class Window:
 
     def _keep(self, part: _Part | None, count: int) -> None:
         if part is not None and count:
-            self._parts.append(part._replace(matrix=part.matrix[:count]))
+            matrix = part.matrix[:count]
+            # A slice would keep all that was set aside for frames of this schema.
+            is_small = 2 * count < len(part.matrix)
+            self._parts.append(part._replace(matrix=matrix.copy() if is_small else matrix))
 
     def _drop_before_step(self, times: list[float]) -> None:
         """Keep the frames since the clock last went back."""

@@ -18,6 +18,7 @@ from collectors.recording.redact import Redaction
 from collectors.recording.writer import RecordingWriter
 from collectors.sessions import Mark, View
 from tests.reported import AT, applied, incident, throttling
+from tui.cli import main
 from tui.reporting import add_report
 
 
@@ -190,3 +191,17 @@ def test_no_thread_is_left(recording: Path, capsys: pytest.CaptureFixture[str]) 
     assert run(recording) == 0
     assert threading.active_count() == before
     capsys.readouterr()
+
+
+def test_a_time_before_the_end(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--from -5m` is a time, by the real command line, and no option."""
+    assert main(["report", str(recording), "--from", "-5m", "--to", "-1m"]) == 0
+    assert "2026-11-21 14:15:00 to 14:19:00 UTC" in capsys.readouterr().out
+
+
+def test_a_folder_names_the_file(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a folder, which of its files was read."""
+    assert run(recording.parent) == 0
+    assert f"| File | night.tgrec, the newest recording in {recording.parent.name}" in (
+        capsys.readouterr().out.replace("\\", "")
+    )

@@ -92,16 +92,21 @@ async def test_every_screen_says_that_it_is_a_replay(opener: str) -> None:
         await until(pilot, lambda: app.replaying is not None and app.replaying.mark_frame is not None)
         press(app, opener)
         await pilot.pause()
-        if opener != "?":
-            last = screen_text(app)[-1]
-            for words in ("REPLAY", "paused", "14:01:31Z", "ALL WRITES OFF"):
-                assert words in last, last
+        last = screen_text(app)[-1]
+        for words in ("REPLAY", "paused", "14:01:31Z", "(-00:00:39 from end)", "ALL WRITES OFF"):
+            assert words in last, last
+        strip = app.screen._compositor.render_strips()[-1]
+        styles = [segment.style for segment in strip if "REPLAY" in segment.text]
+        assert all(style is not None and style.reverse for style in styles), styles
         for size in ODD_SIZES:
             await pilot.resize_terminal(*size)
             await pilot.pause()
             lines = screen_text(app)
             assert len(lines) == size[1]
             assert max(map(cell_len, lines)) <= size[0]
+            if size[0] >= 42 and size[1] >= 5:
+                assert "REPLAY" in lines[-1], lines[-1]
+                assert "-00:00:39" in lines[-1], lines[-1]
 
 
 @pytest.mark.parametrize("size", ODD_SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
@@ -124,19 +129,17 @@ async def test_keys_move_the_replay() -> None:
         expected: list[tuple[str, tuple[object, ...]]] = [
             ("space", ("play",)),
             ("space", ("pause",)),
-            (".", ("seek", at + 10)),
-            (",", ("seek", at)),
+            (".", ("move", 10.0)),
+            (",", ("move", -10.0)),
             (">", ("next", "alert", 1)),
             ("<", ("next", "alert", -1)),
             ("e", ("next", "action", 1)),
             ("E", ("next", "action", -1)),
-            ("+", ("speed", 2.0)),
-            ("-", ("speed", 1.0)),
-            ("{", ("loop", at, None)),
-            ("}", ("loop", at, at)),
-            ("{", ("loop", None, None)),
-            ("i", ("idle", True)),
-            ("i", ("idle", False)),
+            ("+", ("speed", 1)),
+            ("-", ("speed", -1)),
+            ("{", ("loop", at, True)),
+            ("}", ("loop", at, False)),
+            ("i", ("idle",)),
             ("m", ("mark", at)),
             ("]", ("step", 1)),
             ("[", ("step", -1)),
@@ -229,6 +232,27 @@ async def test_a_pasted_time_is_text() -> None:
         app.screen.post_message(events.Paste("14:00:30\x1b[31m"))
         await pilot.pause()
         assert "go to: 14:00:30[31m_" in text(app)
+
+
+async def test_the_end_of_a_long_line_is_seen_and_what_is_wrong_with_it() -> None:
+    """The next letter, and why it is no time, however long it is; a note has its bound."""
+    async with replaying(FakeReplay(recorded(), at=10), (80, 24)) as (app, pilot):
+        await pilot.press("@")
+        app.screen.post_message(events.Paste("x" * 300 + "yz漢"))
+        await pilot.pause()
+        app.screen.post_message(events.Paste("more"))
+        await pilot.press("enter")
+        await pilot.pause()
+        last = screen_text(app)[-1]
+        assert "xxx…_" in last
+        assert "too long for a time" in last
+        await pilot.press("escape", "b")
+        app.screen.post_message(events.Paste("n" * 5000))
+        await pilot.press("enter")
+        await pilot.pause()
+        player = app.live.feed.source
+        assert isinstance(player, FakeReplay)
+        assert player.asked[-1] == ("bookmark", "n" * 199 + "…")
 
 
 async def test_a_bookmark_is_of_the_time_that_was_seen() -> None:
@@ -623,6 +647,57 @@ async def test_a_flush_that_takes_its_time_holds_no_key() -> None:
         assert isinstance(app.screen, AlertsScreen)
 
 
+async def test_while_it_opens_all_is_live() -> None:
+    """Until the first frame no word of a replay stands beside live numbers, and keys mean what they do live;
+    but nothing can be written any more. What was said of the opening is not found again afterwards."""
+    import threading
+
+    may = threading.Event()
+    recorder = FakeRecorder()
+    recorder.flush = lambda: may.wait(5)  # type: ignore[method-assign, assignment, return-value]
+    async with live(recorder=recorder) as (app, pilot, _, player, _):
+        press(app, "space")
+        app.draw_all()
+        await pilot.pause()
+        assert "REPLAY" not in text(app)
+        assert "rec ●" in screen_text(app)[-1]
+        press(app, "m")
+        await pilot.pause()
+        assert "in a replay" in screen_text(app)[-2]
+        press(app, "t")
+        await pilot.pause()
+        assert "a replay cannot write" in screen_text(app)[-2]
+        press(app, "space")
+        await pilot.pause()
+        assert "opening the recording" in screen_text(app)[-2]
+        may.set()
+        await until(pilot, lambda: app.shown is not app.live)
+        assert player.asked[1:] == [("play",)]
+        press(app, "L")
+        await until(pilot, lambda: "REPLAY" not in text(app))
+        assert "opening the recording" not in text(app)
+
+
+async def test_a_line_that_is_typed_is_finished_before_a_replay_is_shown() -> None:
+    """Its letters would be keys there: `q` in a note must not quit."""
+    import threading
+
+    may = threading.Event()
+    recorder = FakeRecorder()
+    recorder.flush = lambda: may.wait(5)  # type: ignore[method-assign, assignment, return-value]
+    async with live(recorder=recorder) as (app, pilot, _, player, _):
+        press(app, "space")
+        await pilot.press("b", "s", "e")
+        may.set()
+        await until(pilot, lambda: app.opening is not None and app.opening.stream.latest is not None)
+        await pilot.press("q")
+        assert app.shown is app.live
+        await pilot.press("enter")
+        assert [mark.note for mark in recorder.marks] == ["seq"]
+        player.step(1)
+        await until(pilot, lambda: app.shown is not app.live)
+
+
 async def test_leaving_while_it_opens_stays_live() -> None:
     """L before the first frame: what comes later is not shown."""
     import threading
@@ -638,6 +713,7 @@ async def test_leaving_while_it_opens_stays_live() -> None:
         await pilot.pause()
         assert app.shown is app.live
         assert app.replaying is None
+        assert app.opening is None
         assert "REPLAY" not in text(app)
 
 
@@ -646,6 +722,28 @@ async def test_what_the_player_tells_is_told() -> None:
     async with replaying(FakeReplay(recorded())) as (app, pilot):
         press(app, ">")
         await until(pilot, lambda: "There is no later alert in this recording." in text(app))
+        press(app, "T")
+        app.say("")
+        await pilot.pause()
+        press(app, ">")
+        await until(pilot, lambda: "There is no later alert in this recording." in text(app))
+
+
+async def test_an_answer_goes_also_while_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay that stands still draws nothing by itself, and shows its keys again all the same."""
+    monkeypatch.setattr("tui.screens.base.ANSWER_S", 0.6)
+    async with replaying(FakeReplay(recorded())) as (app, pilot):
+        press(app, "d")
+        await until(pilot, lambda: "no mark yet" in text(app))
+        await until(pilot, lambda: "no mark yet" not in text(app) and "space play" in text(app))
+
+
+async def test_an_own_look_is_told_only_where_there_is_another() -> None:
+    """Of a recording without views there is nothing to follow again."""
+    async with replaying(FakeReplay(recorded())) as (app, pilot):
+        press(app, "j")
+        await pilot.pause()
+        assert "follows again" not in text(app)
 
 
 async def test_space_on_other_screens_plays() -> None:

@@ -15,9 +15,11 @@ from collectors.recording.playing import (
     looped,
     skipped,
     sought,
+    speed_after,
     stepped,
     time_at,
 )
+from collectors.sessions import SPEEDS
 
 
 class Tape:
@@ -158,3 +160,10 @@ def test_it_never_goes_back_and_keeps_time(lengths: list[float], turns: list[flo
         assert time_at(now, tape) == pytest.approx(at, abs=1e-6)
         assert now.number == tape.index_at(time_at(now, tape) + 1e-9) or now.since > 0
     assert now.is_playing or at > tape.end - 1e-6
+
+
+def test_speeds_are_steps_of_one_list() -> None:
+    """Both ends stay."""
+    assert speed_after(1.0, 1) == 2.0
+    assert speed_after(SPEEDS[-1], 1) == SPEEDS[-1]
+    assert speed_after(SPEEDS[0], -1) == SPEEDS[0]

@@ -199,19 +199,32 @@ def test_the_view_is_the_one_of_that_time(path: Path) -> None:
 
 
 def test_the_timeline_tells_the_worst_wait(path: Path, tape: Tape) -> None:
-    """The greatest share of an objective in each part, of KEY and SUBKEY frames; parts do not overlap."""
+    """The greatest share of an objective in each part, of every frame of a short recording; parts do not
+    overlap."""
     line = opened(tape, path).timeline(10)
-    kinds = [one.kind for one in tape.of_kind(Kind.KEY, Kind.SUBKEY, Kind.DELTA)]
-    sampled = [frame for frame, kind in zip(tape.frames, kinds, strict=True) if kind != Kind.DELTA]
     for part, worst in enumerate(line.worst):
         low, high = line.start + part * 59.8, line.start + (part + 1) * 59.8
         waits = [
             (model.tiers["gold"]["queue_wait_p99"].estimate or 0) / 0.5
-            for frame in sampled
+            for frame in tape.frames
             if low <= frame.at < high
             for model in frame.models
         ]
         assert worst == pytest.approx(max(waits))
+
+
+def test_the_timeline_holds_a_wait_for_as_long_as_it_was_shown(path: Path) -> None:
+    """Fewer frames than parts leave no holes, but where nothing was recorded: an incident is not missed."""
+    tape = Tape()
+    for number, at in enumerate((0.0, 20.0, 40.0, 100.0)):
+        if number == 3:
+            tape.at = T0 + 100
+            tape.note(Tag.GAP, {"from": T0 + 60, "to": T0 + 100, "why": "the disk was full"})
+        tape.frame(simple_frame(number, T0 + at))
+    recording = opened(tape, path)
+    line = recording.timeline(10)
+    assert [gap[:2] for gap in line.gaps] == [(T0 + 60, T0 + 100)]
+    assert [value >= 0 for value in line.worst] == [True] * 6 + [False] * 3 + [True]
 
 
 def test_a_live_file_is_read_on(path: Path) -> None:

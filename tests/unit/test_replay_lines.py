@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 
-from collectors.sessions import SPEEDS, Gap, Position, Tick, Timeline
+from collectors.sessions import Gap, Position, Tick, Timeline
 from tests.frames import AT
 from tests.replay_parts import FILE, timeline
 from tui.format import GLYPHS
@@ -19,7 +19,6 @@ from tui.widgets.replay_lines import (
     replay_line,
     replay_lines,
     replay_rows,
-    speed_after,
     time_of_column,
 )
 
@@ -50,7 +49,7 @@ def test_the_mode_state_and_time_are_never_left_out() -> None:
         assert "REPLAY" in line, width
         assert "▶ 4x" in line, width
         assert "13:58:31Z" in line, width
-    for width in range(46, 200):
+    for width in range(52, 200):
         assert "WRITES OFF" in replay_line(FACTS, width).text
     assert [cell.role for cell in replay_line(FACTS, 120).cells if "REPLAY" in cell.text] == ["replay"]
 
@@ -139,11 +138,21 @@ def test_rows_by_height() -> None:
     assert [replay_rows(height) for height in (60, 40, 32, 31, 24, 19, 4, 3)] == [6, 6, 6, 2, 2, 1, 1, 0]
 
 
-def test_speeds_are_steps_of_one_list() -> None:
-    """Both ends stay."""
-    assert speed_after(1.0, 1) == 2.0
-    assert speed_after(SPEEDS[-1], 1) == SPEEDS[-1]
-    assert speed_after(SPEEDS[0], -1) == SPEEDS[0]
+def test_the_distance_is_told_wherever_the_time_is() -> None:
+    """Without its words where there is little room: sooner than the file's name."""
+    position = replace(POSITION, is_playing=False)
+    for live, words in ((None, "-00:03:40"), (AT + 20, "-00:04:00")):
+        facts = ReplayFacts(position, FACTS.timeline, live_now=live)
+        for width in (200, 120, 80, 60, 46, 42):
+            assert words in replay_line(facts, width).text, width
+    assert "(-00:03:40 from end)" in replay_line(ReplayFacts(position), 80).text
+
+
+def test_a_time_of_which_nothing_was_recorded_says_so() -> None:
+    """As long as it is shown, and in the line that every screen has."""
+    gap = replace(timeline(START, AT), gaps=(Gap(AT - 300, AT - 200, "the disk was full"),))
+    assert "NOT RECORDED HERE" in replay_line(replace(FACTS, timeline=gap), 80).text
+    assert "NOT RECORDED" not in replay_line(FACTS, 200).text
 
 
 def test_a_key_that_is_held_steps_ever_further() -> None:

@@ -26,8 +26,7 @@ class Deck:
 
     def __init__(self, tape: Tape, at: float | None = None, **now: Any) -> None:
         self.now_s, self.asked = 50.0, deque[Callable[[Showing], None]]()
-        begin = tape.start if at is None else at
-        self.showing = Showing(tape, Standing(**now), begin, self.asked, lambda: self.now_s)
+        self.showing = Showing(tape, Standing(**now), at, self.asked, lambda: self.now_s)
 
     def turn(self, seconds: float = 0.0, *commands: Callable[[Showing], None]) -> Frame | None:
         """A turn so much later."""
@@ -207,15 +206,82 @@ def test_a_loop_shows_its_begin_again() -> None:
     """It is a jump: what was before is asked for again."""
     deck = Deck(Tape(*shot(0, 1, 2, 3, 4)), is_playing=True)
     deck.turn()
-    deck.turn(0.0, lambda one: one.loop(AT + 1, AT + 3))
+    deck.turn(
+        0.0, lambda one: one.set_loop(AT + 3, is_start=True), lambda one: one.set_loop(AT + 1, is_start=False)
+    )
     assert deck.after == 1.0
     deck.showing.remember()
     frames = played(deck, 3.0, 0.5)
     assert [round(one.at - AT, 1) for one in frames] == [2.0, 1.0, 2.0]
     assert deck.showing.is_series_due
-    deck.turn(0.0, lambda one: one.loop(AT + 1, AT + 1.5))
+    deck.turn(0.0, lambda one: one.set_loop(AT + 1, is_start=True))
+    assert (deck.told, deck.showing.position.loop_to) == ("No loop any more.", None)
+
+
+def test_a_loop_of_no_length_is_refused() -> None:
+    """Both ends at one time: the first one stays, and a later second one makes the loop."""
+    deck = Deck(Tape(*shot(0, 1, 2, 3, 4)))
+    deck.turn()
+    deck.turn(0.0, lambda one: one.set_loop(AT, is_start=True), lambda one: one.set_loop(AT, is_start=False))
     assert "further apart" in deck.told
-    assert deck.showing.position.loop_to == AT + 3
+    assert (deck.showing.position.loop_from, deck.showing.position.loop_to) == (AT, None)
+    deck.turn(0.0, lambda one: one.set_loop(AT + 2, is_start=False))
+    assert (deck.showing.position.loop_from, deck.showing.position.loop_to) == (AT, AT + 2)
+
+
+def test_keys_that_come_faster_than_turns_all_count() -> None:
+    """Each is from where the one before it led, not from what was shown when it was pressed."""
+    deck = Deck(Tape(*shot(*range(200))))
+    deck.turn()
+    deck.turn(0.0, *[lambda one: one.move(10.0)] * 6)
+    assert deck.after == 60.0
+    deck.turn(0.0, *[lambda one: one.move(-10.0)] * 2, *[lambda one: one.change_speed(1)] * 3)
+    assert (deck.after, deck.showing.position.speed) == (40.0, 8.0)
+    deck.turn(0.0, Showing.play_or_pause, Showing.play_or_pause)
+    assert not deck.showing.position.is_playing
+    deck.turn(0.0, *[lambda one: one.change_speed(1)] * 9)
+    assert (deck.showing.position.speed, deck.told) == (64.0, "64x is the fastest there is.")
+    deck.turn(0.0, lambda one: one.move(1000.0))
+    assert (deck.after, deck.told) == (199.0, "This is the end of the recording.")
+    deck.turn(0.0, lambda one: one.move(-1000.0))
+    assert (deck.after, deck.told) == (0.0, "This is the start of the recording.")
+
+
+def test_a_sentence_is_told_each_time_that_it_is_asked_for() -> None:
+    """The same answer twice is two tellings, and a frame each, so that the second key is answered as well."""
+    deck = Deck(Tape(*shot(0, 1)))
+    deck.turn()
+    tellings = []
+    for _ in range(2):
+        assert deck.turn(0.0, lambda one: one.seek_next("alert", 1)) is not None
+        assert deck.told == "There is no later alert in this recording."
+        tellings.append(deck.showing.position.tellings)
+    assert tellings[1] > tellings[0]
+
+
+def test_moving_stays_in_its_run_of_the_clock() -> None:
+    """10 s on from a time that the clock told again later is 10 s on, and back is back."""
+    deck = Deck(Tape(*shot(0, 10, 20, 0, 10, 20, 30)))
+    deck.turn()
+    numbers = []
+    for seconds in (10.0, 10.0, 10.0, -10.0, -10.0):
+        deck.turn(0.0, lambda one, by=seconds: one.move(by))  # type: ignore[misc]  # the default binds it
+        numbers.append(deck.showing.position.frame)
+    assert numbers == [2, 4, 5, 4, 2]
+
+
+def test_a_replay_of_what_is_still_written_goes_on_where_it_had_its_end() -> None:
+    """It stops there by itself; asked to go on, it looks whether there is more by now."""
+    tape = Tape(*shot(0, 1))
+    deck = Deck(tape, is_playing=True)
+    played(deck, 3.0, 0.5)
+    assert deck.showing.position.is_at_end
+    tape.more = shot(2, 3)
+    assert played(deck, 3.0, 0.5) == []
+    deck.turn(1.0, Showing.play_or_pause)
+    assert (deck.showing.position.is_playing, deck.showing.position.frames) == (True, 4)
+    played(deck, 3.0, 0.5)
+    assert deck.after == 3.0
 
 
 def test_idle_stretches_are_skipped_and_told() -> None:
@@ -378,13 +444,3 @@ def test_a_time_before_and_after_the_clock_was_set_back_can_both_be_seen() -> No
     assert found is not None
     assert isinstance(found[0], Stretch)
     assert (found[0].first, found[0].last) == (1, 2)
-
-
-def test_without_following_the_end_is_where_it_was() -> None:
-    """Though the file has grown meanwhile."""
-    tape = Tape(*shot(0, 1))
-    deck = Deck(tape, at=AT + 1)
-    deck.turn()
-    tape.more = shot(0, 1, 2)[2:]
-    deck.turn(5.0, Showing.play)
-    assert deck.showing.position.is_at_end

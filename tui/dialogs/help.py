@@ -136,9 +136,10 @@ class HelpScreen(CockpitScreen):
         self._below = below
 
     def compose(self) -> ComposeResult:
-        """One panel that scrolls."""
+        """One panel that scrolls, the keys, and in a replay where that stands."""
         yield Panel("help")
         yield Panel("hints")
+        yield Panel("status")
 
     def doing(self) -> Mapping[str, Callable[[], None]]:
         """Closing and scrolling, nothing else."""
@@ -163,7 +164,8 @@ class HelpScreen(CockpitScreen):
             nowhere.add("replay.live")
         actions = [one for one in actions if one not in nowhere]
         panel = self.query_one("#help", Panel)
-        panel.set_rows(max(height - 1, 1))
+        rows = {"hints": int(height > 1), "status": int(app.replaying is not None and height > 3)}
+        panel.set_rows(max(height - sum(rows.values()), 1))
         lines = help_lines(
             self._below.NAME,
             actions,
@@ -174,5 +176,8 @@ class HelpScreen(CockpitScreen):
             in_replay=app.replaying is not None,
         )
         panel.show(lines, header=1)
-        self.query_one("#hints", Panel).set_rows(1 if height > 1 else 0)
+        for name, number in rows.items():
+            self.query_one(f"#{name}", Panel).set_rows(number)
+        if rows["status"]:
+            self.draw_status()
         self.draw_bottom()

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from rich.cells import cell_len
 from textual import events
 from textual.screen import Screen
 
@@ -24,6 +25,13 @@ FAR = 1_000_000
 
 ANSWER_S = 6.0
 """Seconds that an answer to a key stays, unless another key comes first."""
+
+
+TYPED_MOST = 200
+"""Most characters of a line that is typed in."""
+
+TYPED_LEAST, AROUND = 12, 8
+"""Cells of it that are seen in any case; those between it and what stands around it."""
 
 
 class Selection(NamedTuple):
@@ -49,6 +57,16 @@ class Prompt(NamedTuple):
     closed: Callable[[], None]
     text: str = ""
     wrong: str = ""
+
+
+def _end_of(text: str, width: int, glyphs: str) -> str:
+    """Its last `width` cells: where the next letter goes is to be seen."""
+    dots = "…" if glyphs == "unicode" else ".."
+    if cell_len(text) <= width:
+        return text
+    while text and cell_len(text) > width - len(dots):
+        text = text[1:]
+    return dots + text
 
 
 class CockpitScreen(Screen[None], inherit_bindings=False):
@@ -130,7 +148,9 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         if self._prompt is None:
             return ""
         asked, hint, *_, typed, wrong = self._prompt
-        return f"{asked}: {typed}_   {wrong or hint}"
+        told = wrong or hint
+        room = max(self.app.size.width - cell_len(asked) - cell_len(told) - AROUND, TYPED_LEAST)
+        return f"{asked}: {_end_of(typed, room, self.cockpit.glyphs)}_   {told}"
 
     @property
     def is_asking(self) -> bool:
@@ -266,7 +286,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
     def _add(self, prompt: Prompt, text: str) -> None:
         from collectors.fleet import clean
 
-        self._prompt = prompt._replace(text=clean(prompt.text + text), wrong="")
+        self._prompt = prompt._replace(text=clean(prompt.text + text, TYPED_MOST), wrong="")
 
     def on_paste(self, event: events.Paste) -> None:
         """Pasted text only ever becomes text; it never presses keys (S5)."""

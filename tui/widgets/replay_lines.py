@@ -8,7 +8,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 
 from collectors.fleet import clean
-from collectors.sessions import SPEEDS, Position, Tick, Timeline
+from collectors.sessions import Position, Tick, Timeline
 from tui.format import UNICODE, Glyphs, clock, fit, said, stamp, width_of
 from tui.widgets.lines import Cell, Line, line_of
 from tui.widgets.spark import spark
@@ -85,7 +85,7 @@ def replay_line(facts: ReplayFacts, width: int, glyphs: Glyphs = UNICODE) -> Lin
     nothing can be written. What has no room is left out, the file first; never the mode, state and time."""
     at = facts.position
     moment = stamp(at.at) if width >= STAMP_FROM else clock(at.at)
-    right = Cell("ALL WRITES OFF" if width >= 72 else "WRITES OFF" if width >= 46 else "", "read-only")
+    right = Cell("ALL WRITES OFF" if width >= 72 else "WRITES OFF" if width >= 52 else "", "read-only")
     parts: dict[str, Cell] = {
         "mode": Cell("REPLAY", "replay"),
         "state": Cell(_state(at, glyphs), "title"),
@@ -93,7 +93,8 @@ def replay_line(facts: ReplayFacts, width: int, glyphs: Glyphs = UNICODE) -> Lin
     }
     room = width - width_of(right.text) - sum(width_of(cell.text) + 2 for cell in parts.values())
     spare = {
-        "distance": Cell(_distance(facts)),
+        "distance": Cell(_distance(facts, room - 2)),
+        "gap": Cell("NOT RECORDED HERE" if _is_in_gap(facts) else "", "missing"),
         "seen": Cell(clean(facts.seen)),
         "frame": Cell(_frame(at, width), "muted"),
         "file": Cell(clean(PurePath(at.file).name)),
@@ -108,7 +109,7 @@ def replay_line(facts: ReplayFacts, width: int, glyphs: Glyphs = UNICODE) -> Lin
         if words and wide + 2 <= room:
             parts[name] = Cell(fit(words, wide, glyphs), role)
             room -= wide + 2
-    order = ("mode", "file", "state", "time", "distance", "frame", "loop", "look", "seen")
+    order = ("mode", "file", "state", "time", "distance", "gap", "frame", "loop", "look", "seen")
     cells = [parts[name] for name in order if name in parts]
     made = [piece for cell in cells for piece in (cell, Cell("  "))][:-1]
     gap = width - width_of(right.text) - sum(width_of(cell.text) for cell in made)
@@ -124,12 +125,6 @@ def time_of_column(facts: ReplayFacts, x: int, width: int, rows: int) -> float |
     return start + (x - left + 0.5) / columns * (end - start)
 
 
-def speed_after(speed: float, by: int) -> float:
-    """The speed `by` steps up or down from `speed`; the last one stays."""
-    place = min(range(len(SPEEDS)), key=lambda n: abs(SPEEDS[n] - speed))
-    return SPEEDS[min(max(place + by, 0), len(SPEEDS) - 1)]
-
-
 def _state(at: Position, glyphs: Glyphs) -> str:
     if at.is_playing:
         skips = " skips idle" if at.skips_idle else ""
@@ -137,11 +132,19 @@ def _state(at: Position, glyphs: Glyphs) -> str:
     return f"{glyphs.standing} {'at the end' if at.is_at_end else 'paused'}"
 
 
-def _distance(facts: ReplayFacts) -> str:
-    """How far from the end, or from now where a live screen goes on behind: `(-00:03:40 from end)`."""
+def _distance(facts: ReplayFacts, room: int) -> str:
+    """How far from the end, or from now where a live screen goes on behind: `(-00:03:40 from end)`; in little
+    room without the words."""
     at, live = facts.position, facts.live_now
     away = (at.end if live is None else live) - at.at
-    return f"({'-' if away > -1 else '+'}{_long(abs(away))} from {'end' if live is None else 'now'})"
+    short = f"{'-' if away > -1 else '+'}{_long(abs(away))}"
+    told = f"({short} from {'end' if live is None else 'now'})"
+    return told if width_of(told) <= room else short
+
+
+def _is_in_gap(facts: ReplayFacts) -> bool:
+    at, seen = facts.position.at, facts.timeline
+    return seen is not None and any(gap.start < at < gap.end for gap in seen.gaps)
 
 
 def _long(seconds: float) -> str:

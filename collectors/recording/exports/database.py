@@ -17,14 +17,16 @@ _READINGS = """CREATE TABLE readings (
     model TEXT NOT NULL, tier TEXT NOT NULL, feature TEXT NOT NULL, signal TEXT NOT NULL, unit TEXT NOT NULL,
     value REAL, lo REAL, hi REAL, quality TEXT NOT NULL, reason TEXT NOT NULL,
     measured TEXT, measured_epoch REAL, answered INTEGER, known INTEGER)"""
+_TIMES = "time TEXT NOT NULL, epoch REAL NOT NULL, at TEXT NOT NULL, recorded_at TEXT"
 _ADD_READING = f"INSERT INTO readings VALUES ({', '.join('?' * 16)})"  # noqa: S608 - question marks alone
 
 
 def write_database(path: Path, facts: Mapping[str, str], items: Iterable[Row | Told]) -> int:
     """Fill the empty file at `path`. Returns the number of rows. raises: OSError if it cannot be written.
 
-    time is UTC text, epoch the same in seconds; a value that is not there is NULL, never 0; `hi` past the
-    last bucket is Infinity.
+    time is UTC text, epoch the same in seconds, both of the record; at: when it happened, recorded_at: when
+    that was recorded, NULL of a bookmark; a value that is not there is NULL, never 0; `hi` past the last
+    bucket is Infinity.
     """
     database = sqlite3.connect(path, isolation_level=None)
     try:
@@ -34,7 +36,7 @@ def write_database(path: Path, facts: Mapping[str, str], items: Iterable[Row | T
         database.execute(_READINGS)
         for what, names in FIELDS.items():
             columns = ", ".join(f'"{name}" TEXT NOT NULL' for name in names)
-            database.execute(f"CREATE TABLE {what}s (time TEXT NOT NULL, epoch REAL NOT NULL, {columns})")
+            database.execute(f"CREATE TABLE {what}s ({_TIMES}, {columns})")
         database.execute("CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
         database.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
         return _filled(database, items)
@@ -52,8 +54,9 @@ def _filled(database: sqlite3.Connection, items: Iterable[Row | Told]) -> int:
         database.executemany(_ADD_READING, (_reading(item) for item in some if isinstance(item, Row)))
         for item in some:
             if isinstance(item, Told):
-                marks = ", ".join("?" * (2 + len(item.fields)))
-                row = (utc(item.at), item.at, *item.fields)
+                marks = ", ".join("?" * (4 + len(item.fields)))
+                when = item.at if item.recorded_at is None else item.recorded_at
+                row = (utc(when), when, utc(item.at), utc(item.recorded_at) or None, *item.fields)
                 database.execute(f"INSERT INTO {item.what}s VALUES ({marks})", row)  # noqa: S608 - one of three
         database.execute("COMMIT")
     return count

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from typing import Any, TextIO
 
 from collectors.recording.exports.readings import Row, numbers, utc
-from collectors.recording.exports.told import FIELDS, Told
+from collectors.recording.exports.told import FIELDS, OF_JSON, Told
 
 
 def write_lines(file: TextIO, items: Iterable[Row | Told]) -> int:
     """Write one object a line. Returns the number of lines.
 
-    `what` is reading, event, action or mark. Members without a value are left out, but for a reading's
-    `value`, which is null then: never 0. `hi` is "+Inf" past the last bucket.
+    `what` is reading, event, action or mark. `time` and `epoch` are of the record, and so is the order; `at`
+    is when it happened, `recorded_at` when that was recorded. Members without a value are left out, but for a
+    reading's `value`, which is null then: never 0. `hi` is "+Inf" past the last bucket.
     """
     count = 0
     for count, item in enumerate(items, 1):  # noqa: B007 - the number of lines, wanted behind the loop
@@ -42,5 +43,8 @@ def _finite(value: float | None) -> float | str | None:
 
 
 def _told(one: Told) -> dict[str, Any]:
-    found: dict[str, Any] = {"what": one.what, "time": utc(one.at), "epoch": round(one.at, 6)}
-    return found | {name: text for name, text in zip(FIELDS[one.what], one.fields, strict=True) if text}
+    when = one.at if one.recorded_at is None else one.recorded_at
+    found: dict[str, Any] = {"what": one.what, "time": utc(when), "epoch": round(when, 6), "at": utc(one.at)}
+    found |= {"recorded_at": utc(one.recorded_at)} if one.recorded_at is not None else {}
+    named = zip(FIELDS[one.what], one.fields, strict=True)
+    return found | {name: json.loads(text) if name in OF_JSON else text for name, text in named if text}

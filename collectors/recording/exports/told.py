@@ -6,9 +6,16 @@ from typing import Literal, NamedTuple, TypeAlias
 EVENT_FIELDS = ("kind", "actor", "subject", "text")
 ACTION_FIELDS = (
     "step", "operation", "target", "tier", "operator", "reason", "ticket", "result", "text", "code",
-    "decision_id", "key", "audit_id",
+    "decision_id", "key", "audit_id", "arguments", "seen", "moved",
 )  # fmt: skip
-"""step: "intent", before its request left, or "result"; result: as `OutcomeKind`, "" of an intent."""
+"""step: "intent", before its request left, or "result"; result: as `OutcomeKind`, "" of an intent
+
+arguments: what was asked for (level, duration, ramp); seen: what stood before; moved: [what, before, after]
+of a result; each as JSON
+"""
+
+OF_JSON = frozenset({"arguments", "seen", "moved"})
+"""Fields that hold JSON."""
 
 MARK_FIELDS = ("actor", "note")
 
@@ -21,8 +28,14 @@ FIELDS: Mapping[What, tuple[str, ...]] = {
 
 
 class Told(NamedTuple):
-    """Something that happened. fields: one text for each of FIELDS[what]."""
+    """Something that happened. at: its own time, as whoever told it stamped it
+
+    recorded_at: its record's time; None of a bookmark, which can be made later
+
+    fields: one text for each of FIELDS[what]
+    """
 
     at: float
+    recorded_at: float | None
     what: What
     fields: tuple[str, ...]

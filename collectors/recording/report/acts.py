@@ -3,7 +3,7 @@
 The body of an INTENT is an intent with `actor`; of a RESULT, an outcome. Source: docs/tgrec.md.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -78,6 +78,7 @@ class Decision:
     number: from 1, in order of time; actor: "" where it is not recorded
     subjects: features and models that it is about; targets: as intents name them
     is_told: it was done elsewhere, and the control plane's log told it here
+    recorded_at: when it was recorded, where `at` is the control plane's stamp of it instead
     """
 
     number: int
@@ -90,6 +91,7 @@ class Decision:
     subjects: frozenset[str]
     targets: frozenset[str] = frozenset()
     is_told: bool = False
+    recorded_at: float | None = None
     screen: Screen | None = None
 
     @property
@@ -150,19 +152,39 @@ class _Gathered:
 
 
 def decisions(
-    asked: Iterable[Asked], became: Iterable[Became], told: Iterable[Event], releases: Mapping[str, Release]
+    asked: Iterable[Asked],
+    became: Iterable[Became],
+    told: Sequence[Event],
+    releases: Mapping[str, Release],
+    *,
+    simulated: bool = False,
 ) -> tuple[Decision, ...]:
     """Decisions in order of time, from 1. An answer whose intent was lost stands for it.
 
     told: events of the control plane's log; those of decisions made here are left out
     releases: by id, to tell what a release is about
+    simulated: the recording's clock is that of its frames, which lags: the log's stamps are better
     """
     own = _own(asked, became, releases)
+    if simulated:
+        own = [_stamped(one, told) for one in own]
     others = [
         _told(event, releases) for event in told if is_act(event) and not any(repeats(event, d) for d in own)
     ]
     ordered = sorted((*own, *others), key=lambda one: one.at)
     return tuple(replace(one, number=n) for n, one in enumerate(ordered, 1))
+
+
+def _stamped(one: Decision, told: Iterable[Event]) -> Decision:
+    """The decision at the time that the control plane stamped it with, if its log tells it."""
+    stamps = [event.at for event in told if is_act(event) and repeats(event, one) and event.at >= one.at]
+    if not stamps:
+        return one
+    at = min(stamps)
+    aims = tuple(
+        replace(aim, answers=tuple(a._replace(at=max(a.at, at)) for a in aim.answers)) for aim in one.aims
+    )
+    return replace(one, at=at, aims=aims, recorded_at=one.at)
 
 
 def is_act(event: Event) -> bool:

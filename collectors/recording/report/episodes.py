@@ -1,15 +1,23 @@
 """Stretches in which users of a model waited too long, and how fast it was seen, decided and mended. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from collectors.recording.report.acts import Decision, Look
 from collectors.recording.report.harm import State
-from collectors.recording.report.ledger import Ledger, Run, Shown, Worst
+from collectors.recording.report.ledger import BINS, Ledger, Run, Shown, Worst
+from collectors.recording.report.words import as_told
+from collectors.sessions import View
 
 PAUSE_S = 300.0
 """A breach that comes back within this time is the same episode."""
+
+BEFORE = "it was on the screen before"
+STOOD = "it stood already when this stretch begins"
+OPEN = "it was open before the alert"
+OPEN_THEN = "it was open already when this stretch begins"
+"""Why a moment has no time of its own: what it names came before."""
 
 _BAD = frozenset({State.BREACH, State.STALLED})
 _SURE = frozenset({State.KEPT, State.IDLE, State.CLOSED})
@@ -26,7 +34,8 @@ class Moment(NamedTuple):
 class Episode:
     """One model above an objective, from its first breach in any tier to the end of its last one.
 
-    tiers: those in breach, the one that suffered longest first; worst: of them, with its tier
+    tiers: those in breach, the one that suffered longest first; worst: the longest wait of them, with its
+    tier; furthest: the one furthest beyond its promise
     start: its first breach; is_cut: it stood above already when it was first known in the window
     end: when no tier was in breach any more; None if the window ended before
     sure: when every tier was surely within its objective after that; None if that was never known
@@ -41,6 +50,7 @@ class Episode:
     end: float | None
     sure: float | None
     worst: tuple[str, Worst] | None
+    furthest: tuple[str, Worst] | None
     alert: Moment
     look: Moment
     intent: Moment
@@ -115,25 +125,40 @@ def _episode(
 ) -> Episode:
     is_open = end >= ledger.end - 1e-6
     known_since = min(runs[0].start for runs in tiers.values() if runs)
-    waits = [(_share(ledger, model, tier, one), tier) for tier in hurt if (one := worst[tier]) is not None]
-    _, first_tier = max(waits, default=(0.0, ""))
-    top = worst.get(first_tier)
+    own_worst = {t: _worst_within(ledger, model, t, worst[t], start, end) for t in hurt}
+    waits = [
+        (as_told(one.point.estimate), _share(ledger, model, t, one), t, one)
+        for t in hurt
+        if (one := own_worst[t])
+    ]
+    longest = max(waits, key=lambda w: w[:2], default=None)
+    furthest = max(waits, key=lambda w: (w[1], w[0]), default=None)
     # What came after belongs to this episode for as long as it lasts, and to the pause behind it.
     until = ledger.end if is_open else end + PAUSE_S
-    alert = _alert(ledger.alerts.values(), model, hurt, start, until)
+    is_cut = start <= known_since + 1e-6
+    begins = start + 1e-6 if is_cut else ledger.start
+    alert = _alert(ledger.alerts.values(), model, hurt, start, until, begins)
     seen_at = alert.at if alert.at is not None else start
     look = _look(looks, names, max(start, seen_at), until, has_views=has_views)
-    own = [one for one in decisions if one.subjects & names and start <= one.at <= until]
+    if is_cut and look.words == OPEN:
+        look = Moment(start, OPEN_THEN)
+    then = [one for one in decisions if start <= one.at <= until]
+    own = [one for one in then if one.subjects & names]
     intent = Moment(own[0].at) if own else Moment(None, "no action on it is recorded")
+    if not own and then and not any(ledger.served_by.values()):
+        own = then[:1]
+        about = own[0].aims[0].name if own[0].aims else "something"
+        intent = Moment(own[0].at, f"on {about}; which models serve what is not recorded")
     applied = _applied(own)
     return Episode(
         model,
         hurt,
         start,
-        start <= known_since + 1e-6,
+        is_cut,
         None if is_open else end,
         None if is_open else _sure_since(tiers.values(), end),
-        (first_tier, top) if top is not None else None,
+        longest[2:] if longest is not None else None,
+        furthest[2:] if furthest is not None else None,
         alert,
         look,
         intent,
@@ -142,17 +167,38 @@ def _episode(
     )
 
 
+def _worst_within(
+    ledger: Ledger, model: str, tier: str, worst: Worst | None, start: float, end: float
+) -> Worst | None:
+    """The worst wait of a tier in one stretch: that of the whole window, or what the parts of it tell."""
+    if worst is None or start <= worst.at <= end:
+        return worst
+    width = (ledger.end - ledger.start) / BINS
+    found = [
+        Worst(max(at, start), point)
+        for n, point in enumerate(ledger.tiers[model, tier].points)
+        if point is not None and (at := ledger.start + n * width) < end and at + width > start
+    ]
+    return max(found, key=lambda one: one.point.estimate, default=None)
+
+
 def _share(ledger: Ledger, model: str, tier: str, worst: Worst) -> float:
     """The worst wait by its objective."""
     return worst.point.estimate / (ledger.tiers[model, tier].objective or 1.0)
 
 
 def _alert(
-    alerts: Iterable[Sequence[Shown]], model: str, hurt: Sequence[str], start: float, until: float
+    alerts: Iterable[Sequence[Shown]],
+    model: str,
+    hurt: Sequence[str],
+    start: float,
+    until: float,
+    begins: float,
 ) -> Moment:
     """The first alert of the model since `start`, or one of a tier in breach that was on the screen by then.
 
     An older one that names no such tier is of something else: it told nobody of this.
+    begins: of what is known; when an alert that stood already then was first seen, nobody can tell
     """
     own = [
         shown
@@ -161,7 +207,9 @@ def _alert(
         if shown.alert.model == model and shown.first <= until and (shown.gone is None or shown.gone > start)
     ]
     if any(shown.first < start and shown.alert.tier in hurt for shown in own):
-        return Moment(start, "it was on the screen before")
+        return Moment(start, BEFORE)
+    if any(min(shown.first, shown.alert.since) < begins and shown.alert.tier in hurt for shown in own):
+        return Moment(start, STOOD)
     first = min((shown.first for shown in own if shown.first >= start), default=None)
     return Moment(first) if first is not None else Moment(None, "no alert named it")
 
@@ -169,12 +217,18 @@ def _alert(
 def _look(looks: Sequence[Look], names: set[str], start: float, until: float, *, has_views: bool) -> Moment:
     if not has_views:
         return Moment(None, "not recorded: this recording holds no views")
-    is_about: Callable[[Look], bool] = lambda look: look.view.subject in names  # noqa: E731
+    is_about: Callable[[Look], bool] = lambda look: is_on(look.view, names)  # noqa: E731
     before = [look for look in looks if look.at <= start]
     if before and is_about(before[-1]):
-        return Moment(start, "it was open already")
+        return Moment(start, OPEN)
     found = next((look for look in looks if start < look.at <= until and is_about(look)), None)
     return Moment(found.at) if found else Moment(None, "it was never opened")
+
+
+def is_on(view: View, names: Container[str]) -> bool:
+    """Whether a view shows one of `names`: its screen is of it, or its dialog names it in its title."""
+    titled = (*view.dialog.split(" · "), *view.dialog.split())
+    return view.subject in names or any(part in names for part in titled)
 
 
 def _applied(own: Sequence[Decision]) -> Moment:

@@ -127,6 +127,7 @@ class Facts:
     ledger: how every tier stood, added up; first, last: frames of the window, None without any
     has_views: whether the recording tells what the operator looked at
     left_out: notes that were not read, because there are more than any session leaves
+    step_s: usual time between frames: no time is known better
     """
 
     file: str
@@ -148,6 +149,19 @@ class Facts:
     looks: tuple[Look, ...]
     marks: tuple[Mark, ...]
     has_views: bool
+    step_s: float = 0.0
+
+    @property
+    def is_reconstructed(self) -> bool:
+        """Whether it was made from a metrics history afterwards: nobody watched then."""
+        return self.header.get("source") == "backfill"
+
+    @property
+    def has_log(self) -> bool:
+        """Whether a control plane, or its log, told of what was done."""
+        last = self.last
+        known = last is not None and (last.plane is not None or last.throttles or last.releases)
+        return bool(self.decisions or known)
 
     @property
     def first(self) -> Frame | None:
@@ -232,9 +246,12 @@ def gather(
     has_views = bool(looks)
     # What the control plane logged before is not of this window, though it was first told in it.
     events = [event for event in noted.events if start - ROUNDED_S <= event.at <= end + ROUNDED_S]
-    acts = decisions(noted.asked, noted.became, events, _releases(ledger))
+    simulated = bool(recording.header.facts.get("simulated"))
+    acts = decisions(noted.asked, noted.became, events, _releases(ledger), simulated=simulated)
     done = tuple(
-        with_screen(one, recording.frame(recording.index_at(one.at)), _view(looks, one.at)) for one in acts
+        with_screen(one, recording.frame(recording.index_at(seen)), _view(looks, seen))
+        for one in acts
+        for seen in (one.at if one.recorded_at is None else one.recorded_at,)
     )
     happened = [_happened(event) for event in events if not any(repeats(event, one) for one in done)]
     marks = tuple(sorted((m for m in recording.marks() if start <= m.at <= end), key=lambda m: m.at))
@@ -258,6 +275,7 @@ def gather(
         looks=looks,
         marks=marks,
         has_views=has_views,
+        step_s=_step([recording.time_of(n) for n in numbers]),
     )
 
 
@@ -285,8 +303,7 @@ def _gaps(recording: Recorded, numbers: range, start: float, end: float) -> tupl
         if g.end > start and g.start < end
     ]
     times = [recording.time_of(n) for n in numbers]
-    steps = [b - a for a, b in itertools.pairwise(times) if b > a]
-    hold = max(HOLD_LEAST_S, HOLD_TIMES * statistics.median(steps)) if steps else HOLD_LEAST_S
+    hold = max(HOLD_LEAST_S, HOLD_TIMES * _step(times))
     if times[0] > start:
         found.append(Gap(start, times[0], "nothing was recorded before"))
     for before, after in zip(times, [*times[1:], end], strict=True):
@@ -294,6 +311,12 @@ def _gaps(recording: Recorded, numbers: range, start: float, end: float) -> tupl
         if after - before > hold and not any(g.start < after and g.end > before for g in found):
             found.append(Gap(before + hold, after, "no frame was recorded"))
     return _merged(sorted((g for g in found if g.end > g.start), key=lambda g: g.start))
+
+
+def _step(times: Sequence[float]) -> float:
+    """Usual time between frames; 0 where there is only one."""
+    steps = [b - a for a, b in itertools.pairwise(times) if b > a]
+    return statistics.median(steps) if steps else 0.0
 
 
 def _merged(gaps: Iterable[Gap]) -> tuple[Gap, ...]:

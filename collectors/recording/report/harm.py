@@ -75,6 +75,8 @@ class Harm:
     excess_least, excess_most: request-seconds beyond the objective; most leaves out the slowest 1 %
     uncounted_s: seconds in breach, spanning or stalled in which nobody knows how many requests came
     unlimited_s: seconds of which nothing limits the most, because a wait was past the last bucket
+    refused_known_s: seconds in which it was known how many were turned away; of the rest nothing is said
+    asked_then: of `asked`, those that came while some were turned away
     """
 
     breach_s: float = 0.0
@@ -92,6 +94,8 @@ class Harm:
     excess_most: float = 0.0
     uncounted_s: float = 0.0
     unlimited_s: float = 0.0
+    refused_known_s: float = 0.0
+    asked_then: float = 0.0
 
     def __add__(self, other: "Harm") -> "Harm":
         return Harm(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
@@ -124,6 +128,8 @@ def parts_of(span: Span) -> dict[str, float]:
     asked = (span.asked or 0.0) * length
     refused = min((span.refused or 0.0) * length, asked) if asked else (span.refused or 0.0) * length
     found = {_TIMES[span.state]: length, "asked": asked, "refused": refused}
+    if span.refused is not None:
+        found |= {"refused_known_s": length, "asked_then": asked if refused else 0.0}
     if span.state not in COUNTED or span.objective is None:
         return found
     if span.asked is None or span.state is State.STALLED:

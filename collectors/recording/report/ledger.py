@@ -9,7 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from collectors.fleet import ALL_TIERS, Alert, Frame, Model, Quality, Reading, Throttle
+from collectors.fleet import (
+    ALL_TIERS,
+    Alert,
+    Frame,
+    Model,
+    Quality,
+    Reading,
+    SourceHealth,
+    SourceState,
+    Throttle,
+)
 from collectors.recording.report.harm import Harm, Span, State, good, limits, parts_of, span_of
 
 BINS = 240
@@ -85,6 +95,24 @@ class Shown:
 
 
 @dataclass(slots=True)
+class Lost:
+    """A source that did not answer: from `start` until `end` (None: still so), and what it said."""
+
+    source: str
+    start: float
+    end: float | None
+    error: str
+
+
+@dataclass(slots=True)
+class Turned:
+    """Requests of one cell (model, feature, tier), while some of them were turned away."""
+
+    asked: float = 0.0
+    refused: float = 0.0
+
+
+@dataclass(slots=True)
 class _Open:
     model: Model
     since: float
@@ -101,11 +129,14 @@ class Ledger:
         self.alerts: dict[str, list[Shown]] = {}
         self.levels: dict[tuple[str, str], list[Level]] = {}
         self.served_by: dict[str, tuple[str, ...]] = {}
+        self.lost: list[Lost] = []
+        self.turned: dict[tuple[str, str, str], Turned] = {}
         self.first: Frame | None = None
         self.last: Frame | None = None
         self._open: dict[str, _Open] = {}
         self._alerts: tuple[Alert, ...] | None = None
         self._throttles: tuple[Throttle, ...] | None = None
+        self._out: dict[str, Lost] = {}
 
     def take(self, frame: Frame, at: float) -> None:
         """What is true from `at` on, until the next frame or a pause."""
@@ -120,13 +151,17 @@ class Ledger:
             if before is not None:
                 self._close(before, at)
             self._open[model.name] = _Open(model, at)
-            self.served_by[model.name] = model.features
+            by_feature = [f.id for f in frame.features if model.subject in f.models]
+            self.served_by[model.name] = tuple(
+                dict.fromkeys((*model.features, *by_feature, *model.by_feature))
+            )
         for name in self._open.keys() - names:
             self._close(self._open.pop(name), at)
         if frame.alerts is not self._alerts:
             self._take_alerts(frame.alerts, at)
         if frame.throttles is not self._throttles:
             self._take_throttles(frame.throttles, at)
+        self._take_sources(frame.sources, at)
         self._alerts, self._throttles = frame.alerts, frame.throttles
 
     def pause(self, at: float) -> None:
@@ -134,6 +169,9 @@ class Ledger:
         for one in self._open.values():
             self._close(one, at)
         self._open.clear()
+        for lost in self._out.values():
+            lost.end = at
+        self._out.clear()
         if at < self.end:
             self._throttles = None
             for steps in self.levels.values():
@@ -150,6 +188,15 @@ class Ledger:
         for (name, tier), one in sorted(self.tiers.items(), key=lambda item: item[0]):
             if one.objective is not None and (tier != ALL_TIERS or name not in told_apart):
                 yield name, tier, one
+
+    def _take_sources(self, sources: Iterable[SourceHealth], at: float) -> None:
+        names = {one.name: one for one in sources if one.state is SourceState.LOST}
+        for name in self._out.keys() - names.keys():
+            self._out.pop(name).end = at
+        for name, one in names.items():
+            if name not in self._out:
+                self._out[name] = Lost(name, at, None, one.error)
+                self.lost.append(self._out[name])
 
     def _take_alerts(self, alerts: Iterable[Alert], at: float) -> None:
         seen = set()
@@ -185,6 +232,15 @@ class Ledger:
             _lengthen(tracked.runs, span)
             if (point := _point(readings)) is not None:
                 self._draw(tracked, point, since, at)
+        for feature, tiers in model.cells.items():
+            for tier, readings in tiers.items():
+                came, turned = (
+                    good(readings[s]) if s in readings else None for s in ("arrivals", "rejected")
+                )
+                if came and turned:
+                    cell = self.turned.setdefault((model.name, feature, tier), Turned())
+                    cell.asked += came * (at - since)
+                    cell.refused += min(turned, came) * (at - since)
         for signal, rates in (("arrivals", self.asked), ("rejected", self.refused)):
             value = good(model.reading(signal))
             if value is not None:

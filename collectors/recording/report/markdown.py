@@ -30,7 +30,7 @@ SPARK, SPARKS = 60, "▁▂▃▄▅▆▇█"
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is, and that does nothing in a reader of HTML or of templates.
 
-    `<`, `>` and `&` become entities; what could begin markup stands behind a backslash; no address is a link.
+    `<` and `&` become entities; what could begin markup stands behind a backslash; no address is a link.
     """
     kept = clean(text, TEXT)
     return "".join(_shown(kept, n, character) for n, character in enumerate(kept))
@@ -46,18 +46,18 @@ def _shown(text: str, n: int, character: str) -> str:
         return "_" if before[-1:].isalnum() and after.isalnum() else "\\_"
     if character in "+-" and not before.strip() and after in ("", " ", character):
         return f"\\{character}"
-    if character in "=#" and not before.strip():
+    if character in "=#>" and not before.strip():
         return f"\\{character}"
     if character in ".)" and before.strip().isdigit() and after in ("", " "):
         return f"\\{character}"
     if character == ":" and text[n + 1 : n + 3] == "//":
-        return "&#58;"
+        return ":\\"
     if character == "." and before[-3:].lower() == "www":
-        return "&#46;"
+        return "\\."
     return character
 
 
-_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+_ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
 def render_markdown(document: Document) -> str:
@@ -137,6 +137,8 @@ def _spark(panel: Panel, picture: Picture) -> str:
         most = max((v for v in values if v is not None), default=0.0)
         return f"{_glyphs(values, most)} most {number(most)}/s"
     values = _coarse([None if p is None else p.estimate for p in panel.points])
+    if all(value is None for value in values):
+        return f"{_glyphs(values, 0.0)} p99 not known"
     most = max((v for v in values if v is not None), default=0.0)
     promised = f", promised {seconds(panel.objective)}" if panel.objective is not None else ""
     return f"{_glyphs(values, most)} worst p99 {seconds(most)}{promised}"

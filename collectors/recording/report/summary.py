@@ -1,15 +1,20 @@
 """The first page: what happened, to whom, who did what, and what is still open, in sentences."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from collectors.fleet import Throttle
 from collectors.recording.report.acts import Decision
 from collectors.recording.report.document import Figure, Figures, Paragraph, Section
-from collectors.recording.report.episodes import Episode
+from collectors.recording.report.episodes import BEFORE, OPEN, OPEN_THEN, STOOD, Episode
 from collectors.recording.report.facts import Facts
 from collectors.recording.report.harm import NONE, Harm
+from collectors.recording.report.ledger import Level, Worst
 from collectors.recording.report.words import (
+    COARSE_S,
     admitted,
+    after,
+    as_told,
     between,
     clock,
     day,
@@ -47,7 +52,10 @@ def in_short(facts: Facts) -> Section:
 def _headline(facts: Facts) -> str:
     """The whole story in three sentences."""
     if not any(True for _ in facts.ledger.judged()):
-        told = "Nobody can say who waited too long: no tier has an objective in this recording."
+        read = "" if is_read(facts) else "no wait was read in this time, and "
+        told = f"Nobody can say who waited too long: {read}no tier has an objective in this recording."
+    elif not total(facts).judged_s:
+        told = "Nobody can say who waited too long: no wait was read in this time."
     elif not facts.episodes:
         told = "No user surely waited longer than promised."
     else:
@@ -65,21 +73,45 @@ def _headline(facts: Facts) -> str:
         if acts
         else " No action is recorded."
     )
-    if facts.header.get("source") == "backfill":
+    if facts.is_reconstructed and not facts.has_log:
         did = " What was done is not recorded."
-    count = _open_count(facts)
-    still = f" {plural(count, 'thing')} still open at the end." if count else " Nothing was left open."
+    nothing = "Nothing was left open." if is_read(facts) else "What was left open is not known."
+    still = f" {_left(facts)} at the end." if _left(facts) else f" {nothing}"
     return told + did + still
 
 
+def is_read(facts: Facts) -> bool:
+    """Whether any wait was read at all."""
+    return any(one.worst is not None or one.harm.judged_s for one in facts.ledger.tiers.values())
+
+
+def _left(facts: Facts) -> str:
+    """What is open at the end, counted: `1 thing was still open, and 2 alerts stood`; empty if nothing."""
+    things, alerts = _open_count(facts), len(facts.open_alerts())
+    told = []
+    if things:
+        told.append(f"{plural(things, 'thing')} {'was' if things == 1 else 'were'} still open")
+    if alerts:
+        told.append(f"{plural(alerts, 'alert')} stood")
+    return ", and ".join(told)
+
+
 def _at_most(one: Episode, facts: Facts) -> str:
+    """The longest wait, and the one furthest beyond its promise where that is of another tier."""
     if one.worst is None:
         return ""
-    tier, top = one.worst
+    told = f": up to {_promised(one, one.worst, facts)}"
+    if one.furthest is not None and one.furthest[0] != one.worst[0]:
+        told += f"; furthest beyond its promise: {_promised(one, one.furthest, facts)}"
+    return told
+
+
+def _promised(one: Episode, top: tuple[str, Worst], facts: Facts) -> str:
+    tier, worst = top
     objective = facts.ledger.tiers[one.model, tier].objective or 0.0
-    point = top.point
-    worst = seconds(point.estimate, point.lo, point.hi)
-    return f": up to {worst} where {seconds(objective)} is promised (p99, {tier})"
+    point = worst.point
+    waited = seconds(point.estimate, point.lo, point.hi)
+    return f"{waited} where {seconds(objective)} is promised (p99, {tier})"
 
 
 def span(start: float, end: float) -> str:
@@ -91,15 +123,23 @@ def span(start: float, end: float) -> str:
 
 def _figures(facts: Facts) -> Figures:
     harm = total(facts)
-    worst = max(_worst(facts), key=lambda w: w[0], default=None)
+    waits = list(_worst(facts))
+    worst = max(waits, key=lambda w: w[:2], default=None)
+    furthest = max(waits, key=lambda w: (w[1], w[0]), default=None)
     judged = any(True for _ in facts.ledger.judged())
     worst_figure = (
-        Figure("worst p99 wait", "not known", "no good reading of it was recorded", "muted")
+        Figure("longest p99 wait", "not known", "no good reading of it was recorded", "muted")
         if worst is None
-        else Figure("worst p99 wait", worst[1], worst[2], "bad" if worst[3] else "")
+        else Figure("longest p99 wait", worst[2], worst[3], "bad" if worst[4] else "")
     )
+    if worst is not None and furthest is not None and furthest[4] and furthest[3] != worst[3]:
+        note = f"{worst_figure.note}. Furthest beyond its promise: {furthest[2]}, {furthest[3]}"
+        worst_figure = replace(worst_figure, note=note)
+    lasting = Figure("length", length(facts.end - facts.start), span(facts.start, facts.end))
     if not judged:
         over = Figure("waited too long", "not known", "no tier has an objective", "muted")
+    elif not harm.judged_s:
+        over = Figure("waited too long", "not known", "no wait was read in this time", "muted")
     elif harm.breach_s == 0:
         over = Figure("waited too long", "nobody, surely", "no tier was surely above its objective", "good")
     else:
@@ -109,28 +149,31 @@ def _figures(facts: Facts) -> Figures:
             "requests, over their objective",
             "bad",
         )
-    open_now = _open_count(facts)
-    return Figures(
-        (
-            Figure("length", length(facts.end - facts.start), span(facts.start, facts.end)),
-            worst_figure,
-            over,
-            Figure("turned away", number(harm.refused), "requests, of the tiers with an objective"),
-            Figure("actions", str(len(facts.decisions)), _endings(facts.decisions)),
-            Figure("still open", str(open_now), "at the end of it", "warn" if open_now else "good"),
-        )
+    open_now, alerts = _open_count(facts), len(facts.open_alerts())
+    refused = (
+        Figure("turned away", number(harm.refused), "requests, of the tiers with an objective")
+        if harm.refused_known_s
+        else Figure("turned away", "not known", "no reading of it was recorded", "muted")
     )
+    actions = Figure("actions", str(len(facts.decisions)), _endings(facts.decisions))
+    if facts.is_reconstructed and not facts.has_log:
+        actions = Figure("actions", "not known", "a metrics history holds none", "muted")
+    standing = f"and {plural(alerts, 'alert')} standing, at the end" if alerts else "at the end of it"
+    still = Figure("still open", str(open_now), standing, "warn" if open_now or alerts else "good")
+    if not is_read(facts) and not open_now:
+        still = Figure("still open", "not known", "no wait was read in this time", "muted")
+    return Figures((lasting, worst_figure, over, refused, actions, still))
 
 
-def _worst(facts: Facts) -> Iterable[tuple[float, str, str, bool]]:
-    """Of each tier: its worst wait by the objective, in words, what to know of it, whether it was above."""
+def _worst(facts: Facts) -> Iterable[tuple[float, float, str, str, bool]]:
+    """Of each tier: its longest wait, that by its objective, in words, what to know, whether it was above."""
     for model, tier, one in facts.ledger.judged():
         if one.worst is not None:
             point = one.worst.point
             above = one.objective is not None and point.lo > one.objective
             text = seconds(point.estimate) if point.hi != float("inf") else seconds(0, point.lo, point.hi)
             note = f"{model}, {tier}, at {clock(one.worst.at)}; promised {seconds(one.objective or 0)}"
-            yield point.estimate / (one.objective or 1.0), text, note, above
+            yield as_told(point.estimate), point.estimate / (one.objective or 1.0), text, note, above
 
 
 def _what(facts: Facts) -> str:
@@ -142,7 +185,7 @@ def _what(facts: Facts) -> str:
     last = facts.last
     if last is not None and last.simulated:
         told += " The fleet is simulated: no real user waited."
-    if facts.header.get("source") == "backfill":
+    if facts.is_reconstructed:
         told += " It was made from a metrics history afterwards: nobody watched this screen then."
     return told
 
@@ -150,14 +193,19 @@ def _what(facts: Facts) -> str:
 def _hurt(facts: Facts) -> str:
     judged = list(facts.ledger.judged())
     if not judged:
+        if not is_read(facts):
+            return "Not known: no wait of any tier was read in this time."
         return (
             "No tier of any model has an objective in this recording, so nobody can say who waited too long."
         )
+    if not total(facts).judged_s:
+        return "Not known: no wait of a tier with an objective was read in this time."
     if not facts.episodes:
         return "No tier of any model was surely above its objective."
     hurt = sorted({e.model for e in facts.episodes})
     worst = max(facts.episodes, key=lambda e: _lasted(e, facts))
-    models = {name for name, _, _ in judged}
+    # A release may be of a feature: of its name there is no wait, so it is no model of which any is known.
+    models = {name for name, _, one in judged if one.harm.judged_s}
     told = (
         f"Users of {len(hurt)} of {plural(len(models), 'model')} waited longer than promised: {listed(hurt)}."
     )
@@ -177,6 +225,8 @@ def _hurt(facts: Facts) -> str:
             f" At its worst, at {clock(top.at)}, one request in a hundred of tier {tier} waited longer than"
             f" {seconds(point.estimate, point.lo, point.hi)}; promised were {seconds(objective or 0)}."
         )
+        if worst.furthest is not None and worst.furthest[0] != tier:
+            told += f" Furthest beyond its promise: {_promised(worst, worst.furthest, facts)}."
     return told
 
 
@@ -189,23 +239,66 @@ def _cost(facts: Facts) -> str:
     if not harm.judged_s:
         return "Not known: no wait of a tier with an objective was recorded."
     if not harm.breach_s and not harm.straddles_s and not harm.stalled_s:
-        return "Nothing beyond what was promised, for as long as it is known."
+        return f"Nothing beyond what was promised, for as long as it is known. {_turned(facts)}"
     told = (
         f"At least {number(harm.over_least)} and at most {number(harm.over_most)} requests waited longer than"
         f" promised, by at least {number(harm.excess_least)} request-seconds in all"
     )
     if harm.unlimited_s:
-        told += f"; for {length(harm.unlimited_s)} of tier-time nothing limits the most"
+        told += f"; for {length(harm.unlimited_s)}, added up over the tiers, nothing limits the most"
     elif harm.excess_most:
         told += f" and at most {number(harm.excess_most)}, the slowest 1% left aside"
-    told += f". {number(harm.refused)} requests were turned away"
-    told += f", {share(harm.refused / harm.asked)} of those that came." if harm.asked else "."
+    told += f". {_turned(facts)}"
     if harm.uncounted_s:
         told += (
-            f" For {length(harm.uncounted_s)} of tier-time above an objective nobody knows how many came:"
-            " the true cost is higher."
+            f" For {length(harm.uncounted_s)} above an objective, added up over the tiers, nobody knows how"
+            " many came: the true cost is higher."
         )
     return told
+
+
+def _turned(facts: Facts) -> str:
+    """How many were turned away, of whose requests, and which throttle was in force then."""
+    harm = total(facts)
+    if not harm.refused_known_s:
+        return "How many requests were turned away is not known."
+    if not harm.refused:
+        return "No request is known to have been turned away."
+    told = f"{number(harm.refused)} requests were turned away"
+    tiers = [(one.harm, f"{model} {tier}") for model, tier, one in facts.ledger.judged() if one.harm.refused]
+    most, name = max(tiers, key=lambda pair: pair[0].refused)
+    told += f", {'all' if len(tiers) == 1 else f'{number(most.refused)} of them'} of {name}"
+    then = most.asked_then
+    told += f": {share(most.refused / then)} of what came for it in that time." if then else "."
+    cells = sorted(facts.ledger.turned.items(), key=lambda item: (-item[1].refused, item[0]))
+    if cells:
+        (model, feature, tier), cell = cells[0]
+        told += (
+            f" Of the {feature} requests of {tier} for {model}, {share(cell.refused / cell.asked)} were"
+            " turned away while any were."
+        )
+    return told + _by_throttles(facts)
+
+
+def _by_throttles(facts: Facts) -> str:
+    """Which throttles held something back while requests were turned away."""
+    held = [
+        f"{feature} for {tier} (down to {admitted(min(levels))}, {since})"
+        for (feature, tier), steps in sorted(facts.ledger.levels.items(), key=lambda item: item[0])
+        if (levels := [step.level for step in steps if step.level is not None and step.level < 1])
+        for since in [_since(steps, facts)]
+    ]
+    if not held:
+        return " No throttle is recorded that did it."
+    return (
+        f" What a throttle does not admit is turned away; in force was {listed(held)}. Who else may have"
+        " turned some away is not recorded."
+    )
+
+
+def _since(steps: Iterable[Level], facts: Facts) -> str:
+    first = next(step.at for step in steps if step.level is not None and step.level < 1)
+    return f"from {clock(first)} on" if first > facts.start else "already when this stretch begins"
 
 
 def _endings(found: Iterable[Decision]) -> str:
@@ -217,8 +310,12 @@ def _endings(found: Iterable[Decision]) -> str:
 
 
 def _done(found: tuple[Decision, ...], facts: Facts) -> str:
-    if facts.header.get("source") == "backfill":
-        return "Not recorded: a metrics history holds no actions."
+    if not found and facts.is_reconstructed:
+        return (
+            "Nothing, by the control plane's log that was given."
+            if facts.has_log
+            else "Not recorded: a metrics history holds no actions."
+        )
     if not found:
         return "Nothing: no action from this cockpit is recorded, and no control plane told of one elsewhere."
     told = []
@@ -227,7 +324,7 @@ def _done(found: tuple[Decision, ...], facts: Facts) -> str:
         what = "; ".join(f"{aim.name} ({aim.asked})" for aim in one.aims[:3])
         more = f" and {plural(len(one.aims) - 3, 'more target')}" if len(one.aims) > 3 else ""
         why = f"; reason given: “{one.reason}”." if one.reason else "; no reason is recorded."
-        where = " elsewhere" if one.is_told else ""
+        where = " elsewhere" if one.is_told and not facts.is_reconstructed else ""
         told.append(f"At {clock(one.at)} {who} {one.deed} {what}{more}{where}: {', '.join(one.kinds)}{why}")
     if len(found) > 4:
         told.append(f"{plural(len(found) - 4, 'more action')} are listed below.")
@@ -235,6 +332,8 @@ def _done(found: tuple[Decision, ...], facts: Facts) -> str:
 
 
 def _speed(facts: Facts) -> str:
+    if not is_read(facts):
+        return "Not known: no wait was read in this time."
     if not facts.episodes:
         return "Nothing to measure: no tier was surely above its objective."
     one = max(facts.episodes, key=lambda e: (e.decision is not None, _lasted(e, facts)))
@@ -246,23 +345,40 @@ def _speed(facts: Facts) -> str:
     else:
         parts.append(f"{one.model} went above its objective at {clock(one.start)}")
     for moment, done, missing in (
-        (one.alert, "the first alert was on the screen", "no alert named it"),
+        (
+            one.alert,
+            f"the first alert {'would have been' if facts.is_reconstructed else 'was'} on the screen",
+            "no alert named it",
+        ),
         (one.look, "somebody opened it", ""),
         (one.intent, "the first action was confirmed", "no action on it is recorded"),
         (one.applied, "it was applied", ""),
     ):
-        if moment.at is not None:
-            since = moment.at - one.start
-            told = f"{length(since)} after that" if since >= 0.5 else "at the same moment"
+        if moment.at is not None and moment.words in EARLIER:
+            parts.append(EARLIER[moment.words])
+        elif moment.at is not None:
+            told = after(moment.at - one.start, facts.step_s)
             parts.append(f"{done} {told}" + (f" ({moment.words})" if moment.words else ""))
         elif missing:
             parts.append(missing)
     parts.append(
         "it was still above when the recording ends"
         if one.end is None
-        else f"it was no longer surely above {length(one.end - one.start)} after it began"
+        else f"from {length(one.end - one.start)} after it began it was not known to be above any more"
     )
-    return "; ".join(parts) + "."
+    told = "; ".join(parts) + "."
+    if facts.step_s >= COARSE_S:
+        told += f" These times are to the nearest {length(facts.step_s)}: frames came that far apart."
+    return told
+
+
+EARLIER = {
+    BEFORE: "an alert of it was on the screen before",
+    STOOD: "an alert of it stood already when this stretch begins",
+    OPEN: "somebody had it open before the alert",
+    OPEN_THEN: "somebody had it open already when this stretch begins",
+}
+"""What came before, in the sentence about how fast."""
 
 
 def _open_count(facts: Facts) -> int:
@@ -284,10 +400,31 @@ def _open(facts: Facts) -> str:
         told.append(f"Stopped releases: {listed([f'{r.id} ({r.phase})' for r in releases])}.")
     alerts = facts.open_alerts()
     if alerts:
-        told.append(f"{plural(len(alerts), 'alert')} still on the screen.")
+        told.append(f"{plural(len(alerts), 'alert')} still standing.")
     if facts.last is not None and facts.last.plane is None and not throttles:
-        told.append("Throttles and releases are not recorded: no control plane was connected.")
-    return " ".join(told) or "Nothing: no throttle, no halted release, no alert, no breach at the end."
+        told.append(NO_PLANE if not facts.has_log else "")
+    if not is_read(facts):
+        told.append("Whether anybody still waited too long is not known.")
+    return (
+        " ".join(filter(None, told))
+        or "Nothing: no throttle, no halted release, no alert, no breach at the end."
+    )
+
+
+NO_PLANE = "Throttles are not recorded: no control plane was connected."
+
+
+def lost(facts: Facts) -> list[str]:
+    """Stretches in which a source gave nothing, a sentence each."""
+    told = []
+    for one in facts.ledger.lost:
+        end = one.end if one.end is not None else facts.end
+        why = f" ({one.error})" if one.error else ""
+        told.append(
+            f"from {one.source} nothing was read for {length(end - one.start)}, from {clock(one.start)} to"
+            f" {clock(end)}: source lost{why}"
+        )
+    return told
 
 
 def _until(one: Throttle) -> str:
@@ -308,12 +445,13 @@ def _unknown(facts: Facts) -> str:
         told.append("The recording was not closed: what came after its last moment is not in it.")
     if facts.notices:
         told.append(f"The file itself: {'; '.join(facts.notices[:3])}.")
-    lost = facts.lost_sources()
-    if lost:
-        told.append(f"At the end {listed([s.name for s in lost])} did not answer.")
+    told += [f"{sentence[0].upper()}{sentence[1:]}." for sentence in lost(facts)[:3]]
+    still = facts.lost_sources()
+    if still:
+        told.append(f"At the end {listed([s.name for s in still])} did not answer.")
     if not facts.has_views:
         told.append("What the operator looked at was not recorded.")
     unknown = total(facts).unknown_s
     if unknown:
-        told.append(f"For {length(unknown)} of tier-time no good reading of the wait was there.")
+        told.append(f"For {length(unknown)}, added up over all tiers, no good reading of the wait was there.")
     return " ".join(told) or "Nothing is missing: every second of it is recorded."

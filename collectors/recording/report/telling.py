@@ -18,11 +18,12 @@ from collectors.recording.report.document import (
     Table,
     Tone,
 )
+from collectors.recording.report.effect import effect
 from collectors.recording.report.episodes import Episode, Moment
 from collectors.recording.report.facts import Facts
-from collectors.recording.report.ledger import BINS, Point, Tracked
+from collectors.recording.report.ledger import Tracked
 from collectors.recording.report.pictures import pictures
-from collectors.recording.report.summary import in_short, span
+from collectors.recording.report.summary import EARLIER, NO_PLANE, in_short, is_read, lost, span
 from collectors.recording.report.timeline import timeline
 from collectors.recording.report.words import clock, length, number, seconds, stamp
 from collectors.sessions import View
@@ -39,7 +40,7 @@ def document(facts: Facts) -> Document:
         badges.append("SIMULATED")
     if facts.last is not None and facts.last.production:
         badges.append("PRODUCTION")
-    if facts.header.get("source") == "backfill":
+    if facts.is_reconstructed:
         badges.append("FROM METRICS HISTORY")
     drawn = pictures(facts)
     sections = [in_short(facts)]
@@ -76,7 +77,13 @@ def _fast(facts: Facts) -> Section:
     if not facts.episodes:
         return Section(
             "How fast it was seen and mended",
-            (Paragraph("Nothing to measure: no tier was surely above its objective in this time."),),
+            (
+                Paragraph(
+                    "Nothing to measure: no tier was surely above its objective in this time."
+                    if is_read(facts)
+                    else "Not known: no wait was read in this time."
+                ),
+            ),
         )
     columns = (
         Column("Model and tiers"),
@@ -85,29 +92,46 @@ def _fast(facts: Facts) -> Section:
         Column("First opened"),
         Column("First action"),
         Column("Applied"),
-        Column("No longer above"),
+        Column("Last known above"),
         Column("Surely within"),
     )
-    rows = [_fast_row(one) for one in facts.episodes]
+    rows = [_fast_row(one, facts.step_s) for one in facts.episodes]
+    watched = (
+        ""
+        if not facts.is_reconstructed
+        else " Nobody watched then: an alert is one that would have been there."
+    )
+    coarse = (
+        f" Times are to the nearest {length(facts.step_s)}: frames came that far apart."
+        if facts.step_s >= words.COARSE_S
+        else ""
+    )
     note = (
         "Above: the lower bound of the p99 was over the objective in any tier of the model; breaks of up to 5"
-        " min are part of it. “First opened”: the operator's screen showed the model or a feature of it."
-        " Times with + are counted from the beginning. “Surely within”: the upper bound was at or under the"
-        " objective in every tier. What came after an action need not have come of it."
+        " min are part of it. “First opened”: the operator's screen or dialog showed the model or a feature"
+        " of it. Times with + are counted from the beginning. “Surely within”: the upper bound was at or"
+        " under the objective in every tier. What came after an action need not have come of it."
+        + coarse
+        + watched
     )
     return Section(
         "How fast it was seen and mended", (Table(columns, tuple(rows)), Paragraph(note, tone="muted"))
     )
 
 
-def _fast_row(one: Episode) -> tuple[Cell, ...]:
+def _fast_row(one: Episode, step_s: float) -> tuple[Cell, ...]:
     since = f"{clock(one.start)}" + (" or before" if one.is_cut else "")
 
     def after(moment: Moment) -> Cell:
         if moment.at is None:
             return Cell(moment.words or "–", "muted")
+        if moment.words in EARLIER:
+            return Cell(moment.words)
         since = moment.at - one.start
-        told = f"+{length(since)}" if since >= 0.5 else "at once"
+        if since < step_s and step_s >= words.COARSE_S:
+            told = f"within {length(step_s)}"
+        else:
+            told = f"+{length(since)}" if since >= 0.5 else "at once"
         return Cell(f"{told} ({moment.words})" if moment.words else told)
 
     intent = after(one.intent)
@@ -130,7 +154,7 @@ def _done(facts: Facts) -> Section:
     if not facts.decisions:
         why = (
             "Not recorded: a metrics history holds no actions."
-            if facts.header.get("source") == "backfill"
+            if facts.is_reconstructed and not facts.has_log
             else "No action from this cockpit is recorded, and no control plane told of one elsewhere."
         )
         return Section(title, (Paragraph(why),))
@@ -157,11 +181,16 @@ def _card(one: Decision, facts: Facts) -> Card:
     columns = (Column("Target"), Column("Asked for"), Column("What became of it"), Column("After"))
     blocks: list[Paragraph | Points | Table] = [Table(columns, tuple(rows))]
     if one.is_told:
-        blocks.append(Paragraph("Not done from this cockpit: the control plane's log told it.", tone="muted"))
-    blocks += _shown(one.screen)
-    effect = _effect(one, facts)
-    if effect:
-        blocks.append(Paragraph(effect, "What followed."))
+        blocks.append(
+            Paragraph(
+                "Told by the control plane's log; not done from this cockpit, or not recorded by it.",
+                tone="muted",
+            )
+        )
+    blocks += _shown(one.screen, is_reconstructed=facts.is_reconstructed)
+    followed = effect(one, facts)
+    if followed:
+        blocks.append(Paragraph(followed, "What followed."))
     return Card(title, reason, tuple(blocks))
 
 
@@ -169,7 +198,7 @@ def _tone(kind: str) -> Tone:
     return "good" if kind == "applied" else "warn" if kind == "pending" else "bad"
 
 
-def _shown(shown: Screen | None) -> list[Paragraph | Points | Table]:
+def _shown(shown: Screen | None, *, is_reconstructed: bool) -> list[Paragraph | Points | Table]:
     if shown is None:
         return []
     waits = [f"{w.model} {w.tier}, {w.text}" + (", above" if w.is_breach else "") for w in shown.waits]
@@ -182,7 +211,8 @@ def _shown(shown: Screen | None) -> list[Paragraph | Points | Table]:
     if shown.lost:
         items.append(f"Not answering: {words.listed(shown.lost)}.")
     items.append(_looked(shown.looked))
-    return [Paragraph(f"as of {clock(shown.at)}:", "On the screen then,"), Points(tuple(items))]
+    lead = "On the screen then," if not is_reconstructed else "There would have been on a screen,"
+    return [Paragraph(f"as of {clock(shown.at)}:", lead), Points(tuple(items))]
 
 
 def _looked(view: View | None) -> str:
@@ -194,43 +224,6 @@ def _looked(view: View | None) -> str:
     told += f", filtered by “{view.filter}”" if view.filter else ""
     told += ", its picture frozen" if view.is_frozen else ""
     return told + (f", at {view.width} by {view.height} cells." if view.width and view.height else ".")
-
-
-EFFECT_S = 600.0
-"""How long after an action its effect is looked at."""
-
-
-def _effect(one: Decision, facts: Facts) -> str:
-    """How the waits of what was acted on stood before, and ten minutes after. Only what was measured."""
-    if one.applied_at is None:
-        return ""
-    after_at = min(one.at + EFFECT_S, facts.end)
-    if after_at - one.at < 60:
-        return "The recording ends too soon after it to tell."
-    told = []
-    for model, tier, tracked in facts.ledger.judged():
-        if not {model, model.partition("@")[0], *facts.ledger.served_by.get(model, ())} & one.subjects:
-            continue
-        before, after = _around(tracked, facts, one.at), _around(tracked, facts, after_at)
-        if (
-            before is None
-            or after is None
-            or max(before.estimate, after.estimate) < 0.1 * (tracked.objective or 0)
-        ):
-            continue
-        told.append(f"{model} {tier} from {seconds(*_bounds(before))} to {seconds(*_bounds(after))}")
-    if not told:
-        return ""
-    return f"The p99 wait went, in the {length(after_at - one.at)} after it: {'; '.join(told[:6])}."
-
-
-def _around(tracked: Tracked, facts: Facts, at: float) -> Point | None:
-    part = (at - facts.start) / (facts.end - facts.start) if facts.end > facts.start else 0.0
-    return tracked.points[min(max(int(part * BINS), 0), BINS - 1)]
-
-
-def _bounds(point: Point) -> tuple[float, float, float]:
-    return point.estimate, point.lo, point.hi
 
 
 def _open(facts: Facts) -> Section:
@@ -253,21 +246,27 @@ def _open(facts: Facts) -> Section:
     alerts = facts.open_alerts()
     if alerts:
         told = tuple(
-            f"{called(a)} (since {stamp(a.since)}, told by {a.source})"
+            f"{called(a)} (since {stamp(a.since)}{', before this stretch' if a.since < facts.start else ''},"
+            f" told by {a.source})"
             + (f", silenced until {stamp(a.silenced_until)}" if a.silenced_until is not None else "")
             for a in alerts[:20]
         )
-        blocks.append(Paragraph(f"{words.plural(len(alerts), 'alert')} on the screen at the end:"))
+        blocks.append(Paragraph(f"{words.plural(len(alerts), 'alert')} stood at the end:"))
         blocks.append(Points(told + ((f"and {len(alerts) - 20} more",) if len(alerts) > 20 else ())))
     above = [e for e in facts.episodes if e.end is None]
     if above:
         names = words.listed([f"{e.model} ({words.listed(e.tiers)})" for e in above])
         blocks.append(Paragraph(f"Still above an objective at the end: {names}."))
+    if not is_read(facts):
+        blocks.append(Paragraph("Whether anybody still waited too long is not known: no wait was read."))
     if not blocks:
         blocks.append(Paragraph("Nothing: no throttle, no halted release, no alert, no breach at the end."))
-    if facts.last is not None and facts.last.plane is None and not (throttles or releases):
-        blocks.append(Paragraph("No control plane was connected: throttles and releases are not recorded."))
+    if facts.last is not None and facts.last.plane is None and not facts.has_log:
+        blocks.append(Paragraph(NO_PLANE))
     return Section(f"Still open at {clock(facts.end)} UTC", tuple(blocks))
+
+
+OPEN_AGAIN = "fully open again"
 
 
 def _throttle_row(one: Throttle, facts: Facts) -> tuple[Cell, ...]:
@@ -277,11 +276,11 @@ def _throttle_row(one: Throttle, facts: Facts) -> tuple[Cell, ...]:
     never_ends = one.expires_at is None and one.level != 1
     overdue = one.expires_at is not None and one.expires_at < facts.end
     then = one.revert_to
-    after = words.admitted(then.level) if then is not None else "open"
+    after = words.admitted(then.level) if then is not None else OPEN_AGAIN
     if then is not None and then.expires_at is not None:
         # A setting whose own time runs out first is not gone back to. Source: control contract, section 4.
         runs_out = one.expires_at is not None and then.expires_at <= one.expires_at
-        after = "open" if runs_out else f"{after} until {clock(then.expires_at)}"
+        after = OPEN_AGAIN if runs_out else f"{after} until {clock(then.expires_at)}"
     level = words.admitted(one.in_force)
     state = "" if one.state == "applied" else f" ({one.state})"
     if one.state == "ramping":
@@ -340,7 +339,12 @@ def _harm(facts: Facts) -> Section:
     if rest:
         blocks.append(
             Paragraph(
-                f"{words.plural(rest, 'more tier')}: never above, as far as is known."
+                f"{words.plural(rest, 'more tier')}: "
+                + (
+                    "never above, as far as is known."
+                    if is_read(facts)
+                    else "nothing is known of their waits."
+                )
                 if len(shown) <= HARM_ROWS
                 else f"{words.plural(rest, 'more tier')} not shown."
             )
@@ -361,7 +365,7 @@ _METHOD = (
     " while the p99 is surely within O, the slowest 1% are within the promise. Unknown: gaps, and readings"
     " that were stale or missing; they never count. Quantiles are of requests that left the queue in the last"
     " minutes: they come late, and tell nothing of those that gave up or still wait. A reading holds until"
-    " the next one. Tier-time, on the first page: such times of all tiers, added up."
+    " the next one."
 )
 
 
@@ -383,7 +387,9 @@ def _harm_row(model: str, tier: str, one: Tracked, facts: Facts) -> tuple[Cell, 
         Cell(length(unknown) if unknown >= 0.5 else "–", "muted"),
         Cell(over),
         Cell(seconds_over),
-        Cell(number(harm.refused) if harm.refused else "–"),
+        Cell(number(harm.refused) if harm.refused else "–")
+        if harm.refused_known_s
+        else Cell("not known", "muted"),
     )
 
 
@@ -400,6 +406,7 @@ def _missing(facts: Facts) -> Section:
     ]
     if len(facts.gaps) > 50:
         items.append(f"and {len(facts.gaps) - 50} more gaps")
+    items += [f"{sentence[0].upper()}{sentence[1:]}." for sentence in lost(facts)[:20]]
     items += [f"The file: {notice}" for notice in facts.notices[:20]]
     if facts.every > 1:
         items.append(
@@ -410,10 +417,10 @@ def _missing(facts: Facts) -> Section:
         items.append("The recording was not closed: it may still be written, or its end was cut off.")
     if not facts.has_views:
         items.append("What the operator looked at: not recorded.")
-    if facts.header.get("source") == "backfill":
-        items.append(
-            "Actions, alerts, throttles and releases: not recorded, it was made from a metrics history."
-        )
+    if facts.is_reconstructed:
+        items.append("Alerts: reckoned afterwards from the metrics; whether anybody saw one is not recorded.")
+        if not facts.has_log:
+            items.append("Actions and throttles: not recorded, it was made from a metrics history.")
     if any(one.harm.uncounted_s for _, _, one in facts.ledger.judged()):
         items.append(
             "* Requests of a tier while it was above: in part not known, so its cost is higher than said."
@@ -439,7 +446,7 @@ def _about(facts: Facts) -> Section:
     table = Table((Column("What"), Column("Which")), tuple((Cell(a), Cell(b)) for a, b in rows))
     note = Paragraph(
         "All of this is from the recording alone, as the operator's screen had it; nothing was asked or"
-        " corrected afterwards. Whether the file is whole and unchanged, `tidegate recording verify` tells.",
+        " corrected afterwards. Whether the file is whole and unchanged, “tidegate recording verify” tells.",
         tone="muted",
     )
     return Section("About this report", (table, note))

@@ -23,6 +23,11 @@ def seconds(estimate: float, lo: float | None = None, hi: float | None = None) -
     return f"{number(estimate)}{_JOINED}s"
 
 
+def as_told(value: float) -> float:
+    """A wait to the two digits that it is told in: what reads the same is the same."""
+    return float(f"{value:.2g}")
+
+
 def number(value: float) -> str:
     """Two to four digits, thousands apart: `0.25`, `3.8`, `12`, `4 200`, `1.2 million`."""
     size = abs(value)
@@ -59,6 +64,17 @@ def between(least: float, most: float) -> str:
         if most >= size and least >= size / 100:
             return f"{number(least / size)} to {number(most / size)}{_JOINED}{unit}"
     return f"{number(least)} to {number(most)}"
+
+
+COARSE_S = 5.0
+"""Frames that are further apart than this are told: no time is known better."""
+
+
+def after(since: float, step_s: float) -> str:
+    """How long after something, as well as frames tell it: `30 s after that`, `at the same moment`."""
+    if since >= max(0.5, step_s if step_s >= COARSE_S else 0.0):
+        return f"{length(since)} after that"
+    return f"within the same {length(step_s)}" if step_s >= COARSE_S else "at the same moment"
 
 
 def clock(at: float) -> str:
