@@ -102,7 +102,6 @@ class CockpitApp(App[int], inherit_bindings=False):
         self._interrupted_at = -TWICE_S
         self._viewed: View | None = None
         self.left_at: float | None = None
-        self._is_resting = self._is_behind = False
         self._ending: set[asyncio.Task[None]] = set()
         self.writes = writes
         self.arming = Arming(writes)
@@ -260,28 +259,12 @@ class CockpitApp(App[int], inherit_bindings=False):
             replaying.arrived()
         if stream is not self.shown:
             return
-        if stream.is_replay:
-            self._draw_in_turn()
+        if replaying is not None:
+            replaying.draw_in_turn()
         elif self.frozen is None:
             self.draw_all()
         elif (top := self.top) is not None and top.SHOWS_NEWEST:
             top.draw()
-
-    def _draw_in_turn(self) -> None:
-        """Draw what a replay shows, and rest for as long as that took: played fast, its frames come so often
-        that keys would have no turn where each takes long to draw."""
-        if self._is_resting:
-            self._is_behind = True
-            return
-        began = time.monotonic()
-        self.draw_all()
-        self._is_resting, self._is_behind = True, False
-        self.set_timer(time.monotonic() - began, self._rested)
-
-    def _rested(self) -> None:
-        self._is_resting = False
-        if self._is_behind and self.shown.is_replay:
-            self._draw_in_turn()
 
     def on_source_spoke(self, message: SourceSpoke) -> None:
         """Show what the feed has to say: the screen stays, and tells what to do."""

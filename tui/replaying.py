@@ -1,5 +1,6 @@
 """A replay at the cockpit: what its keys do, what it tells of itself, and the way there and back to live."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
@@ -75,6 +76,7 @@ class Replaying:
         self._told = (0, "")
         self._answer = ""
         self._drawn: tuple[object, ...] = ()
+        self._is_resting = self._is_behind = False
         self._ticking: Timer | None = None
 
     @property
@@ -184,6 +186,22 @@ class Replaying:
             self._told = told
             if position.told:
                 self._app.say(position.told)
+
+    def draw_in_turn(self) -> None:
+        """Draw what it shows, and rest for as long as that took: played fast, its frames come so often that
+        keys would have no turn where each takes long to draw."""
+        if self._is_resting:
+            self._is_behind = True
+            return
+        began = time.monotonic()
+        self._app.draw_all()
+        self._is_resting, self._is_behind = True, False
+        self._app.set_timer(time.monotonic() - began, self._rested)
+
+    def _rested(self) -> None:
+        self._is_resting = False
+        if self._is_behind and self.is_shown:
+            self.draw_in_turn()
 
     def _follow(self, view: "View | None") -> None:
         top = self._app.top

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +80,7 @@ def report(args: argparse.Namespace) -> int:
                 )
             text = _written(document(facts), form)
             if out is not None:
-                _write(out, text, overwrite=args.yes)
+                _write(out, text, overwrite=args.yes, sources=recording.paths)
         except RecordingError as error:
             return fail(error, 1)
     if out is None:
@@ -111,9 +111,9 @@ def _written(found: "Document", form: str) -> str:
     return render_page(found) if form == "html" else render_markdown(found)
 
 
-def _write(out: Path, text: str, *, overwrite: bool) -> None:
+def _write(out: Path, text: str, *, overwrite: bool, sources: Sequence[Path]) -> None:
     """raises: RecordingError"""
     from collectors.recording.draft import draft
 
-    with draft(out, overwrite=overwrite) as path:
+    with draft(out, overwrite=overwrite, sources=sources) as path:
         path.write_text(text, encoding="utf-8")

@@ -74,7 +74,7 @@ def export(
     if out is None:
         told = _to_standard_output(reading)
     else:
-        with draft(out, overwrite=overwrite) as path:
+        with draft(out, overwrite=overwrite, sources=recording.paths) as path:
             told = _to_file(reading, path)
             _refuse_unknown(reading)
     lost = [f"{counted(reading.lost, 'frame')} could not be read"] if reading.lost else []

@@ -138,7 +138,7 @@ class FileHeader:
         raises: BadRecord if it is damaged or no recording; NewerFormat if this reader is too old
         """
         if len(data) < FILE_HEADER.size or data[:8] != MAGIC:
-            raise BadRecord("no recording: it does not begin as one")
+            raise BadRecord("it does not begin as one")
         _, major, minor, least_major, least_minor, size, text_crc, crc = FILE_HEADER.unpack_from(data)
         if zlib.crc32(data[:24]) != crc:
             raise BadRecord("the file header is damaged")

@@ -82,7 +82,7 @@ def merge(
     facts = facts_of(both[first].header.facts, [origin("merge", r, r.start, r.end) for r in both])
     told = [_told(offset, shift), f"numbers are of {_name(both[first], first)} where it has any"]
     simulated, redaction = is_simulated(one), Redaction()
-    with draft(out, overwrite=overwrite) as path:
+    with draft(out, overwrite=overwrite, sources=(*one.paths, *other.paths)) as path:
         stream = Stream(None, path, RingLimits(), facts, redaction, simulated=simulated)
         rewriter = Rewriter(stream, redaction)
         try:

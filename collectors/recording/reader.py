@@ -102,6 +102,11 @@ class Recording:
         return tuple(part.segment for part in self.parts)
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """Of its files, in order."""
+        return tuple(one.path for one in self.segments)
+
+    @property
     def start(self) -> float:
         """Earliest recorded time, seconds."""
         return min(part.span[0] for part in self.parts)

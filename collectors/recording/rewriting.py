@@ -11,10 +11,11 @@ import numpy as np
 
 from collectors.fleet import Frame, clean
 from collectors.recording.layout import FRAMES, NOTED, BadRecord, Footer, Kind, RecordingError, Tag
-from collectors.recording.noted import Noted, read_body
+from collectors.recording.noted import JSON_MOST, NOTE_BYTES, Allowance, Noted, read_body
 from collectors.recording.redact import Redaction
-from collectors.recording.segment import Segment
+from collectors.recording.segment import TIME_MOST, Segment
 from collectors.recording.stream import Stamp, Stream
+from collectors.recording.succession import TICKS_MOST_US
 from collectors.recording.times import stamp as told_time
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ OF_THE_STREAM = frozenset(
 _KEPT_FACTS = ("app", "host", "boot", "zone", "poll_s", "context", "source")
 _NOT_COPIED = frozenset({"tag", "chain"})
 _ORIGINS_MOST = 8
+
+_PAST_BYTES = 12 * 2**20
+"""JSON of what was before anybody watched that is copied."""
 
 SLIGHT_S = 1e-5
 """Times that differ by less are one: they are whole µs in the file, and floats here."""
@@ -84,7 +88,11 @@ def origins(facts: Mapping[str, Any]) -> list[str]:
             continue
         words = {"trim": "cut from", "merge": "joined from"}.get(str(one.get("how")), "made from")
         edges = [one.get(name) for name in ("from", "to")]
-        times = [told_time(edge) for edge in edges if isinstance(edge, int | float) and 0 <= edge < YEAR_3000]
+        times = [
+            told_time(edge)
+            for edge in edges
+            if isinstance(edge, int | float) and 0 <= edge <= TIME_MOST / 1e6
+        ]
         host = f" of {one['host']}" if one.get("host") else ""
         span = f", {times[0]} to {times[1]}" if len(times) == 2 else ""
         found.append(clean(f"{words} recording {one.get('recording', '?')}{host}{span}", 300))
@@ -140,7 +148,7 @@ def moments(recording: "Recording", wanted: Sequence[int], start: float, end: fl
     Notes that are damaged are left out, and so is what only the file it stands in needs.
     """
     first, last, kept = wanted[0], wanted[-1], frozenset(wanted)
-    behind = 0
+    behind, past = 0, Allowance(_PAST_BYTES)
     for segment in recording.segments:
         footer, number = segment.footer, behind
         is_unread = footer is not None and not segment.is_loaded
@@ -160,14 +168,17 @@ def moments(recording: "Recording", wanted: Sequence[int], start: float, end: fl
                 number += 1
                 continue
             is_kept = kind in NOTED and not (kind == Kind.EVENT and table.tag[row] in OF_THE_STREAM)
-            if is_kept and start <= at <= end and (one := _note(segment, row)) is not None:
+            if is_kept and start <= at <= end and (one := _note(segment, row, past)) is not None:
                 yield Moment(at, tick, -1, one)
 
 
-def _note(segment: Segment, row: int) -> Noted | None:
+def _note(segment: Segment, row: int, past: Allowance) -> Noted | None:
     table = segment.table
     try:
-        body = read_body(segment.payload(row))
+        data, is_past = segment.payload(row), table.tag[row] == Tag.PAST
+        if len(data) > (JSON_MOST if is_past else NOTE_BYTES) or (is_past and not past.takes(len(data))):
+            return None
+        body = read_body(data)
     except BadRecord:
         return None
     at, seq = int(table.t_wall[row]) / 1e6, int(table.seq[row])
@@ -183,6 +194,7 @@ class Rewriter:
     def __init__(self, stream: Stream, redaction: Redaction) -> None:
         self._stream, self._redaction = stream, redaction
         self._stamp: Stamp | None = None
+        self._began: int | None = None
         self._good_at: float | None = None
         self._is_lost = False
         self.frames = self.lost = 0
@@ -190,6 +202,13 @@ class Rewriter:
     def frame(self, recording: "Recording", number: int, stamp: Stamp) -> None:
         """A frame; one that cannot be read becomes a gap, told before the next one that can."""
         self._stamp = stamp
+        self._began = stamp.wall if self._began is None else self._began
+        if abs(stamp.wall - self._began) > TICKS_MOST_US // 2:
+            # A stream would go on in another file, which nobody asked for.
+            raise RecordingError(
+                f"its clock leaps from {told_time(self._began / 1e6)} to {told_time(stamp.wall / 1e6)}: "
+                "cut out what lies before or behind, with --from and --to"
+            )
         frame = self._read(recording, number)
         if frame is None:
             self._is_lost = True

@@ -48,7 +48,7 @@ def trim(
     began, ended = recording.time_of(wanted[0]), recording.time_of(wanted[-1])
     facts = facts_of(recording.header.facts, [origin("trim", recording, began, ended)])
     simulated, redaction = is_simulated(recording), Redaction()
-    with draft(out, overwrite=overwrite) as path:
+    with draft(out, overwrite=overwrite, sources=recording.paths) as path:
         stream = Stream(None, path, RingLimits(), facts, redaction, simulated=simulated)
         rewriter = Rewriter(stream, redaction)
         try:

@@ -34,7 +34,7 @@ from collectors.recording.layout import (
     first_chain,
     unpack_record,
 )
-from collectors.recording.noted import read_json, tag_of
+from collectors.recording.noted import Allowance, read_json, tag_of
 from collectors.recording.schema import SchemaError, from_json
 from collectors.recording.segment import Segment
 from collectors.recording.table import PAGE_MOST, Table, read_page
@@ -42,6 +42,9 @@ from collectors.recording.walk import Budget, File, Place, walked
 
 HEADERS_MOST = 4_000_000
 """Records of one file that are walked."""
+
+SCHEMA_BYTES = 16 * 2**20
+"""JSON of different schemas, of one file, whose every name is looked at."""
 
 FAULTS_MOST = 200
 """Faults that are told, of one file."""
@@ -193,6 +196,7 @@ class _Check:
     _rows: list[tuple[int, ...]] = field(default_factory=list)
     _indexes: list[tuple[int, int, int]] = field(default_factory=list)
     _schemas: set[int] = field(default_factory=set)
+    _allowance: Allowance = field(default_factory=lambda: Allowance(SCHEMA_BYTES))
     _at: float | None = None
     _damaged: bool = False
 
@@ -281,7 +285,9 @@ class _Check:
         elif record.kind == Kind.SCHEMA:
             # The same one follows each INDEX.
             if record.pcrc not in self._schemas:
-                from_json(read_json(payload))
+                found = read_json(payload)
+                if self._allowance.takes(len(payload)):
+                    from_json(found)
             self._schemas.add(record.pcrc)
         elif record.kind == Kind.INDEX:
             self._index(offset, record, payload)

@@ -93,8 +93,8 @@ def test_json_lines_are_in_order_of_time() -> None:
     file = io.StringIO()
     items = [
         *rows(frame(AT, model("llama", None, AT, Quality.MISSING))),
-        Told(AT + 1, "event", ("alert", "ctl", "llama", "it burns")),
-        Told(AT + 2, "mark", ("ann", "")),
+        Told(AT + 1, AT + 2, "event", ("alert", "ctl", "llama", "it burns")),
+        Told(AT + 2, None, "mark", ("ann", "")),
     ]
     assert write_lines(file, items) == 4
     lines = [json.loads(line) for line in file.getvalue().splitlines()]
@@ -108,8 +108,8 @@ def test_sqlite_has_a_table_for_each_kind(tmp_path: Path) -> None:
     file = tmp_path / "out.db"
     items = [
         *rows(frame(AT, model("llama", 1.5, AT)), frame(AT + 1, model("llama", None, AT, Quality.MISSING))),
-        Told(AT, "event", ("alert", "ctl", "llama", "it burns")),
-        Told(AT, "action", ("intent", "throttle.set", "chat", "free", "ann", *[""] * 8)),
+        Told(AT, AT, "event", ("alert", "ctl", "llama", "it burns")),
+        Told(AT, AT, "action", ("intent", "throttle.set", "chat", "free", "ann", *[""] * 11)),
     ]
     assert write_database(file, {"recording": "r1"}, items) == 5
     with sqlite3.connect(file) as database:

@@ -14,7 +14,7 @@ HEADINGS = (
 )  # fmt: skip
 """time, epoch: of the frame that first showed it; measured: when it was true, by the oldest sample in it."""
 
-_BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t")
+_BEGINS_A_FORMULA = tuple("=+-@＝＋－＠\t")
 
 
 def write_csv(file: TextIO, rows: Iterable[Row]) -> int:

@@ -229,7 +229,9 @@ def gather(
     end = recording.end if end is None else min(end, recording.end)
     if recording.frames == 0 or start > end:
         raise RecordingError(f"{file}: nothing was recorded in that time; {_range(recording)}")
-    numbers = range(recording.index_at(start), recording.index_at(end) + 1)
+    # Of a clock that was set back the end can be an earlier frame than the start.
+    first, last = sorted((recording.index_at(start), recording.index_at(end)))
+    numbers = range(first, last + 1)
     every = math.ceil(len(numbers) / FRAMES_MOST)
     read = numbers[::every]
     gaps = _gaps(recording, numbers, start, end)
