@@ -259,8 +259,8 @@ class CockpitApp(App[int], inherit_bindings=False):
             replaying.arrived()
         if stream is not self.shown:
             return
-        if replaying is not None:
-            replaying.draw_in_turn()
+        if self.replaying is not None:
+            self.replaying.draw_in_turn()
         elif self.frozen is None:
             self.draw_all()
         elif (top := self.top) is not None and top.SHOWS_NEWEST:

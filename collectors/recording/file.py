@@ -9,11 +9,12 @@ import fcntl
 import os
 import stat
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from collectors.fleet import clean
 from collectors.recording import layout
 from collectors.recording.layout import (
     DIRECTORY,
@@ -100,6 +101,7 @@ class SegmentFile:
         self.totals = Totals()
         self._opened = opened
         self._is_torn = False
+        self._readable = 0
         self._together: bytearray | None = None
         self._entries: list[Entry] = []
         self._directory: list[tuple[int, int, int]] = []
@@ -121,11 +123,11 @@ class SegmentFile:
         return file
 
     @classmethod
-    def reopen(cls, path: Path) -> "SegmentFile":
+    def reopen(cls, path: Path, refused: Callable[[FileHeader], str] = lambda _: "") -> "SegmentFile":
         """A file that exists, locked and checked, with an incomplete tail cut off.
 
-        An empty one is as a new one.
-
+        An empty one is as a new one. refused: why one with such a header is not gone on with, and is left as
+        it is; "" if it is
         raises: HeldError; RecordingError if it is not to be appended to; OSError
         """
         try:
@@ -143,7 +145,7 @@ class SegmentFile:
                 raise RecordingError(f"{path} belongs to someone else: choose another name")
             _lock(opened, path)
             if status.st_size:
-                file._take_up(os.fstat(opened).st_size)
+                file._take_up(os.fstat(opened).st_size, refused)
             if status.st_mode & 0o077:
                 os.fchmod(opened, 0o600)
         except BaseException:
@@ -285,10 +287,8 @@ class SegmentFile:
 
     def _cut_if_possible(self) -> None:
         self._is_torn = True
-        try:
+        with suppress(OSError):  # tried again before the next write; a reader takes it for a cut-off tail
             self._cut()
-        except OSError:
-            pass  # tried again before the next write; a reader takes it for an incomplete tail
 
     def _cut(self) -> None:
         os.ftruncate(self._opened, self.end)
@@ -313,7 +313,7 @@ class SegmentFile:
         if entry.kind in FRAMES:
             self.ref_seq = entry.seq
 
-    def _take_up(self, size: int) -> None:
+    def _take_up(self, size: int, refused: Callable[[FileHeader], str]) -> None:
         """Learn where to go on, from the last INDEX; cut an incomplete tail. raises: RecordingError"""
         head = os.pread(self._opened, layout.FILE_HEADER.size + layout.HEADER_MOST, 0)
         try:
@@ -325,7 +325,10 @@ class SegmentFile:
                 f"{self.path} is of format {self.header.major}.{self.header.minor}, this is "
                 f"{layout.MAJOR}.{layout.MINOR}: choose another name"
             )
+        if why := refused(self.header):
+            raise RecordingError(f"{self.path} {clean(why, 300)}: choose another name")
         self.end, self.chain = start, layout.first_chain(head[:start])
+        self._readable = 4 * size + _LOOK_BACK
         found = self._last_index(size, start)
         if found is not None:
             self._take_index(*found)
@@ -353,6 +356,10 @@ class SegmentFile:
             record = layout.unpack_record(head)
         except BadRecord:
             return None
+        # Marks of records that overlap would have the same bytes read again and again.
+        self._readable -= HLEN_MOST + record.stored
+        if self._readable < 0:
+            raise self._damaged(offset)
         payload = os.pread(self._opened, record.stored, offset + record.hlen)
         if len(payload) < record.stored or zlib.crc32(payload) != record.pcrc:
             return None
@@ -410,8 +417,9 @@ class SegmentFile:
         data = os.pread(self._opened, size - offset, offset)
         at = data.find(layout.SYNC, 1)
         while at >= 0:
-            if self._whole(offset + at) is not None:
-                return True
+            with suppress(BadRecord):
+                if offset + at + layout.unpack_record(data, at).size <= size:
+                    return True
             at = data.find(layout.SYNC, at + 1)
         return False
 

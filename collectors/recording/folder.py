@@ -47,7 +47,21 @@ def newest(folder: Path) -> tuple[list[Segment], list[str]]:
             found.append(one)
         else:
             one.close()
-    return sorted(found, key=lambda one: one.number), notices
+    return _each_once(found, notices), notices
+
+
+def _each_once(found: list[Segment], notices: list[str]) -> list[Segment]:
+    """The segments in order, each number once; one with a name as a ring gives them wins."""
+    kept: list[Segment] = []
+    for one in sorted(found, key=lambda one: (one.number, not ring.is_name(one.path.name), one.path.name)):
+        if kept and kept[-1].number == one.number:
+            notices.append(
+                f"{one.path.name} claims to be the same segment as {kept[-1].path.name}, and is left out"
+            )
+            one.close()
+        else:
+            kept.append(one)
+    return kept
 
 
 def recordings(folder: Path) -> tuple[list[list[Path]], list[str]]:

@@ -36,7 +36,7 @@ SCHEMA_BYTES, SCHEMAS_MOST = 16 * 2**20, 2_000
 """JSON of schemas that is read, and how many different ones."""
 
 
-CHECKED_RECORDS, CHECKED_BYTES = 20_000, 2 * 2**20
+CHECKED_RECORDS, CHECKED_BYTES = 20_000, 2**20
 """A longer file is not searched for damage: `verify` is there for it."""
 
 _PLACES_MOST, _FRAMES_MOST = 20, 100

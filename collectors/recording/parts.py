@@ -30,7 +30,7 @@ HAPPENED = frozenset({Tag.ALERT, Tag.ALERT_CLEARED, Tag.STAGE, Tag.POLL_FAILURE,
 """Tags whose body is an event of a frame."""
 
 _EVENTS_MOST = 5_000
-_HAPPENED_BYTES = 12 * 2**20
+_HAPPENED_BYTES = 6 * 2**20
 """JSON that is read for the events of one frame: the first one can tell a long past."""
 
 

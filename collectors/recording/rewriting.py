@@ -36,7 +36,7 @@ _KEPT_FACTS = ("app", "host", "boot", "zone", "poll_s", "context", "source")
 _NOT_COPIED = frozenset({"tag", "chain"})
 _ORIGINS_MOST = 8
 
-_PAST_BYTES = 12 * 2**20
+_PAST_BYTES = 6 * 2**20
 """JSON of what was before anybody watched that is copied."""
 
 SLIGHT_S = 1e-5

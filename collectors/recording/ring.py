@@ -68,6 +68,11 @@ def segment_name(start: float, recording: str, number: int) -> str:
     return f"{datetime.fromtimestamp(start, UTC):%Y%m%dT%H%M%SZ}-{recording}-{number:04d}{SUFFIX}"
 
 
+def is_name(name: str) -> bool:
+    """Whether a file has the name of a segment."""
+    return _NAME.fullmatch(name) is not None
+
+
 def segments(folder: Path) -> list[Segment]:
     """The segments in a folder, the oldest first; other files are not looked at. raises: OSError"""
     return sorted(_segments(folder), key=lambda one: (one.start, one.recording, one.number))

@@ -83,14 +83,11 @@ class Succession:
             try:
                 file = SegmentFile.create(self._single)
             except FileExistsError:
-                file = SegmentFile.reopen(self._single)
+                file = SegmentFile.reopen(self._single, self._difference)
         except OSError as error:
             raise RecordingError(
                 f"{self._single} cannot be recorded into: {error.strerror}. Choose another place"
             ) from error
-        if file.header is not None and (why := self._difference(file.header)):
-            file.close()
-            raise RecordingError(f"{self._single} {why}: choose another name")
         self._claimed = file
 
     def next(self, wall: int) -> tuple[SegmentFile, bool]:
@@ -168,7 +165,7 @@ class Succession:
         for name, what in (("context", "records"), ("source", "comes from"), ("redaction", "is redacted by")):
             here, there = self._facts[name], header.facts.get(name)
             if here != there:
-                return f"{what} {there!r}, not {here!r}"
+                return f"{what} {str(there)[:100]!r}, not {here!r}"
         if bool(header.facts.get("simulated", False)) != self._facts["simulated"]:
             return "is of another kind of clock"
         return ""

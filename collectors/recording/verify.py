@@ -40,7 +40,7 @@ from collectors.recording.segment import Segment
 from collectors.recording.table import PAGE_MOST, Table, read_page
 from collectors.recording.walk import Budget, File, Place, walked
 
-HEADERS_MOST = 4_000_000
+HEADERS_MOST = 2_500_000
 """Records of one file that are walked."""
 
 SCHEMA_BYTES = 16 * 2**20

@@ -1,6 +1,7 @@
 """Replay in the cockpit: of a file, and of the running session; what is live stays as it was behind it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -182,6 +183,29 @@ async def test_frames_move_time_and_nothing_else_does() -> None:
         assert app.now == at
         press(app, "]")
         await until(pilot, lambda: app.now == at + 1)
+
+
+async def test_frames_that_take_long_to_draw_leave_keys_their_turn() -> None:
+    """After each drawing it rests for as long as that took; what came meanwhile is drawn once, and last."""
+    async with replaying(FakeReplay(recorded(), at=10)) as (app, pilot):
+        await pilot.pause(0.5)
+        drawn: list[float] = []
+
+        def draw() -> None:
+            drawn.append(app.now)
+            time.sleep(0.2)
+
+        app.draw_all = draw  # type: ignore[method-assign]  # a fleet that takes long to draw
+        player = app.live.feed.source
+        assert isinstance(player, FakeReplay)
+        player.step(1)
+        await until(pilot, lambda: len(drawn) == 1)
+        for _ in range(5):
+            player.step(1)
+            await asyncio.sleep(0.01)
+        assert len(drawn) == 1
+        await until(pilot, lambda: len(drawn) >= 2)
+        assert drawn == [player.all[11].at, player.all[16].at]
 
 
 async def test_a_click_on_a_lane_goes_there() -> None:
@@ -590,6 +614,7 @@ async def test_playing_and_seeking_are_no_own_look() -> None:
         assert app.replaying.is_following
 
 
+@pytest.mark.slow
 async def test_views_are_recorded_as_they_change() -> None:
     """Screen, cursor, filter, a dialog's title and size; in a replay, that it is one; nothing typed."""
     async with live() as (app, pilot, _, _, recorder):
@@ -759,6 +784,7 @@ async def test_space_on_other_screens_plays() -> None:
         assert isinstance(app.screen, CockpitScreen)
 
 
+@pytest.mark.slow
 async def test_every_key_answers_in_a_replay() -> None:
     """D16: each bound key does something or says why not, on each screen; none ends in an error."""
     async with replaying(FakeReplay(recorded(40), at=20), (80, 24)) as (app, pilot):

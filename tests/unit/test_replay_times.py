@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.recording.times import Asked, TimeError, clock, parse_time, span, stamp
+from tui.recordings import with_times
 
 
 def at(text: str) -> float:
@@ -174,3 +175,10 @@ def test_a_time_that_no_calendar_has_is_still_told(far: float) -> None:
     """A hostile file's times raise nothing."""
     texts: Sequence[str] = (stamp(far), clock(far))
     assert all("since 1970" in text for text in texts)
+
+
+def test_a_time_with_a_sign_is_the_time_of_its_option() -> None:
+    """`--at -5m`, as help writes it; any other option and file stays as it is."""
+    given = ["replay", "a.tgrec", "--at", "-5m", "--from", "- 3 min", "--follow", "--to", "--json", "-1"]
+    made = ["replay", "a.tgrec", "--at=-5m", "--from=- 3 min", "--follow", "--to", "--json", "-1"]
+    assert with_times(given) == made
