@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from collectors.config import Identity, PrometheusServer, TierRule
-from collectors.fleet import Interval, Quality, Reading, SourceState
+from collectors.fleet import Interval, Quality, Reading, SourceState, ticked
 from collectors.prometheus.live import PrometheusPoller
 from collectors.signals.assemble import Observed, observed
 from collectors.signals.catalogue import Answer, Buckets, Poll, Preset, Row, window_s
@@ -205,7 +205,9 @@ async def test_pitfall_02_nothing_an_error_and_nought(server: str) -> None:
     """Three cells: 0 that was measured, what nobody exports, and what could not be asked."""
     poll = await polled(server, "cells")
     readings = seen(poll).readings
-    assert readings[Key("m", "", "waiting")] == Reading(0.0, answer(poll, "waiting").at, coverage=(1, 1))
+    assert readings[Key("m", "", "waiting")] == Reading(
+        0.0, ticked(answer(poll, "waiting").at), coverage=(1, 1)
+    )
     assert Key("m", "", "kv_ratio") not in readings
     assert not [a for a in poll.answers if a.definition.signal == "kv_ratio"]
     scripted = Scripted()

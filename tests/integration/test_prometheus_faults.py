@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from collectors.config import PrometheusServer
-from collectors.fleet import SourceState
+from collectors.fleet import SourceState, ticked
 from collectors.prometheus.asking import BIG_BODY_BYTES
 from collectors.prometheus.client import CONCURRENT, MAX_BODY_BYTES, MAX_QUERY_IN_URL
 from collectors.prometheus.live import BY_NODE_ABOVE, PrometheusPoller
@@ -163,7 +163,7 @@ async def test_a_server_that_goes_keeps_its_last_time(server: Scripted) -> None:
     await one.aclose()
     assert lost.health.state is SourceState.LOST
     assert lost.answers == ()
-    assert lost.health.at == good.at
+    assert lost.health.at == ticked(good.at)
     assert lost.stacks == ("vllm",)
 
 

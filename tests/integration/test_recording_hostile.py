@@ -1,6 +1,7 @@
 """Hostile recordings through the real commands: seconds, memory, what they print and leave behind."""
 
 import csv
+import json
 import os
 import re
 import resource
@@ -8,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,6 +58,19 @@ except RecordingError as error:
 """
 
 
+MEASURED = """
+import json, os, sys
+
+child = os.fork()
+if not child:
+    os.execv(sys.argv[2], sys.argv[2:])
+_, status, used = os.wait4(child, 0)
+with open(sys.argv[1], "w") as told:
+    json.dump([os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, used.ru_maxrss], told)
+"""
+"""Runs a program from a small process: a child counts the memory of the one that it came from as its own."""
+
+
 class Ran(NamedTuple):
     """How a command went. seconds: of CPU; megabytes: at its largest"""
 
@@ -66,22 +80,21 @@ class Ran(NamedTuple):
     said: str
 
 
-def ran(folder: Path, *command: str, environment: Mapping[str, str] | None = None) -> Ran:
+def ran(folder: Path, *command: str) -> Ran:
     """A command of tidegate, or with "-c" a program, to its end."""
     start = [sys.executable] if command[0] == "-c" else [sys.executable, "-m", "tui"]
-    with (folder / "said").open("wb") as said:
-        child = subprocess.Popen(
-            [*start, *command],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            env={**os.environ, "XDG_STATE_HOME": str(folder / "state"), **(environment or {})},
-        )
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    text = (folder / "said").read_text("utf-8", "replace")
-    (folder / "said").unlink()
-    return Ran(child.returncode, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, text)
+    told = folder / "told"
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, str(told), *start, *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "XDG_STATE_HOME": str(folder / "state")},
+        check=True,
+    )
+    status, seconds, kilobytes = json.loads(told.read_text())
+    told.unlink()
+    return Ran(status, seconds, kilobytes / 1024, done.stdout.decode("utf-8", "replace"))
 
 
 def is_clean(text: str) -> bool:
