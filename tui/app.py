@@ -107,6 +107,7 @@ class CockpitApp(App[int], inherit_bindings=False):
         self.arming = Arming(writes)
         self.guard = KeyGuard()
         self.clock: Callable[[], float] = time.monotonic
+        self.left_screen_at = float("-inf")
         self._reasons: Reasons | None = None
         self._awaited: dict[str, Intent] = {}
         self._asked_to_stay = False

@@ -264,6 +264,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
     def leave(self) -> None:
         """Go back to the screen below, once."""
         if self.is_active:
+            self.cockpit.left_screen_at = self.cockpit.clock()
             self.dismiss()
 
     def takes_text(self, key: str, character: str | None) -> bool:
@@ -305,7 +306,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         event.prevent_default()
         guard, was_pasting = self.cockpit.guard, self.cockpit.guard.is_pasting
         guard.note(event.key, event.is_printable, event.time)
-        if not self.is_active:
+        if not self.is_active or event.time < self.cockpit.left_screen_at:
             return
         if guard.is_pasting:
             is_text = event.is_printable and self.takes_text(event.key, event.character)
