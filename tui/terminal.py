@@ -11,6 +11,7 @@ import signal
 import sys
 import termios
 import threading
+import time
 from codecs import getincrementaldecoder
 from collections.abc import Callable
 from contextlib import suppress
@@ -78,8 +79,11 @@ class CockpitDriver(LinuxDriver):
                     if not (read := self._read()):
                         self._lost()
                         return
+                    read_at = time.monotonic()
                     # Part of a character makes no text yet; to the parser no text is the end of all.
                     for event in parser.feed(text) if (text := decode(read)) else ():
+                        # Typed by then, whatever the first of these keys has done meanwhile.
+                        event.time = read_at
                         self.process_message(event)
                 for event in parser.tick():
                     self.process_message(event)
