@@ -5,23 +5,22 @@ What writes it needs libraries of weight: they are imported after the first pain
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from collectors.sessions import Mark, RecorderState, View
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    # Before the first paint nothing is recorded yet.
     from collectors.fleet import Source
     from collectors.keeping import RecordingSettings
     from collectors.recording.writer import RecordingWriter
+    from collectors.sessions import Mark, RecorderState, View
 
 MARKS_KEPT = 100
 """Bookmarks kept for a recording that has not begun yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Keeping:
+class Keeping(NamedTuple):
     """Where and how a session is kept.
 
     file: this one file; folder: a ring of files there, or of the settings; both None: the settings' ring
@@ -34,7 +33,7 @@ class Keeping:
     file: Path | None = None
     folder: Path | None = None
     settings: "RecordingSettings | None" = None
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = MappingProxyType({})
 
 
 class SessionRecorder:
@@ -48,17 +47,21 @@ class SessionRecorder:
         self._refused = ""
 
     @property
-    def state(self) -> RecorderState:
+    def state(self) -> "RecorderState":
         """Of the file that is written; nothing is on before the first source."""
-        return self._writer.state if self._writer is not None else RecorderState()
+        if self._writer is not None:
+            return self._writer.state
+        from collectors.sessions import RecorderState
 
-    def view(self, view: View) -> None:
+        return RecorderState()
+
+    def view(self, view: "View") -> None:
         """Recorded now, or as the first view of a recording that has not begun."""
         self._view = view
         if self._writer is not None:
             self._writer.view(view)
 
-    def mark(self, mark: Mark) -> None:
+    def mark(self, mark: "Mark") -> None:
         """Recorded now, or as soon as the recording begins."""
         if self._writer is not None:
             self._writer.mark(mark)
