@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from collectors.fleet import Frame, Quality
+from collectors.fleet import Frame
+from collectors.readings import Quality
 from collectors.recording.layout import Kind, RecordingError
 from collectors.recording.reader import STATE_LOST, Recording
 from collectors.recording.verify import verify

@@ -17,13 +17,9 @@ from collectors.fleet import (
     Exposure,
     Feature,
     Frame,
-    Interval,
     LastChange,
     Model,
     Node,
-    Quality,
-    Reading,
-    Reason,
     Release,
     Severity,
     SourceHealth,
@@ -31,8 +27,8 @@ from collectors.fleet import (
     Stage,
     Throttle,
     Tier,
-    reading,
 )
+from collectors.readings import Interval, Quality, Reading, Reason, reading
 
 TIERS = tuple(Tier(name, name.title()) for name in ("pro", "plus", "team", "edu", "free"))
 OBJECTIVES = dict(zip((tier.name for tier in TIERS), (2.0, 3.0, 3.0, 4.0, 6.0), strict=True))

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from collectors.fleet import Frame, Model, aged
+from collectors.fleet import Frame, Model
+from collectors.readings import aged
 
 USUAL_INTERVAL_S = 5.0
 """Seconds between samples where no source says."""

@@ -26,10 +26,11 @@ from pydantic import (
     model_validator,
 )
 
-from collectors.fleet import SIGNALS, clean
 from collectors.keeping import RecordingSettings
 from collectors.notation import label_name, read_filter
+from collectors.readings import SIGNALS
 from collectors.regex import compiled
+from collectors.text import clean
 from collectors.toml_file import FileError, read_toml
 
 

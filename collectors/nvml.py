@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from collectors.daemon import in_daemon
-from collectors.fleet import SourceHealth, SourceState, clean
+from collectors.fleet import SourceHealth, SourceState
 from collectors.signals.catalogue import (
     Answer,
     Definition,
@@ -27,6 +27,7 @@ from collectors.signals.catalogue import (
     Row,
     ScrapeTarget,
 )
+from collectors.text import clean
 
 STACK = "nvml"
 INTERVAL_S = 5.0

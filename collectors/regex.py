@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import re2
 
-from collectors.fleet import clean
+from collectors.text import clean
 
 
 class Match(Protocol):

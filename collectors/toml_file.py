@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from collectors.fleet import clean
+from collectors.text import clean
 
 Checked = TypeVar("Checked", bound=BaseModel)
 

@@ -3,19 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from collectors.fleet import (
-    Alert,
-    Frame,
-    Interval,
-    Model,
-    Quality,
-    Reading,
-    Reason,
-    Severity,
-    SourceHealth,
-    SourceState,
-    reading,
-)
+from collectors.fleet import Alert, Frame, Model, Severity, SourceHealth, SourceState
+from collectors.readings import Interval, Quality, Reading, Reason, reading
 from tests.frames import AT, OBJECTIVES, TIERS, demo_frame, lost, model, sources
 
 CALM = ((0.2, 0.3, 0.25), (0.4, 0.5, 0.45), (0.8, 1.0, 0.9), (1.3, 1.6, 1.4))

@@ -14,12 +14,8 @@ from collectors.fleet import (
     Exposure,
     Feature,
     Frame,
-    Interval,
     Model,
     Node,
-    Quality,
-    Reading,
-    Reason,
     Release,
     Revert,
     Severity,
@@ -28,9 +24,9 @@ from collectors.fleet import (
     Stage,
     Throttle,
     Tier,
-    clean,
-    reading,
 )
+from collectors.readings import Interval, Quality, Reading, Reason, reading
+from collectors.text import clean
 
 AT = 1_795_269_731.0
 """2026-11-21T14:02:11Z."""

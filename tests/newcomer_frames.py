@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from collectors.fleet import ALL_TIERS, Frame, Interval, Model, Node, Reason, Tier, reading
+from collectors.fleet import ALL_TIERS, Frame, Model, Node, Tier
+from collectors.readings import Interval, Reason, reading
 from tests.frames import AT, bare_frame, model, sources
 
 PRIORITIES = tuple(Tier(name, f"prio {name}") for name in ("100", "10", "0", "-10"))

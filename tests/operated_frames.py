@@ -12,15 +12,14 @@ from collectors.fleet import (
     Frame,
     LastChange,
     Model,
-    Reading,
     Release,
     Revert,
     Throttle,
     Tier,
-    clean,
-    reading,
 )
 from collectors.intents import Ability, PlaneFacts
+from collectors.readings import Reading, reading
+from collectors.text import clean
 from tests.frames import AT, HOSTILE, demo_frame, release, worst_frame
 
 OPERATOR = PlaneFacts(

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from collectors.fleet import Frame, Reason
+from collectors.fleet import Frame
+from collectors.readings import Reason
 from collectors.recording.codec import Payload, packed_frame, unpacked_frame
 from collectors.recording.schema import from_json, to_json
 from collectors.recording.shape import Builder, Shaped, Shaper

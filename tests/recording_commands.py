@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from collectors.fleet import Event, EventKind, Frame, LastChange, Model, Throttle, Tier, reading
+from collectors.fleet import Event, EventKind, Frame, LastChange, Model, Throttle, Tier
 from collectors.intents import Intent, Outcome, OutcomeKind, Target
+from collectors.readings import reading
 from collectors.recording.layout import Kind, Tag
 from collectors.recording.notes import event_json, intent_json, mark_json, outcome_json, view_json
 from collectors.recording.redact import Redaction

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from collectors.fleet import Frame, Interval, Model, Quality, Reading, Reason, Tier
+from collectors.fleet import Frame, Model, Tier
+from collectors.readings import Interval, Quality, Reading, Reason
 from collectors.recording.codec import NO_EXCEPTIONS, Exceptions, Numbers, Payload, compressed, packed_frame
 from collectors.recording.layout import (
     DIRECTORY,

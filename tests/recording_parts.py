@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from collectors.fleet import Frame, reading
+from collectors.fleet import Frame
+from collectors.readings import reading
 from collectors.recording import layout, writer
 from collectors.recording.codec import Numbers, Payload, decompressed, unpacked_frame
 from collectors.recording.layout import FRAMES, NOTED, ZSTD, BadRecord, FileHeader, Kind, Record, Tag

@@ -5,8 +5,9 @@ import math
 import random
 from dataclasses import replace
 
-from collectors.fleet import ALL_TIERS, Frame, Interval, Model, Quality, Reading, Reason, reading
-from collectors.fleet import SIGNALS as SIGNALS_OF
+from collectors.fleet import ALL_TIERS, Frame, Model
+from collectors.readings import SIGNALS as SIGNALS_OF
+from collectors.readings import Interval, Quality, Reading, Reason, reading
 from tests.frames import AT, bare_frame
 from tui.screens.trends import SIGNALS
 from tui.store import SIGNAL

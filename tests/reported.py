@@ -12,21 +12,17 @@ from collectors.fleet import (
     EventKind,
     Feature,
     Frame,
-    Interval,
     LastChange,
     Model,
-    Quality,
-    Reading,
-    Reason,
     Revert,
     Severity,
     SourceHealth,
     SourceState,
     Throttle,
     Tier,
-    reading,
 )
 from collectors.intents import Intent, Outcome, OutcomeKind, PlaneFacts, decided
+from collectors.readings import Interval, Quality, Reading, Reason, reading
 from collectors.recording.layout import NOTED, FileHeader, Kind, Tag
 from collectors.recording.noted import Noted
 from collectors.recording.notes import event_json, intent_json, mark_json, outcome_json, view_from, view_json

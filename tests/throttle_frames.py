@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from collectors.fleet import Frame, Model, Throttle, reading
+from collectors.fleet import Frame, Model, Throttle
 from collectors.intents import OPERATIONS, Ability, PlaneFacts
+from collectors.readings import reading
 from tests.frames import AT, demo_frame
 
 NOTHING: Mapping[str, str] = MappingProxyType({})

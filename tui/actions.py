@@ -137,6 +137,6 @@ DIALOG_HINT = "tab next row   left right change   1-5 reason   y apply   ctrl-r 
 
 def dead_key(key: str) -> str:
     """The sentence for a key that is bound to nothing (D16)."""
-    from collectors.fleet import clean
+    from collectors.text import clean
 
     return f"{clean(key, 24)} does nothing here; ? lists the keys"

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from collectors.check.findings import Findings, PresentLine, SignalLine, SourceLine, StackLine
 from collectors.check.naming import Named
-from collectors.fleet import Interval, SourceState, clean
+from collectors.fleet import SourceState
+from collectors.readings import Interval
+from collectors.text import clean
 
 if TYPE_CHECKING:
     from collectors.check.explain import Explanation, Feed, ReadingLine

@@ -151,7 +151,7 @@ def _servers(named: tuple[str, ...], token: "Mapping[str, str] | None") -> list[
 
 def _refused(error: "ValidationError") -> Exception:
     from collectors.config import ConfigError
-    from collectors.fleet import clean
+    from collectors.text import clean
 
     first = error.errors()[0]
     option = _OPTIONS.get(str(first["loc"][0]) if first["loc"] else "", "the options")

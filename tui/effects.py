@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from collectors.fleet import Event, EventKind, Frame, Quality, Throttle
+from collectors.fleet import Event, EventKind, Frame, Throttle
+from collectors.readings import Quality
 from tui.format import Glyphs, age, duration, percent, wait
 from tui.store import GAP, STEP_S, STEPS, History
 from tui.three_states import SETTLE_S, left_s, of_throttle

@@ -168,7 +168,7 @@ def is_own(error: Exception) -> bool:
 
 def sentence_of(error: Exception) -> str:
     """What to show for `error`: the text of an error that was written to be read, else its kind as well."""
-    from collectors.fleet import clean
+    from collectors.text import clean
 
     lines = (clean(line, 300).strip() for line in str(error).splitlines())
     text = clean("; ".join(line for line in lines if line), 600)

@@ -57,7 +57,7 @@ def check(args: argparse.Namespace) -> int:
 def _explain(facts: "Facts", wanted: str, form: str, *, colour: bool) -> int:
     from collectors.check.explain import explanation, near
     from collectors.check.findings import data
-    from collectors.fleet import clean
+    from collectors.text import clean
     from tui.checking import explanation_text
 
     found = explanation(facts, wanted)
@@ -176,7 +176,7 @@ def write_config(output: Path, text: str, *, overwrite: bool) -> None:
 
 
 def _shown(path: Path) -> str:
-    from collectors.fleet import clean
+    from collectors.text import clean
 
     return clean(str(path), 500)
 
@@ -187,7 +187,7 @@ def rules(args: argparse.Namespace) -> int:
     Returns 0; 1 if it does not answer or has none of the stacks; 2 for a mistake. raises: OutputError
     """
     from collectors.config import ConfigError, Context
-    from collectors.fleet import clean
+    from collectors.text import clean
 
     try:
         settings = settings_of(args)

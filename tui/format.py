@@ -12,7 +12,7 @@ from math import isinf
 
 from rich.cells import cell_len, set_cell_size
 
-from collectors.fleet import NO_REASON, Interval, Quality, Reading
+from collectors.readings import NO_REASON, Interval, Quality, Reading
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from collectors.daemon import DaemonExecutor
-from collectors.fleet import Frame, Interval, Reading, Source, SourceState, worded
+from collectors.fleet import Frame, Source, SourceState
+from collectors.readings import Interval, Reading, worded
 from tui.feed import is_own, sentence_of
 from tui.format import counted
 from tui.output import OutputError, say

@@ -75,8 +75,8 @@ class SessionRecorder:
 
     def told(self) -> tuple[str, bool]:
         """What became of the file that was asked for: a sentence, and whether all of it was recorded."""
-        from collectors.fleet import clean
         from collectors.recording.times import counted, span
+        from collectors.text import clean
 
         file, state = clean(str(self._keeping.file), 500), self.state
         if self._refused or not state.frames:

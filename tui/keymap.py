@@ -153,7 +153,7 @@ def read_keymap(path: Path) -> Mapping[str, str]:
     """
     import tomllib
 
-    from collectors.fleet import clean
+    from collectors.text import clean
 
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -184,7 +184,7 @@ def with_keys(keys: Mapping[str, object], file: str) -> Mapping[str, str]:
 
 
 def _complaints(keys: Mapping[str, object], file: str) -> Iterable[str]:
-    from collectors.fleet import clean
+    from collectors.text import clean
 
     for key, action in keys.items():
         place = f"{file}: key {clean(key)!r}"

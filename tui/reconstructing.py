@@ -117,7 +117,7 @@ def reconstruct(args: argparse.Namespace) -> int:
 
 
 def _told(out: Path, done: "Done") -> int:
-    from collectors.fleet import clean
+    from collectors.text import clean
 
     shown = clean(str(out), 500)
     if done.was_whole:
@@ -175,8 +175,8 @@ def _log(given: str | None, context: "Context", end: float) -> "tuple[str, Log |
     """The log's text and what it tells. raises: ValueError, PlaneError"""
     if given is None:
         return "", None
-    from collectors.fleet import clean
     from collectors.reconstruct.audit import LogError, read_log
+    from collectors.text import clean
 
     if _URL.match(given):
         shown, text = "the plane's log", asyncio.run(_asked_log(given, context, end))

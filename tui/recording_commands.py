@@ -154,11 +154,12 @@ def merge(args: argparse.Namespace) -> int:
 
 def export(args: argparse.Namespace) -> int:
     """Write a recording in a form for other programs."""
-    from collectors.fleet import SIGNALS, clean
+    from collectors.readings import SIGNALS
     from collectors.recording.export import Export, NoSuchModel
     from collectors.recording.export import export as write
     from collectors.recording.exports.readings import Choice
     from collectors.recording.layout import RecordingError
+    from collectors.text import clean
 
     signals, models = frozenset(args.signal or ()), frozenset(args.model or ())
     if strange := sorted(signals - SIGNALS.keys()):
@@ -208,8 +209,8 @@ def opened(path: Path) -> "Iterator[Recording | None]":
 
 def span_of(args: argparse.Namespace, recording: "Recording") -> tuple[float, float] | None:
     """From when to when, seconds; None, once it is said why, for what is no time."""
-    from collectors.fleet import clean
     from collectors.recording.times import TimeError, parse_time, stamp
+    from collectors.text import clean
 
     found, told, is_outside = [], list[str](), False
     start, end = recording.start, recording.end
@@ -238,8 +239,8 @@ def span_of(args: argparse.Namespace, recording: "Recording") -> tuple[float, fl
 
 
 def _made(out: Path, make: "Callable[[Progress], Sequence[str]]") -> int:
-    from collectors.fleet import clean
     from collectors.recording.layout import RecordingError
+    from collectors.text import clean
 
     with progressing() as progress:
         try:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from collectors.daemon import DaemonExecutor
-from collectors.fleet import Frame, SourceState, clean
+from collectors.fleet import Frame, SourceState
+from collectors.text import clean
 from tui.contexts import context_of, settings_of
 from tui.feed import is_own, sentence_of
 from tui.kept import Keeping, new_writer

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from collectors.fleet import Frame, Model, Reason, Release, Stage, worded
+from collectors.fleet import Frame, Model, Release, Stage
+from collectors.readings import Reason, worded
 from tui.three_states import plane_time
 from tui.widgets.stage_track import EVERYONE
 

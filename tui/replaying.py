@@ -438,8 +438,8 @@ def ask_bookmark(app: "CockpitApp") -> None:
     actor = frame.plane.actor if frame.plane is not None else ""
 
     def keep(text: str) -> str:
-        from collectors.fleet import clean
         from collectors.sessions import Mark
+        from collectors.text import clean
 
         recorder.mark(Mark(at, actor, clean(text.strip())))
         app.say("bookmarked")

@@ -52,10 +52,10 @@ def report(args: argparse.Namespace) -> int:
 
     Returns 0; 1 if it cannot be read or written; 2 for a mistake in what was asked. raises: OutputError
     """
-    from collectors.fleet import clean
     from collectors.recording.layout import RecordingError
     from collectors.recording.report.facts import gather
     from collectors.recording.report.telling import document
+    from collectors.text import clean
     from tui.recording_commands import opened, progressing, span_of
 
     form = args.format or ("html" if args.out is not None and args.out.suffix in {".html", ".htm"} else "md")

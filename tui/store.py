@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
-from collectors.fleet import ALL_TIERS, Event, Frame, Model, Past, Quality, Reading
+from collectors.fleet import ALL_TIERS, Event, Frame, Model, Past
+from collectors.readings import Quality, Reading
 from tui.format import NEVER_MEASURED
 
 if TYPE_CHECKING:

@@ -7,17 +7,8 @@ from collections.abc import Iterator
 from math import sqrt
 from typing import NamedTuple
 
-from collectors.fleet import (
-    Exposure,
-    Frame,
-    Model,
-    Quality,
-    Reading,
-    Release,
-    SourceState,
-    Throttle,
-    worded,
-)
+from collectors.fleet import Exposure, Frame, Model, Release, SourceState, Throttle
+from collectors.readings import Quality, Reading, worded
 from tui.format import admit, age, percent
 
 SETTLE_S = 60.0

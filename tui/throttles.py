@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import NamedTuple
 
-from collectors.fleet import Throttle, clean
+from collectors.fleet import Throttle
+from collectors.text import clean
 from tui.format import PRESETS, admit, duration
 
 ALIKE = 0.00005

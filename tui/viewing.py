@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from collectors.fleet import clean
 from collectors.sessions import View
+from collectors.text import clean
 
 if TYPE_CHECKING:
     from tui.app import CockpitApp

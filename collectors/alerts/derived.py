@@ -11,20 +11,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from collectors.alerts.told import OWN_ALERTS
-from collectors.fleet import (
-    Alert,
-    Interval,
-    Model,
-    Quality,
-    Reading,
-    Release,
-    Severity,
-    SourceHealth,
-    SourceState,
-    Standing,
-    clean,
-    standing,
-)
+from collectors.fleet import Alert, Model, Release, Severity, SourceHealth, SourceState
+from collectors.readings import Interval, Quality, Reading, Standing, standing
+from collectors.text import clean
 
 FAR_PAST = 2.0
 """A wait whose lower bound is past this many objectives is P1: users feel it, whatever the estimate."""

@@ -6,8 +6,9 @@ from dataclasses import replace
 from collectors.alerts.derived import LAST_KNOWN
 from collectors.alerts.told import REPLICAS, Told, severity_of
 from collectors.alerts.wire import SENTENCE
-from collectors.fleet import Alert, clean
+from collectors.fleet import Alert
 from collectors.signals.identity import Names
+from collectors.text import clean
 
 EXTERNAL = REPLICAS | {"prometheus", "cluster"}
 """Labels that a Prometheus adds when it sends an alert on, and its own list of alerts is without."""

@@ -24,7 +24,9 @@ from collectors.config import Endpoint, PrometheusServer
 from collectors.daemon import in_daemon
 from collectors.endpoint import Access, AccessError
 from collectors.endpoint.words import ALERTMANAGER_PREFIXES
-from collectors.fleet import SourceHealth, SourceState, believable, clean
+from collectors.fleet import SourceHealth, SourceState
+from collectors.readings import believable
+from collectors.text import clean
 
 if TYPE_CHECKING:
     import httpx

@@ -14,7 +14,8 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from collectors.alerts.told import REPLICAS, Told, severity_of
-from collectors.fleet import believable, clean
+from collectors.readings import believable
+from collectors.text import clean
 
 MAX_READ = 20_000
 """Most alerts or silences of one answer that are looked at."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from collectors.fleet import clean
 from collectors.signals.catalogue import Preset, Role
+from collectors.text import clean
 
 LOOKED_FOR: Mapping[Role, str] = {
     "engine": "no engine",

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from collectors.check.facts import Facts
 from collectors.check.findings import WORKINGS, absence, families, family, family_title
-from collectors.fleet import SIGNALS, Interval, Quality, Reading, clean, worded
+from collectors.readings import SIGNALS, Interval, Quality, Reading, worded
 from collectors.signals.assemble import has_totals
 from collectors.signals.catalogue import Answer, Buckets, Poll, Row
 from collectors.signals.combine import Entry, chosen
 from collectors.signals.identity import Explained, Names, has_exported, ordered_tiers
 from collectors.signals.keys import Key
+from collectors.text import clean
 
 MOST_ROWS = 8
 """Rows told one by one; of more, only how many."""

@@ -17,8 +17,10 @@ from collectors.check.facts import Asked, Facts, Present
 from collectors.check.naming import Named, features_of, tier_rules, tiers_of
 from collectors.check.proposals import Unmatched
 from collectors.check.rules import ruled
-from collectors.fleet import SIGNALS, Reading, SourceState, clean, worded
+from collectors.fleet import SourceState
+from collectors.readings import SIGNALS, Reading, worded
 from collectors.signals.catalogue import Answer, Definition, Detected, Preset
+from collectors.text import clean
 
 FORMAT = 1
 

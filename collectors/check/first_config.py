@@ -8,8 +8,8 @@ from collectors.check.facts import FEATURE_LABELS, MOST_VALUES, TIER_LABELS, Fac
 from collectors.check.naming import tier_rules, told_labels
 from collectors.check.proposals import Proposal, key_text, value_text
 from collectors.config import Credential, PlaneEndpoint, PrometheusServer
-from collectors.fleet import clean
 from collectors.signals.identity import ordered_tiers
+from collectors.text import clean
 
 _EXAMPLE_TIERS = ("pro", "plus", "team", "free")
 

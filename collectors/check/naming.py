@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from collectors.check.facts import FEATURE_LABELS, Facts
 from collectors.check.proposals import Proposal, key_text
-from collectors.fleet import clean
 from collectors.signals.catalogue import Answer, Poll
 from collectors.signals.identity import ordered_tiers
+from collectors.text import clean
 
 _MOST_TIERS = 12
 _TIER_LABELS = ("namespace", "exported_namespace", "inference_pool", "service_tier", "team_alias", "team")

@@ -11,9 +11,10 @@ from functools import lru_cache
 from itertools import islice
 
 from collectors.check.facts import Facts
-from collectors.fleet import Interval, clean
+from collectors.readings import Interval
 from collectors.signals.catalogue import Answer, Poll
 from collectors.signals.identity import has_exported, ordered_tiers, short_name, workload
+from collectors.text import clean
 
 LIKE = 0.6
 """Least likeness of two names, 0 to 1, for one to be proposed for the other."""

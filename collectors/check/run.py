@@ -15,10 +15,11 @@ from collectors.check.facts import Asked, Facts, latest
 from collectors.config import Context, Endpoint, PlaneEndpoint, PrometheusServer, shown_url
 from collectors.control.interface import ControlPlane, PlaneError, PlaneState
 from collectors.daemon import DaemonExecutor
-from collectors.fleet import SourceHealth, SourceState, clean
+from collectors.fleet import SourceHealth, SourceState
 from collectors.nvml import NvmlPoller
 from collectors.prometheus.live import PrometheusPoller
 from collectors.signals.catalogue import Poll
+from collectors.text import clean
 from collectors.watch.lane import Poller
 from collectors.watch.loop import POLL_S
 

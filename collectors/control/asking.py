@@ -8,7 +8,7 @@ import msgspec
 from collectors.control import wire
 from collectors.control.http import PlaneHTTP
 from collectors.control.interface import PlaneError
-from collectors.fleet import clean
+from collectors.text import clean
 
 API_VERSION = "v1"
 MAX_PAGES = 200

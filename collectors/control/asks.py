@@ -10,8 +10,9 @@ from collectors.control.http import LostReply, PlaneHTTP
 from collectors.control.interface import PlaneError
 from collectors.control.writing import Fate, Request, Verdict
 from collectors.daemon import in_daemon
-from collectors.fleet import Release, Throttle, clean
+from collectors.fleet import Release, Throttle
 from collectors.intents import Intent, Target
+from collectors.text import clean
 
 CLIENT_LIMIT = 64
 """Longest user, host or version a plane takes. Source: control contract, section 5."""

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from collectors.control import wire
-from collectors.fleet import clean
+from collectors.text import clean
 
 
 def sealed(entry: wire.Audit, previous: str) -> wire.Audit:

@@ -8,8 +8,9 @@ import msgspec
 from collectors.control import told, wire
 from collectors.control.decode import cleaned
 from collectors.control.refusals import clock_time
-from collectors.fleet import LastChange, Release, Throttle, clean
+from collectors.fleet import LastChange, Release, Throttle
 from collectors.intents import ANY_ETAG, Difference, Intent
+from collectors.text import clean
 
 Thing = Release | Throttle
 

@@ -11,8 +11,8 @@ from msgspec import UNSET
 
 from collectors import fleet
 from collectors.control import wire
-from collectors.fleet import clean
 from collectors.intents import OPERATIONS, Ability, Logged, Target
+from collectors.text import clean
 
 PHASES = frozenset({"pending", "progressing", "paused", "completed", "aborted", "degraded", "unknown"})
 PAUSE_REASONS = frozenset({"gate", "operator", "analysis", "other"})

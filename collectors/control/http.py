@@ -15,7 +15,8 @@ from collectors.config import shown_url
 from collectors.control import refusals, wire
 from collectors.control.interface import PlaneError
 from collectors.daemon import in_daemon
-from collectors.fleet import believable, clean
+from collectors.readings import believable
+from collectors.text import clean
 
 if TYPE_CHECKING:
     import httpx

@@ -17,8 +17,9 @@ from collectors.control.http import PlaneHTTP, Timing
 from collectors.control.interface import ControlPlane, PlaneError, PlaneState, PlaneUpdate
 from collectors.control.operator import PlaneOperator
 from collectors.control.sse import COMMENT, EventReader, SentEvent
-from collectors.fleet import Event, Release, SourceHealth, SourceState, Throttle, clean
+from collectors.fleet import Event, Release, SourceHealth, SourceState, Throttle
 from collectors.intents import OPERATIONS, Ability, Target
+from collectors.text import clean
 
 MAX_BYTES = 2_097_152
 WARNINGS = 20

@@ -18,7 +18,7 @@ from collectors.control.interface import PlaneError
 from collectors.control.told import span
 from collectors.control.unsettled import Unsettled, UnsettledWrites
 from collectors.control.writing import Fate, Verdict
-from collectors.fleet import Release, Throttle, clean
+from collectors.fleet import Release, Throttle
 from collectors.intents import (
     ANY_ETAG,
     BRAKES,
@@ -30,6 +30,7 @@ from collectors.intents import (
     Rehearsal,
     Target,
 )
+from collectors.text import clean
 
 REPEATS = 3
 """Most repeats of a write that got no answer."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from collectors.config import shown_url
 from collectors.control import wire
-from collectors.fleet import clean
+from collectors.text import clean
 
 _NEEDS = ("release-admin", "operator", "viewer")
 

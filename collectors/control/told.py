@@ -2,7 +2,8 @@
 
 from collectors import fleet
 from collectors.control import wire
-from collectors.fleet import Event, EventKind, clean
+from collectors.fleet import Event, EventKind
+from collectors.text import clean
 
 _LINE = 256
 

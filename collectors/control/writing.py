@@ -12,8 +12,9 @@ from msgspec import Struct
 
 from collectors.control import decode, refusals, wire
 from collectors.control.http import Reply
-from collectors.fleet import Release, Throttle, clean
+from collectors.fleet import Release, Throttle
 from collectors.intents import BRAKES, Intent, Target
+from collectors.text import clean
 
 IN_PROGRESS_S = 1.0
 """Wait before a key whose first request still runs is repeated, where the plane names none."""

@@ -26,7 +26,7 @@ from collectors.daemon import in_daemon
 from collectors.endpoint import words
 from collectors.endpoint.unpacked import Unpacked
 from collectors.endpoint.words import AccessError
-from collectors.fleet import clean
+from collectors.text import clean
 
 if TYPE_CHECKING:
     import httpx

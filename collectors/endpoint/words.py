@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from collectors.config import Endpoint, shown_url
-from collectors.fleet import clean
+from collectors.text import clean
 
 
 class AccessError(Exception):

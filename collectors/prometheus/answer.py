@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from collectors.fleet import clean
 from collectors.prometheus.native import aligned, counted_once, populations
 from collectors.prometheus.wire import Sample
 from collectors.signals.accelerators import ONE_ACCELERATOR
@@ -12,6 +11,7 @@ from collectors.signals.catalogue import Buckets, Definition, Row
 from collectors.signals.derive import derived
 from collectors.signals.promql import ALTERNATIVE
 from collectors.signals.quantiles import buckets
+from collectors.text import clean
 
 Group = tuple[tuple[str, str], ...]
 """Kept labels that are there, in the definition's order."""

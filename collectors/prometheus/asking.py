@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from collectors.daemon import in_daemon
-from collectors.fleet import clean
 from collectors.prometheus.client import Client
 from collectors.prometheus.schedule import Schedule
 from collectors.prometheus.wire import Refused, Sample, Vector, read_vector
 from collectors.signals.catalogue import MAX_ROWS, Row
+from collectors.text import clean
 
 BIG_BODY_BYTES = 256 * 1024
 """Longer answers are decoded in a thread: more would hold up a key press."""

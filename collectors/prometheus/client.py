@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from collectors.config import Endpoint
 from collectors.daemon import in_daemon
 from collectors.endpoint import Access, AccessError
-from collectors.fleet import believable
 from collectors.prometheus.victoria import FRESH, is_victoria_metrics
 from collectors.prometheus.wire import Refused, read_failure
+from collectors.readings import believable
 
 if TYPE_CHECKING:
     import httpx

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collectors.fleet import clean
 from collectors.prometheus.wire import Refused, Sample, Vector
 from collectors.signals.catalogue import Detected, Matcher, Preset, Probe, Probed
 from collectors.signals.promql import any_of, braces, native_base, native_name, quoted, series_name
+from collectors.text import clean
 
 EXPORTED = Probe(
     "exported-labels",

@@ -21,11 +21,11 @@ import msgspec
 from collectors.config import PrometheusServer
 from collectors.endpoint import Access, AccessError
 from collectors.endpoint.unpacked import Unpacked
-from collectors.fleet import clean
 from collectors.prometheus.client import MAX_QUERY_IN_URL
 from collectors.prometheus.wire import MAX_WARNINGS, Refused, read_failure
 from collectors.signals.catalogue import RATE_SCRAPES, Definition, Matcher, PastAnswer, Row
 from collectors.signals.promql import ALTERNATIVE, render
+from collectors.text import clean
 
 if TYPE_CHECKING:
     import prometheus_api_client

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 
 from collectors.config import ConfigError, Override, PrometheusServer
-from collectors.fleet import SourceHealth, SourceState, clean
+from collectors.fleet import SourceHealth, SourceState
 from collectors.prometheus import detect, needless, override, thinned, victoria
 from collectors.prometheus.answer import by_node, rows
 from collectors.prometheus.asking import Asking, sentence
@@ -39,6 +39,7 @@ from collectors.signals.catalogue import (
 from collectors.signals.presets import read_matcher, with_labels
 from collectors.signals.promql import render
 from collectors.signals.recording import record_name
+from collectors.text import clean
 
 BY_NODE_ABOVE = 2048
 """With more accelerators than this the map is asked by host."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from collectors.config import Override
-from collectors.fleet import SIGNALS
+from collectors.readings import SIGNALS
 from collectors.signals.catalogue import Definition
 from collectors.signals.presets import FAMILIES
 

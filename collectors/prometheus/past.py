@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from collectors.config import PrometheusServer
 from collectors.daemon import in_daemon
-from collectors.fleet import clean
 from collectors.prometheus.wire import Refused
 from collectors.signals.catalogue import Definition, Matcher, PastAnswer
+from collectors.text import clean
 
 FIRST_WAIT_S = 1.0
 """The first poll that answers waits so long for the past: a screen that opens with it is read at once."""

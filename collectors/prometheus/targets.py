@@ -10,11 +10,12 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collectors.fleet import STALE_INTERVALS, believable, clean
 from collectors.prometheus.client import Client
 from collectors.prometheus.wire import Refused, Sample, Vector, read_intervals
+from collectors.readings import STALE_INTERVALS, believable
 from collectors.signals.catalogue import RATE_SCRAPES, Matcher, ScrapeTarget, window_s
 from collectors.signals.promql import any_of, braces, duration
+from collectors.text import clean
 
 DEFAULT_INTERVAL_S = 15.0
 """Until it is known. Prometheus itself says 1 minute, most who run it say 15 s."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from collectors.fleet import clean
+from collectors.text import clean
 
 MAX_WARNINGS = 8
 

@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from collectors.control import decode, told, wire
-from collectors.fleet import Event, Exposure, LastChange, Release, Throttle, clean
+from collectors.fleet import Event, Exposure, LastChange, Release, Throttle
+from collectors.text import clean
 
 READ_ONLY = "reconstructed from the plane's log: its stages are not in it"
 MOST_BYTES = 256 * 2**20

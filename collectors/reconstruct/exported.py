@@ -7,7 +7,7 @@ it stayed as it was. So an age proves nothing, up to the look-back of the server
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from collectors.fleet import SIGNALS, Interval, Quality, Reading, Reason, reading
+from collectors.readings import SIGNALS, Interval, Quality, Reading, Reason, reading
 from collectors.signals.catalogue import Definition, Metric, Row
 from collectors.signals.keys import Key
 

@@ -10,17 +10,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from collectors.config import Context
-from collectors.fleet import (
-    STALE_INTERVALS,
-    Alert,
-    Event,
-    Frame,
-    Quality,
-    Reading,
-    Reason,
-    Release,
-    Throttle,
-)
+from collectors.fleet import Alert, Event, Frame, Release, Throttle
+from collectors.readings import STALE_INTERVALS, Quality, Reading, Reason
 from collectors.reconstruct import exported
 from collectors.reconstruct.poller import PastPoller
 from collectors.signals.assemble import Observed

@@ -18,7 +18,6 @@ from statistics import median
 from typing import cast
 
 from collectors.config import Override, PrometheusServer
-from collectors.fleet import Reading
 from collectors.prometheus.answer import Labels
 from collectors.prometheus.asking import Asking
 from collectors.prometheus.client import Client
@@ -26,6 +25,7 @@ from collectors.prometheus.live import PrometheusPoller
 from collectors.prometheus.schedule import DETECT_S, Schedule
 from collectors.prometheus.targets import DEFAULT_INTERVAL_S, Scrapes, Targets
 from collectors.prometheus.wire import Refused, Sample, Vector
+from collectors.readings import Reading
 from collectors.reconstruct import exported
 from collectors.reconstruct.ranges import Ranges
 from collectors.signals.catalogue import (

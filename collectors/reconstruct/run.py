@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from collectors.daemon import DaemonExecutor
-from collectors.fleet import Alert, Frame, SourceState, clean
+from collectors.fleet import Alert, Frame, SourceState
 from collectors.reconstruct import progress as sidecars
 from collectors.reconstruct.file import Stretch, header_of, prepare
 from collectors.reconstruct.frames import ALERT_LEAD_S, LEAD_S, PastWatch, Plane
@@ -20,6 +20,7 @@ from collectors.reconstruct.progress import Progress
 from collectors.reconstruct.ranges import Ranges
 from collectors.reconstruct.survey import surveyed
 from collectors.recording.layout import RecordingError
+from collectors.text import clean
 from collectors.watch.shown import Absence
 
 TROUBLES_MOST = 20

@@ -17,13 +17,13 @@ from collectors.fleet import (
     Model,
     Node,
     Past,
-    Reason,
     Release,
     SourceHealth,
     Throttle,
     Tier,
 )
 from collectors.intents import Ability, PlaneFacts
+from collectors.readings import Reason
 from collectors.recording import state_json
 from collectors.recording.codec import CLAMP, Exceptions, Numbers
 from collectors.recording.layout import BadRecord

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from collectors.fleet import clean
 from collectors.recording.layout import RecordingError
+from collectors.text import clean
 
 _PREFIX, _SUFFIX = ".tidegate-", ".part"
 LEFT_S = 86_400.0

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from collectors.fleet import clean
 from collectors.intents import Intent, Outcome
 from collectors.recording.draft import draft
 from collectors.recording.exports.database import write_database
@@ -25,6 +24,7 @@ from collectors.recording.redact import Redaction
 from collectors.recording.rewriting import SLIGHT_S, Progress, no_progress, numbers
 from collectors.recording.state_json import time
 from collectors.recording.times import counted, stamp
+from collectors.text import clean
 
 if TYPE_CHECKING:
     from collectors.recording.reader import Recording

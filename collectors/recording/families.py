@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from collectors.fleet import NO_REASON, SIGNALS, Interval, Quality, Reading, Reason
+from collectors.readings import NO_REASON, SIGNALS, Interval, Quality, Reading, Reason
 from collectors.recording.codec import CLAMP, Numbers
 from collectors.recording.readings import (
     ABSENT,

@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from collectors.fleet import clean
 from collectors.recording import layout
 from collectors.recording.layout import (
     DIRECTORY,
@@ -34,6 +33,7 @@ from collectors.recording.layout import (
     RecordingError,
 )
 from collectors.recording.signing import NO_KEY_ID, NO_SIGNATURE, Signer
+from collectors.text import clean
 
 INDEX_EVERY = 512
 """Records from one INDEX to the next."""

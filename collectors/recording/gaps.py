@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from collectors.fleet import clean
 from collectors.recording.layout import BadRecord, Kind, Tag
 from collectors.recording.noted import NOTE_BYTES, Allowance, read_body
 from collectors.recording.segment import Segment
 from collectors.sessions import Gap
+from collectors.text import clean
 
 GAPS_MOST = 2_000
 """Gaps that are told."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from collectors.fleet import clean
 from collectors.recording.layout import FRAMES, BadRecord, Kind, RecordingError, Tag
 from collectors.recording.noted import Allowance, read_json
 from collectors.recording.reader import Recording
@@ -17,6 +16,7 @@ from collectors.recording.schema import SchemaError, from_json
 from collectors.recording.segment import Segment
 from collectors.recording.signing import NO_SIGNATURE
 from collectors.recording.times import counted
+from collectors.text import clean
 
 if TYPE_CHECKING:
     from collectors.recording.verify import Fault

@@ -9,11 +9,11 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from collectors.fleet import clean
 from collectors.recording.layout import BadRecord, RecordingError
 from collectors.recording.noted import read_json
 from collectors.recording.ring import MARKS
 from collectors.sessions import Mark
+from collectors.text import clean
 
 BYTES_MOST = 2**20
 MARKS_MOST = 10_000

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from collectors.fleet import Event, EventKind, clean
+from collectors.fleet import Event, EventKind
 from collectors.recording.draft import draft
 from collectors.recording.info import HAPPENED
 from collectors.recording.layout import Kind, RecordingError, Tag
@@ -32,6 +32,7 @@ from collectors.recording.ring import RingLimits
 from collectors.recording.stream import Stamp, Stream
 from collectors.recording.times import counted
 from collectors.sessions import Mark
+from collectors.text import clean
 
 if TYPE_CHECKING:
     from collectors.recording.reader import Recording

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from collectors.fleet import NO_REASON, SIGNALS, Past, Reason, clean
+from collectors.fleet import Past
+from collectors.readings import NO_REASON, SIGNALS, Reason
 from collectors.recording.layout import BadRecord
 from collectors.recording.schema import PART
+from collectors.text import clean
 
 JSON_MOST = 4 * 2**20
 """Most bytes of JSON that are read."""

@@ -5,13 +5,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from collectors.fleet import Event, EventKind, Frame, Past, clean
+from collectors.fleet import Event, EventKind, Frame, Past
 from collectors.recording.layout import Kind, Tag
 from collectors.recording.noted import PAST_MOST
 from collectors.recording.notes import event_from, intent_from, outcome_from
 from collectors.recording.playing import Course
 from collectors.recording.times import clock
 from collectors.sessions import Gap, Mark, Series, Target, Timeline, View
+from collectors.text import clean
 
 WINDOW_S = 600.0
 """Recorded seconds before a jump that sparks and trends are filled from."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from collectors.fleet import Event, Frame, Past, Reason
+from collectors.fleet import Event, Frame, Past
+from collectors.readings import Reason
 from collectors.recording import marks as sidecars
 from collectors.recording.folder import following, newest
 from collectors.recording.gaps import GAPS_MOST, PAUSE_S

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from collectors.fleet import NO_REASON, SIGNALS, Interval, Quality, Reading, Reason
+from collectors.readings import NO_REASON, SIGNALS, Interval, Quality, Reading, Reason
 from collectors.recording.codec import CLAMP
 
 SEPARATOR: Final = "\x1f"

@@ -10,12 +10,13 @@ from threading import Lock
 from typing import Literal
 
 from collectors.daemon import in_daemon
-from collectors.fleet import Event, Frame, clean
+from collectors.fleet import Event, Frame
 from collectors.recording.layout import RecordingError
 from collectors.recording.places import Recorded
 from collectors.recording.playing import Standing
 from collectors.recording.showing import COUNT_S, Memory, Showing
 from collectors.sessions import Position, Series, Target, Timeline
+from collectors.text import clean
 
 FRAME_S = 0.1
 """Least real seconds between two frames while it plays."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from collectors.fleet import Frame, clean
+from collectors.fleet import Frame
 from collectors.recording.layout import FRAMES, NOTED, BadRecord, Footer, Kind, RecordingError, Tag
 from collectors.recording.noted import JSON_MOST, NOTE_BYTES, Allowance, Noted, read_body
 from collectors.recording.redact import Redaction
@@ -17,6 +17,7 @@ from collectors.recording.segment import TIME_MOST, Segment
 from collectors.recording.stream import Stamp, Stream
 from collectors.recording.succession import TICKS_MOST_US
 from collectors.recording.times import stamp as told_time
+from collectors.text import clean
 
 if TYPE_CHECKING:
     from collectors.recording.reader import Recording

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from collectors.fleet import NO_REASON, Interval, Quality, Reading, Reason
+from collectors.readings import NO_REASON, Interval, Quality, Reading, Reason
 from collectors.recording.codec import Exceptions, Numbers
 from collectors.recording.layout import BadRecord
 from collectors.recording.readings import (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from collectors.fleet import clean
+from collectors.text import clean
 
 ROWS_MOST, VALUES_MOST, NAMES_MOST = 1_000_000, 1_000_000, 1_000_000
 """Most rows of a block, values of a frame and names of a schema that a reader accepts."""

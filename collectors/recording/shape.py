@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
-from collectors.fleet import Frame, Node, Reason
+from collectors.fleet import Frame, Node
+from collectors.readings import Reason
 from collectors.recording import state_json
 from collectors.recording.built import Builder
 from collectors.recording.codec import Exceptions, Numbers

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from collectors.ageing import counted_on
-from collectors.fleet import Event, Frame, Past, clean
+from collectors.fleet import Event, Frame, Past
 from collectors.recording import playing
 from collectors.recording.layout import RecordingError
 from collectors.recording.places import (
@@ -27,6 +27,7 @@ from collectors.recording.places import (
 from collectors.recording.playing import Standing
 from collectors.recording.times import clock, span
 from collectors.sessions import Mark, Position, Series, Target
+from collectors.text import clean
 
 COUNT_S = 1.0
 """Real seconds between two frames while nothing new is shown: ages count on. Also between two looks at a file

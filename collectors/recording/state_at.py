@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from collectors.fleet import NO_REASON, Reason
+from collectors.readings import NO_REASON, Reason
 from collectors.recording.layout import BadRecord, Kind, Tag
 from collectors.recording.noted import Allowance, parts_of, read_body, read_reason, reasons_in
 from collectors.recording.segment import UNTOLD, Segment

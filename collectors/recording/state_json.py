@@ -15,18 +15,18 @@ from collectors.fleet import (
     Exposure,
     Feature,
     LastChange,
-    Reason,
     Release,
     Severity,
     SourceHealth,
     SourceState,
     Stage,
     Throttle,
-    clean,
 )
 from collectors.intents import Ability, PlaneFacts
+from collectors.readings import Reason
 from collectors.recording.codec import CLAMP
 from collectors.recording.readings import SHARES
+from collectors.text import clean
 
 NAME, SENTENCE, LIST_MOST = 256, 2_000, 4_096
 """Longest name and sentence in characters, longest list within an item, that are kept."""

@@ -8,12 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from collectors.fleet import clean
 from collectors.recording import ring
 from collectors.recording.file import SegmentFile
 from collectors.recording.layout import BadRecord, FileHeader, RecordingError
 from collectors.recording.redact import Redaction
 from collectors.recording.ring import RingLimits, Segment
+from collectors.text import clean
 
 TICKS_MOST_US = 100 * 86_400 * 10**6
 """Longest time from the beginning of a segment: its times are counted in 10 ms, in 31 bits."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collectors.fleet import EventKind, clean
+from collectors.fleet import EventKind
 from collectors.recording.codec import Exceptions, Numbers
 from collectors.recording.layout import Kind, RecordingError, Tag
 from collectors.recording.noted import Allowance, Noted
@@ -16,6 +16,7 @@ from collectors.recording.readings import READINGS, scale
 from collectors.recording.schema import Schema
 from collectors.recording.window import IS_HIDDEN, values_of
 from collectors.sessions import Gap, Tick, Timeline
+from collectors.text import clean
 
 if TYPE_CHECKING:
     from collectors.recording.parts import Part

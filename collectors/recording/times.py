@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from collectors.fleet import clean
+from collectors.text import clean
 
 FORMS = "14:03, 14:03:11+02:00, 11-21 14:03, 2026-11-21T14:03Z, -5m, +30s, 3m ago, seconds since 1970"
 """What can be typed, as errors list it."""

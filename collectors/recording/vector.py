@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from collectors.fleet import Frame, Model, Node, Reading, Release, SourceHealth
+from collectors.fleet import Frame, Model, Node, Release, SourceHealth
+from collectors.readings import Reading
 from collectors.recording.built import ACCELERATORS, EXPOSURE, MODELS, PLANE, RELEASES, SOURCES, THROTTLES
 from collectors.recording.codec import NO_EXCEPTIONS, Exceptions, Numbers
 from collectors.recording.families import Family, Reasons, Rows, Sink, Unplaced

@@ -13,7 +13,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from collectors.fleet import clean
 from collectors.recording.codec import decompressed, unpacked_text
 from collectors.recording.file import SIGNED_OF_FOOTER
 from collectors.recording.folder import newest, recordings
@@ -39,6 +38,7 @@ from collectors.recording.schema import SchemaError, from_json
 from collectors.recording.segment import Segment
 from collectors.recording.table import PAGE_MOST, Table, read_page
 from collectors.recording.walk import Budget, File, Place, walked
+from collectors.text import clean
 
 HEADERS_MOST = 2_500_000
 """Records of one file that are walked."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from collectors.fleet import Event, EventKind, Frame, clean
+from collectors.fleet import Event, EventKind, Frame
 from collectors.recording.layout import Kind, RecordingError, Tag
 from collectors.recording.notes import event_json, mark_json, view_json
 from collectors.recording.redact import Redaction
@@ -23,6 +23,7 @@ from collectors.recording.signing import read_signer
 from collectors.recording.stream import Stamp, Stream
 from collectors.recording.succession import own_facts
 from collectors.sessions import Mark, RecorderState, View
+from collectors.text import clean
 
 QUEUE_FRAMES = 10
 """Frames that wait for the disk, at most: the oldest goes first."""

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from collectors.fleet import clean
 from collectors.regex import compiled
 from collectors.scrape.history import Series, TargetHistory
 from collectors.signals.catalogue import Buckets, Definition, Matcher, Metric, Row
 from collectors.signals.derive import derived
 from collectors.signals.promql import series_name
 from collectors.signals.quantiles import buckets
+from collectors.text import clean
 
 Group = tuple[str, ...]
 """Values of the kept labels, in their order; "" where absent."""

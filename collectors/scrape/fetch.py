@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from collectors.config import shown_url
-from collectors.fleet import clean
 from collectors.scrape.page import MAX_PAGE_BYTES, PageError
+from collectors.text import clean
 
 TIME_HEADER = "Tidegate-Time"
 """When a page was true, RFC 3339 in UTC, where it comes from a world with a clock of its own."""

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from typing import NamedTuple, TypeAlias
 
-from collectors.fleet import clean
+from collectors.text import clean
 
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 """Longest page read, in bytes, unpacked."""

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 from collectors.config import shown_url
 from collectors.daemon import DaemonExecutor
-from collectors.fleet import STALE_INTERVALS, SourceHealth, SourceState, believable, clean
+from collectors.fleet import SourceHealth, SourceState
+from collectors.readings import STALE_INTERVALS, believable
 from collectors.scrape.evaluate import evaluate
 from collectors.scrape.fetch import PageConnection, host_port
 from collectors.scrape.found import detected, proves
@@ -36,6 +37,7 @@ from collectors.signals.catalogue import (
     window_s,
 )
 from collectors.signals.promql import series_name
+from collectors.text import clean
 
 MAX_AT_ONCE = 8
 """Pages asked for at the same time."""

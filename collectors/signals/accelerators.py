@@ -10,10 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from collectors.fleet import MISSING_CELL, Node, Quality, Reading, Reason, clean, impossible, reading
+from collectors.fleet import MISSING_CELL, Node
+from collectors.readings import Quality, Reading, Reason, impossible, reading
 from collectors.signals.catalogue import Answer, Row
 from collectors.signals.identity import Names, workload
 from collectors.signals.keys import Key
+from collectors.text import clean
 
 FAULT_XIDS = frozenset({48, 63, 64, 74, 79, 92, 94, 95, 119, 120})
 """XID codes that mean the accelerator, not the application; a starting point, to be confirmed per fleet."""

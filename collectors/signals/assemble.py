@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from collectors.fleet import Node, Past, Quality, Reading, Reason, Release, quantised, reading
+from collectors.fleet import Node, Past, Release
+from collectors.readings import Quality, Reading, Reason, quantised, reading
 from collectors.signals.accelerators import add_faults, cards_of, count_once, heat_map, stands_for, weights
 from collectors.signals.catalogue import Answer, Buckets, PastAnswer, Poll, Row, ScrapeTarget
 from collectors.signals.combine import Entry, chosen, readings

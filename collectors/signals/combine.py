@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from collectors.fleet import NO_REASON, Quality, Reading, Reason, impossible, reading
+from collectors.readings import NO_REASON, Quality, Reading, Reason, impossible, reading
 from collectors.signals.catalogue import Buckets
 from collectors.signals.keys import Key
 from collectors.signals.quantiles import interval, merged, quantile_signal

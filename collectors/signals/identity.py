@@ -12,9 +12,9 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from collectors.config import Identity, Pool
-from collectors.fleet import clean
 from collectors.regex import compiled
 from collectors.signals.catalogue import Answer, Row
+from collectors.text import clean
 
 WORKLOAD = re.compile(r"^(.+?)(-[bcdfghjklmnpqrstvwxz2456789]{8,10})?-([a-z0-9]{5}|[0-9]+)$")
 """A pod's name as Deployments, DaemonSets and StatefulSets make it; group 1 is the workload."""

@@ -24,8 +24,8 @@ from pydantic import (
     model_validator,
 )
 
-from collectors.fleet import SIGNALS
 from collectors.notation import label_name, metric_name, read_filter
+from collectors.readings import SIGNALS
 from collectors.regex import compiled
 from collectors.signals.catalogue import (
     Definition,

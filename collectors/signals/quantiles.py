@@ -4,7 +4,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from collectors.fleet import Interval
+from collectors.readings import Interval
 from collectors.signals.catalogue import Buckets
 
 

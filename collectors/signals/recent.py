@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from collectors.fleet import GRADE_B, Quality, Reading, Reason, reading
+from collectors.readings import GRADE_B, Quality, Reading, Reason, reading
 from collectors.signals.catalogue import Buckets
 from collectors.signals.keys import Key
 from collectors.signals.quantiles import merged, observations

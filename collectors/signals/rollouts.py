@@ -8,9 +8,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collectors.fleet import Exposure, Release, clean
+from collectors.fleet import Exposure, Release
 from collectors.signals.catalogue import Answer
 from collectors.signals.identity import Names
+from collectors.text import clean
 
 _ARGO_PHASES: Mapping[str, str] = {
     "Completed": "completed",

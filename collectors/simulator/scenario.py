@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from collectors.fleet import clean
+from collectors.text import clean
 from collectors.toml_file import FileError, read_toml
 
 STEP_S = 0.5

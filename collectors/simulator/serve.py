@@ -30,12 +30,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from collectors.control import wire
 from collectors.control.server.access import Access, Token, remove_token_file, write_token_file
 from collectors.control.server.app import plane_app
-from collectors.fleet import clean
 from collectors.simulator.context import context_toml, prometheus_yaml
 from collectors.simulator.exporter import Exporter
 from collectors.simulator.scenario import read_scenario
 from collectors.simulator.simulation import Simulation
 from collectors.simulator.truth import Truth
+from collectors.text import clean
 from collectors.toml_file import FileError
 
 USAGE_ERROR = 2

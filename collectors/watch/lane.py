@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from collectors.changes import kept_nodes, new_faults, stale_nodes
-from collectors.fleet import Event, Node, Past, Reading, Release, SourceHealth, SourceState
+from collectors.fleet import Event, Node, Past, Release, SourceHealth, SourceState
+from collectors.readings import Reading
 from collectors.signals.assemble import Observed, observed
 from collectors.signals.catalogue import Detected, Poll
 from collectors.signals.identity import Names

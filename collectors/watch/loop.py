@@ -19,20 +19,11 @@ from collectors.changes import changed_alerts
 from collectors.config import Context
 from collectors.control.interface import ControlPlane, PlaneState, PlaneUpdate
 from collectors.daemon import in_daemon
-from collectors.fleet import (
-    Alert,
-    Event,
-    EventKind,
-    Frame,
-    Node,
-    Release,
-    SourceHealth,
-    SourceState,
-    clean,
-)
+from collectors.fleet import Alert, Event, EventKind, Frame, Node, Release, SourceHealth, SourceState
 from collectors.intents import Operator, PlaneFacts
 from collectors.signals.catalogue import Poll
 from collectors.signals.identity import Names
+from collectors.text import clean
 from collectors.watch.lane import Lane, Poller, faulty
 from collectors.watch.operated import ToldOperator
 from collectors.watch.shown import Absence, Known, Shown, shown

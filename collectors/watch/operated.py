@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from collectors.fleet import Event, EventKind, clean
+from collectors.fleet import Event, EventKind
 from collectors.intents import Intent, Logged, Operator, Outcome, OutcomeKind, Rehearsal
+from collectors.text import clean
 
 _LINE = 256
 

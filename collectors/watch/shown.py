@@ -7,16 +7,13 @@ from dataclasses import dataclass, field
 
 from collectors.config import Context
 from collectors.control.interface import PlaneState
-from collectors.fleet import (
-    ALL_TIERS,
+from collectors.fleet import ALL_TIERS, Model, Release, Tier
+from collectors.readings import (
     REMOVED_INTERVALS,
     STALE_INTERVALS,
-    Model,
     Quality,
     Reading,
     Reason,
-    Release,
-    Tier,
     aged,
     is_timed,
     reading,

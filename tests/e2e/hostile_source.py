@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from collectors.fleet import Alert, Event, EventKind, Frame, Severity, clean
+from collectors.fleet import Alert, Event, EventKind, Frame, Severity
+from collectors.text import clean
 from tests.frames import AT, demo_frame, worst_frame
 
 RAW = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp.exe\r\n\t\x00[/nope][@click=app.quit]x" + "y" * 10_000

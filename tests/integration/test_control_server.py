@@ -11,8 +11,8 @@ from collectors.control.server.access import Token
 from collectors.control.server.app import Limits
 from collectors.control.server.store import AuditQuery, Store
 from collectors.control.server.stream import StreamLimits
-from collectors.fleet import clean
 from collectors.intents import OPERATIONS
+from collectors.text import clean
 from tests.integration.control_serving import ADMIN, FLAGS, NOW, OPERATOR, VIEWER, Serving, example, serving
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

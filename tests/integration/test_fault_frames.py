@@ -10,9 +10,10 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from collectors.config import Context
-from collectors.fleet import Frame, Quality, Reading, Reason, SourceState, worded
+from collectors.fleet import Frame, SourceState
 from collectors.prometheus.client import CONCURRENT
 from collectors.prometheus.live import PrometheusPoller
+from collectors.readings import Quality, Reading, Reason, worded
 from collectors.signals.presets import read_presets
 from collectors.watch.loop import Watch
 from tests.integration.scripted_prometheus import Reply, Request, Scripted, vector

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from collectors.config import Identity, PrometheusServer, TierRule
-from collectors.fleet import Interval, Quality, Reading, SourceState, ticked
+from collectors.fleet import SourceState
 from collectors.prometheus.live import PrometheusPoller
+from collectors.readings import Interval, Quality, Reading, ticked
 from collectors.signals.assemble import Observed, observed
 from collectors.signals.catalogue import Answer, Buckets, Poll, Preset, Row, window_s
 from collectors.signals.identity import Names

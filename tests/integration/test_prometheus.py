@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 from collectors.config import PrometheusServer
-from collectors.fleet import Interval, SourceState
+from collectors.fleet import SourceState
 from collectors.prometheus.answer import by_node, rows
 from collectors.prometheus.live import PrometheusPoller
 from collectors.prometheus.wire import Sample
+from collectors.readings import Interval
 from collectors.signals.catalogue import Buckets, Definition, Matcher, Metric, Poll, Row
 from collectors.signals.presets import read_presets
 from collectors.signals.promql import render

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from collectors.config import PrometheusServer
-from collectors.fleet import SourceState, ticked
+from collectors.fleet import SourceState
 from collectors.prometheus.asking import BIG_BODY_BYTES
 from collectors.prometheus.client import CONCURRENT, MAX_BODY_BYTES, MAX_QUERY_IN_URL
 from collectors.prometheus.live import BY_NODE_ABOVE, PrometheusPoller
 from collectors.prometheus.wire import Vector, read_vector
+from collectors.readings import ticked
 from collectors.signals.catalogue import Answer, Poll
 from collectors.signals.presets import read_presets
 from tests.integration.scripted_prometheus import Reply, Request, Scripted, vector

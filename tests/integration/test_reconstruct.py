@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from collectors.config import Context, read_settings
-from collectors.fleet import Frame, Interval, Quality, SourceState
+from collectors.fleet import Frame, SourceState
 from collectors.live import known_presets
 from collectors.prometheus.answer import rows
 from collectors.prometheus.wire import Sample
+from collectors.readings import Interval, Quality
 from collectors.reconstruct import progress
 from collectors.reconstruct.audit import read_log
 from collectors.reconstruct.plan import Asked

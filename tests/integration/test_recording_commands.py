@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks import recording_data
 from benchmarks.recording_size import BUDGETS, written
-from collectors.fleet import Interval, Model, reading
+from collectors.fleet import Model
+from collectors.readings import Interval, reading
 from collectors.recording.codec import Numbers
 from collectors.recording.reader import Recording
 from collectors.recording.redact import Redaction

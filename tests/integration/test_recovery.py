@@ -12,8 +12,9 @@ import pytest
 
 from collectors.config import Context, PrometheusServer
 from collectors.control.native import NativePlane
-from collectors.fleet import Frame, Quality, SourceState
+from collectors.fleet import Frame, SourceState
 from collectors.prometheus.live import PrometheusPoller
+from collectors.readings import Quality
 from collectors.scrape.poller import PageTarget, ScrapePoller
 from collectors.signals.presets import read_presets
 from collectors.watch.lane import Poller

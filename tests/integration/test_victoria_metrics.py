@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from collectors.config import Context, PrometheusServer
-from collectors.fleet import Frame, Quality, SourceState
+from collectors.fleet import Frame, SourceState
 from collectors.prometheus.answer import rows
 from collectors.prometheus.live import PrometheusPoller
 from collectors.prometheus.wire import Sample
+from collectors.readings import Quality
 from collectors.scrape.evaluate import evaluate
 from collectors.signals.catalogue import Buckets, Definition, Matcher, Poll
 from collectors.signals.presets import read_presets

@@ -5,20 +5,9 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collectors.fleet import (
-    Alert,
-    Event,
-    EventKind,
-    Frame,
-    Interval,
-    Node,
-    Quality,
-    Reason,
-    Severity,
-    Tier,
-    clean,
-    reading,
-)
+from collectors.fleet import Alert, Event, EventKind, Frame, Node, Severity, Tier
+from collectors.readings import Interval, Quality, Reason, reading
+from collectors.text import clean
 from tests.cluster_frames import FEW, having, having_in, little, p95, served_by
 from tests.frames import AT, HOSTILE, Waits, demo_frame, lost, model, release, stale
 from tui.format import ASCII, UNICODE, fit, quantile, wait, wide_quantile, width_of

@@ -7,19 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collectors.control.server.commands import BODIES
-from collectors.fleet import (
-    Alert,
-    Feature,
-    Frame,
-    LastChange,
-    Revert,
-    Severity,
-    Throttle,
-    Tier,
-    clean,
-    reading,
-)
+from collectors.fleet import Alert, Feature, Frame, LastChange, Revert, Severity, Throttle, Tier
 from collectors.intents import OPERATIONS, Ability, Intent, PlaneFacts
+from collectors.readings import reading
+from collectors.text import clean
 from tests.frames import AT, HOSTILE, demo_frame, lost, model, stale
 from tui.dialogs.form import Choice
 from tui.dialogs.throttle import ThrottleForm, throttle_form

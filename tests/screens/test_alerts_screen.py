@@ -8,7 +8,8 @@ from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 from textual.geometry import Region
 
-from collectors.fleet import Alert, Frame, Severity, SourceHealth, SourceState, clean
+from collectors.fleet import Alert, Frame, Severity, SourceHealth, SourceState
+from collectors.text import clean
 from tests.frames import AT, demo_frame, healthy_frame, worst_frame
 from tests.screens.test_app import cockpit, plain_environment, press, screen_text, still_clock, until
 from tui.format import UNICODE

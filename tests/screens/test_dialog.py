@@ -8,8 +8,8 @@ from syrupy.assertion import SnapshotAssertion
 from textual import events
 from textual._context import visible_screen_stack
 
-from collectors.fleet import reading
 from collectors.intents import Difference, Intent, Outcome, OutcomeKind, Rehearsal
+from collectors.readings import reading
 from tests.dialog_parts import (
     VIEWER,
     CellForm,

@@ -6,7 +6,8 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from collectors.fleet import Frame, Interval, Quality, Reading, Reason
+from collectors.fleet import Frame
+from collectors.readings import Interval, Quality, Reading, Reason
 from tests.cluster_frames import clusters_frame
 from tests.frames import bare_frame, demo_frame, healthy_frame
 from tests.newcomer_frames import mixed_frame, newcomer_frame

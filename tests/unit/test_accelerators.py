@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from collectors.config import Identity
-from collectors.fleet import Node, Quality, SourceHealth, SourceState
+from collectors.fleet import Node, SourceHealth, SourceState
 from collectors.prometheus.answer import by_node
+from collectors.readings import Quality
 from collectors.scrape.evaluate import evaluate
 from collectors.scrape.history import TargetHistory
 from collectors.scrape.page import PageReader

@@ -10,17 +10,14 @@ from collectors.changes import changed_alerts
 from collectors.fleet import (
     Alert,
     Exposure,
-    Interval,
     LastChange,
     Model,
-    Quality,
-    Reading,
-    Reason,
     Release,
     Severity,
     SourceHealth,
     SourceState,
 )
+from collectors.readings import Interval, Quality, Reading, Reason
 
 OK = SourceHealth("prometheus", "prometheus", SourceState.OK)
 LOST = SourceHealth("prometheus", "prometheus", SourceState.LOST)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from collectors.config import Identity, Pool
-from collectors.fleet import MISSING_CELL, Interval, Quality, SourceHealth, SourceState
+from collectors.fleet import MISSING_CELL, SourceHealth, SourceState
+from collectors.readings import Interval, Quality
 from collectors.signals.assemble import Observed, observed
 from collectors.signals.catalogue import (
     Answer,

@@ -9,7 +9,7 @@ from collectors.check.facts import Asked, Beside
 from collectors.check.findings import Findings, findings
 from collectors.check.first_config import first_config
 from collectors.config import Context
-from collectors.fleet import Quality
+from collectors.readings import Quality
 from collectors.signals.catalogue import Answer, Buckets, Poll, ScrapeTarget
 from tests.unit.test_check import (
     ENGINE,

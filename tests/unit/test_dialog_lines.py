@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from collectors.fleet import clean
 from collectors.intents import Difference, OutcomeKind, Target, decided
+from collectors.text import clean
 from tests.dialog_parts import OPERATOR, CellForm, ended, operated_frame
 from tests.unit.test_decision import FRAME, NOW, decision, refused
 from tui.dialogs.decision import Decision, needs

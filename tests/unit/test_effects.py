@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from collectors.fleet import Event, EventKind, Frame, LastChange, reading
+from collectors.fleet import Event, EventKind, Frame, LastChange
+from collectors.readings import reading
 from tests.frames import AT
 from tests.operated_frames import OPERATOR, operated_frame
 from tui.effects import NOTHING, Effects, worst_at

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from collectors.config import FeatureRule, Identity, TierRule
-from collectors.fleet import Reading, SourceHealth, SourceState
+from collectors.fleet import SourceHealth, SourceState
+from collectors.readings import Reading
 from collectors.scrape.evaluate import evaluate
 from collectors.scrape.found import detected
 from collectors.scrape.history import TargetHistory

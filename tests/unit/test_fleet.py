@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.fleet import (
+from collectors.readings import (
     SIGNALS,
     Interval,
     Quality,
@@ -14,12 +14,12 @@ from collectors.fleet import (
     Reason,
     Standing,
     aged,
-    clean,
     quantised,
     reading,
     standing,
     worded,
 )
+from collectors.text import clean
 
 
 @given(st.text(max_size=400))

@@ -4,19 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from collectors.fleet import (
-    Alert,
-    Frame,
-    Model,
-    Quality,
-    Reading,
-    Reason,
-    Severity,
-    SourceState,
-    Throttle,
-    Tier,
-    reading,
-)
+from collectors.fleet import Alert, Frame, Model, Severity, SourceState, Throttle, Tier
+from collectors.readings import Quality, Reading, Reason, reading
 from tests.cluster_frames import FEW, clusters_frame, having, having_in, little, p95, served_by, with_means
 from tests.frames import (
     AT,

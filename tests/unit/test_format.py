@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from collectors.fleet import Interval, Quality, Reading, Reason
+from collectors.readings import Interval, Quality, Reading, Reason
 from tui.format import (
     ASCII,
     MEAN,

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from collectors.fleet import Quality, Reason, SourceHealth, SourceState, reading
+from collectors.fleet import SourceHealth, SourceState
+from collectors.readings import Quality, Reason, reading
 from collectors.sessions import RecorderState
 from tests.cluster_frames import clusters_frame
 from tests.frames import AT, bare_frame, demo_frame, healthy_frame, worst_frame

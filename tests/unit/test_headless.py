@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from collectors.fleet import reading
+from collectors.readings import reading
 from tests.frames import AT, demo_frame
 from tests.newcomer_frames import mixed_frame, newcomer_frame
 from tui.headless import _as_table, headline

@@ -16,10 +16,10 @@ from collectors.control.http import ServerClock, checked_url
 from collectors.control.interface import PlaneError
 from collectors.credentials import secret
 from collectors.daemon import DaemonExecutor
-from collectors.fleet import believable
 from collectors.prometheus.client import Client, _wait_s
 from collectors.prometheus.targets import _targets
 from collectors.prometheus.wire import Refused, Sample, read_intervals
+from collectors.readings import believable
 from collectors.scrape import page as page_module
 from collectors.scrape.fetch import host_port
 from collectors.scrape.page import PageError, PageReader, read_page

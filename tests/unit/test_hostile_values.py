@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from collectors.fleet import Interval, Quality, Reading, Reason, aged, quantised, reading, worded
+from collectors.readings import Interval, Quality, Reading, Reason, aged, quantised, reading, worded
 from collectors.signals.assemble import MAX_MODELS
 from collectors.signals.catalogue import Buckets, ScrapeTarget
 from collectors.signals.keys import Key

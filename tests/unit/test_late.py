@@ -2,7 +2,7 @@
 
 import pytest
 
-from collectors.fleet import Quality
+from collectors.readings import Quality
 from tests.cluster_frames import clusters_frame
 from tests.frames import AT, demo_frame
 from tests.operated_frames import operated_frame

@@ -7,18 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.fleet import (
-    NEVER,
-    Event,
-    EventKind,
-    Frame,
-    Interval,
-    Quality,
-    Reading,
-    Reason,
-    clean,
-    reading,
-)
+from collectors.fleet import Event, EventKind, Frame
+from collectors.readings import NEVER, Interval, Quality, Reading, Reason, reading
+from collectors.text import clean
 from tests.cluster_frames import DRIFTING, clusters_frame, having, having_in, little
 from tests.frames import AT, HOSTILE, bare_frame, demo_frame, stale, worst_frame
 from tests.newcomer_frames import mixed_frame

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.fleet import NEVER, Quality, clean, reading
+from collectors.readings import NEVER, Quality, reading
+from collectors.text import clean
 from tests.cluster_frames import DRIFTING, having, little, served_by
 from tests.frames import AT, HOSTILE, model
 from tui.format import ASCII, GLYPHS, UNICODE, width_of

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from collectors.fleet import Frame, Quality, Reading, Reason, Throttle
+from collectors.fleet import Frame, Throttle
+from collectors.readings import Quality, Reading, Reason
 from tests.frames import AT, NOT_OPEN, release, sources
 from tests.newcomer_frames import PRIORITIES, mixed_frame, newcomer_frame
 from tui.store import History

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.fleet import SIGNALS
+from collectors.readings import SIGNALS
 from collectors.signals.catalogue import Matcher, Metric
 from collectors.signals.presets import BUILT_IN, FAMILIES, ROLLOUT_SIGNALS, read_presets
 from collectors.signals.quantiles import quantile_signal

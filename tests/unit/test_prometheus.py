@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from collectors.config import Override, PrometheusServer
-from collectors.fleet import Interval
 from collectors.prometheus import detect, override, targets
 from collectors.prometheus.answer import by_node, rows
 from collectors.prometheus.live import PrometheusPoller
@@ -21,6 +20,7 @@ from collectors.prometheus.wire import (
     read_intervals,
     read_vector,
 )
+from collectors.readings import Interval
 from collectors.signals.catalogue import (
     Buckets,
     Definition,

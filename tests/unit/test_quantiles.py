@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from collectors.fleet import Interval
+from collectors.readings import Interval
 from collectors.signals.catalogue import Buckets
 from collectors.signals.quantiles import buckets, interval, merged, observations, quantile_signal
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from collectors.fleet import Quality, Reason
+from collectors.readings import Quality, Reason
 from collectors.signals.catalogue import Buckets
 from collectors.signals.keys import Key
 from collectors.signals.recent import Recent, judged

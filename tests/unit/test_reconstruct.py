@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from collectors.config import Context, PrometheusServer
-from collectors.fleet import Alert, Interval, Quality, Severity
+from collectors.fleet import Alert, Severity
 from collectors.prometheus.answer import rows
 from collectors.prometheus.wire import Refused, Sample
+from collectors.readings import Interval, Quality
 from collectors.reconstruct import progress
 from collectors.reconstruct.audit import LogError, read_log
 from collectors.reconstruct.exported import definitions, readings

@@ -16,11 +16,7 @@ import pytest
 import shtab
 
 from benchmarks import recording_rivals
-from collectors.fleet import (
-    Model,
-    SourceHealth,
-    SourceState,
-)
+from collectors.fleet import Model, SourceHealth, SourceState
 from collectors.recording.draft import draft
 from collectors.recording.export import Export, export
 from collectors.recording.layout import Kind, RecordingError, Tag

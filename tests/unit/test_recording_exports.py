@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from collectors.fleet import Frame, Interval, Model, Quality, Reading, Reason, Tier
+from collectors.fleet import Frame, Model, Tier
+from collectors.readings import Interval, Quality, Reading, Reason
 from collectors.recording.exports import openmetrics
 from collectors.recording.exports.database import write_database
 from collectors.recording.exports.lines import write_lines

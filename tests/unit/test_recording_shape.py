@@ -10,25 +10,20 @@ import numpy as np
 import pytest
 
 from collectors.fleet import (
-    NO_REASON,
     Alert,
     Exposure,
     Feature,
     Frame,
-    Interval,
     Model,
     Node,
-    Quality,
-    Reading,
-    Reason,
     Severity,
     SourceHealth,
     SourceState,
     Throttle,
     Tier,
-    reading,
 )
 from collectors.intents import PlaneFacts
+from collectors.readings import NO_REASON, Interval, Quality, Reading, Reason, reading
 from collectors.recording.codec import CLAMP, NO_EXCEPTIONS, Exceptions
 from collectors.recording.layout import BadRecord
 from collectors.recording.readings import (

@@ -11,11 +11,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from collectors.config import Context
-from collectors.fleet import (
-    Frame,
-    SourceHealth,
-    SourceState,
-)
+from collectors.fleet import Frame, SourceHealth, SourceState
 from collectors.reconstruct.file import Stretch, header_of, prepare
 from collectors.reconstruct.plan import Asked, Grid, facts_of
 from collectors.recording.layout import RecordingError

@@ -7,15 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from collectors.fleet import (
-    Event,
-    EventKind,
-    Frame,
-    Model,
-    Past,
-    Quality,
-    Reading,
-)
+from collectors.fleet import Event, EventKind, Frame, Model, Past
+from collectors.readings import Quality, Reading
 from collectors.sessions import Gap
 from tests.frames import AT
 from tests.replay_frames import BARE, START, Fleet, watched

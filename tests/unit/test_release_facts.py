@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from collectors.control import wire
 from collectors.control.server import rules
-from collectors.fleet import Alert, Check, Exposure, Feature, Frame, Release, Severity, Stage, Tier, clean
+from collectors.fleet import Alert, Check, Exposure, Feature, Frame, Release, Severity, Stage, Tier
+from collectors.text import clean
 from tests.frames import AT, HOSTILE, lost, model
 from tests.unit.test_release_forms import (
     HOLD,

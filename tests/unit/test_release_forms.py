@@ -6,14 +6,7 @@ from types import MappingProxyType
 import pytest
 
 from collectors.control.server import rules
-from collectors.fleet import (
-    Check,
-    Exposure,
-    Frame,
-    LastChange,
-    Release,
-    Stage,
-)
+from collectors.fleet import Check, Exposure, Frame, LastChange, Release, Stage
 from collectors.intents import ANY_ETAG, OPERATIONS, Ability, Intent, PlaneFacts, Target
 from tests.frames import AT, demo_frame, model
 from tui.dialogs.form import Choice, Entry, Form, Level

@@ -8,18 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.fleet import (
-    ALL_TIERS,
-    Event,
-    EventKind,
-    Interval,
-    Quality,
-    Reading,
-    Reason,
-    Release,
-    Stage,
-    reading,
-)
+from collectors.fleet import ALL_TIERS, Event, EventKind, Release, Stage
+from collectors.readings import Interval, Quality, Reading, Reason, reading
 from collectors.recording.layout import RecordingError
 from collectors.recording.report.harm import (
     NONE,

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from collectors.fleet import clean
 from collectors.recording.report.document import Card, Document, Picture
 from collectors.recording.report.facts import gather
 from collectors.recording.report.markdown import escaped, render_markdown
 from collectors.recording.report.page import render_page
 from collectors.recording.report.telling import document
 from collectors.sessions import Gap, Mark, View
+from collectors.text import clean
 from tests.reported import AT, Kept, applied, both, facts, incident, kept, throttling
 
 HOSTILE = (

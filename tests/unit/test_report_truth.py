@@ -4,16 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from collectors.fleet import (
-    Event,
-    EventKind,
-    Feature,
-    Frame,
-    Model,
-    SourceHealth,
-    SourceState,
-    reading,
-)
+from collectors.fleet import Event, EventKind, Feature, Frame, Model, SourceHealth, SourceState
+from collectors.readings import reading
 from collectors.recording.report.facts import gather
 from collectors.recording.report.markdown import escaped, render_markdown
 from collectors.recording.report.telling import document

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from collectors.config import FeatureRule, Identity, TierRule
-from collectors.fleet import Quality, Reason, SourceHealth, SourceState
+from collectors.fleet import SourceHealth, SourceState
+from collectors.readings import Quality, Reason
 from collectors.signals.assemble import MAX_FEATURES, Observed, observed
 from collectors.signals.catalogue import (
     Answer,

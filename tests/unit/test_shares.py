@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from collectors.fleet import Frame, Quality, Reading, reading
+from collectors.fleet import Frame
+from collectors.readings import Quality, Reading, reading
 from tests.frames import AT
 from tests.throttle_frames import sharing, throttled
 from tui.screens.shares import Shares, feature_shares

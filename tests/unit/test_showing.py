@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from collectors.fleet import EventKind, Frame, Past, Quality
+from collectors.fleet import EventKind, Frame, Past
 from collectors.intents import Intent
 from collectors.intents import Target as On
+from collectors.readings import Quality
 from collectors.recording.layout import Kind, RecordingError, Tag
 from collectors.recording.notes import intent_json
 from collectors.recording.places import passed

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from collectors.fleet import Interval
+from collectors.readings import Interval
 from collectors.scrape.evaluate import evaluate
 from collectors.scrape.history import TargetHistory
 from collectors.scrape.page import read_page

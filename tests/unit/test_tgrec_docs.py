@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from collectors.fleet import Event, EventKind, Frame, Interval, Model, Reading, reading
+from collectors.fleet import Event, EventKind, Frame, Model
+from collectors.readings import Interval, Reading, reading
 from collectors.recording import layout
 from collectors.recording.layout import FRAMES, Kind, Tag
 from collectors.recording.notes import event_json, mark_json

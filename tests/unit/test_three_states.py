@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from collectors.fleet import Exposure, Frame, Quality, Reading, Reason, Revert, SourceState, Throttle, reading
+from collectors.fleet import Exposure, Frame, Revert, SourceState, Throttle
+from collectors.readings import Quality, Reading, Reason, reading
 from tests.frames import AT, TIERS, demo_frame, model, release
 from tests.operated_frames import OPERATOR, cell, counted, feature_release, operated_frame, seen_by
 from tui.three_states import (

@@ -9,17 +9,14 @@ from collectors.fleet import (
     Feature,
     Frame,
     LastChange,
-    Quality,
-    Reading,
-    Reason,
     Revert,
     Severity,
     SourceHealth,
     SourceState,
     Tier,
-    reading,
 )
 from collectors.intents import Logged, Target
+from collectors.readings import Quality, Reading, Reason, reading
 from tests.frames import AT, bare_frame, demo_frame, model
 from tests.throttle_frames import TIERS, cell, counting, plane, sharing, throttled
 from tui.dialogs.form import Choice, Entry, Level

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from collectors.fleet import Model, Quality, reading
+from collectors.fleet import Model
+from collectors.readings import Quality, reading
 from tests.frames import AT, healthy_frame
 from tui.screens.trends import GAP, STEP_S, STEPS, Trends
 

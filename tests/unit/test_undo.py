@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.fleet import Exposure, Frame, LastChange, Release, Stage, Throttle, clean
+from collectors.fleet import Exposure, Frame, LastChange, Release, Stage, Throttle
 from collectors.intents import Logged, Target
+from collectors.text import clean
 from tests.frames import AT, HOSTILE
 from tests.unit.test_release_forms import aurora, frame_of, only_intent, plane, text_of
 from tui.dialogs.form import Level

@@ -8,16 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from collectors.fleet import (
-    Frame,
-    Interval,
-    Quality,
-    Reading,
-    Reason,
-    SourceHealth,
-    SourceState,
-    Throttle,
-)
+from collectors.fleet import Frame, SourceHealth, SourceState, Throttle
+from collectors.readings import Interval, Quality, Reading, Reason
 from collectors.sessions import View
 from tests.frames import AT, bare_frame, demo_frame, healthy_frame, worst_frame
 from tests.operated_frames import operated_frame

@@ -16,7 +16,6 @@ from collectors.fleet import (
     Exposure,
     Feature,
     Frame,
-    Quality,
     Release,
     SourceHealth,
     SourceState,
@@ -24,6 +23,7 @@ from collectors.fleet import (
     Throttle,
 )
 from collectors.intents import Ability, Intent, Logged, Operator, Outcome, OutcomeKind, Rehearsal, Target
+from collectors.readings import Quality
 from collectors.signals.catalogue import Answer, Definition, Metric, Poll, Row
 from collectors.watch.loop import Watch
 

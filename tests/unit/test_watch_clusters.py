@@ -4,7 +4,8 @@ import time
 from dataclasses import replace
 
 from collectors.config import Context
-from collectors.fleet import Frame, Past, Quality, Release, SourceState
+from collectors.fleet import Frame, Past, Release, SourceState
+from collectors.readings import Quality
 from collectors.signals.catalogue import Answer, Definition, Detected, Metric, Poll, Row
 from collectors.watch.loop import Watch
 from tests.unit.test_watch import TICK_S, Scripted, poll, until

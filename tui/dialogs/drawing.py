@@ -6,7 +6,7 @@ What matters is never cut: it goes on in the next line. Every line is exactly as
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from collectors.fleet import clean
+from collectors.text import clean
 from tui.dialogs.decision import Decision, missing
 from tui.dialogs.form import Choice, Entry, Field
 from tui.dialogs.shown import Cells, Shown, flowed, paragraph

@@ -61,6 +61,6 @@ class Reasons:
 
 def typed(reason: str, more: str) -> str:
     """`reason` with `more` behind it, as text from outside is kept, never longer than a reason may be."""
-    from collectors.fleet import clean
+    from collectors.text import clean
 
     return clean(f"{reason}{' '.join(more.split()) if len(more) > 1 else more}", 4 * LONGEST)[:LONGEST]

@@ -3,23 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from collectors.fleet import (
-    ALL_TIERS,
-    NEVER,
-    Alert,
-    Check,
-    Frame,
-    Model,
-    Quality,
-    Reading,
-    Reason,
-    Release,
-    Severity,
-    Standing,
-    Tier,
-    standing,
-    worded,
-)
+from collectors.fleet import ALL_TIERS, Alert, Check, Frame, Model, Release, Severity, Tier
+from collectors.readings import NEVER, Quality, Reading, Reason, Standing, standing, worded
 from tui.format import (
     GLYPHS,
     Glyphs,

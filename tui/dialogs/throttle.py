@@ -5,8 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from collectors.fleet import Frame, Model, Reason, Throttle, clean, worded
+from collectors.fleet import Frame, Model, Throttle
 from collectors.intents import Logged, Target
+from collectors.readings import Reason, worded
+from collectors.text import clean
 from tui.dialogs.throttle_form import (
     CLEAR,
     NO_ANSWER,

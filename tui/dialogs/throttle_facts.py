@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from collectors.fleet import NEVER, Frame, Model, Standing, Throttle, worded
+from collectors.fleet import Frame, Model, Throttle
+from collectors.readings import NEVER, Standing, worded
 from tui.dialogs.throttle_flow import rejected_text
 from tui.dialogs.throttle_subject import (
     WAIT,

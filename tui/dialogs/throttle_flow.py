@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from collectors.fleet import NEVER, Quality, Reading
+from collectors.readings import NEVER, Quality, Reading
 from tui.dialogs.throttle_subject import Subject, by_subject, hits, name, openness, paragraph
 from tui.format import Glyphs, percent, rate, shown
 from tui.throttles import Move, alike

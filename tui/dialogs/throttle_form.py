@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from collectors.fleet import Feature, Frame, Severity, Throttle, clean
+from collectors.fleet import Feature, Frame, Severity, Throttle
 from collectors.intending import clear_throttle, set_throttle
 from collectors.intents import Ability, Intent
+from collectors.text import clean
 from tui.dialogs.form import Choice, Entry, Field, Level, Option, Plan
 from tui.dialogs.throttle_facts import fact_lines
 from tui.dialogs.throttle_flow import forecast_lines

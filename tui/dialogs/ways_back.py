@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from collectors.fleet import Frame, Reason, Release, worded
+from collectors.fleet import Frame, Release
+from collectors.readings import Reason, worded
 from tui.releases import (
     VERBS,
     current_stage,

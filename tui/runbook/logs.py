@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from collectors.control import chain, told, wire
-from collectors.fleet import clean
+from collectors.text import clean
 from tui.output import as_json, fail, say
 from tui.runbook.planes import Plane
 

@@ -80,7 +80,7 @@ def _context_of(args: argparse.Namespace) -> "tuple[str, Context]":
     from pydantic import ValidationError
 
     from collectors.config import ConfigError, Context, read_settings
-    from collectors.fleet import clean
+    from collectors.text import clean
 
     settings = read_settings(args.config)
     wanted = args.context or os.environ.get("TIDEGATE_CONTEXT")

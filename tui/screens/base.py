@@ -285,7 +285,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         return True
 
     def _add(self, prompt: Prompt, text: str) -> None:
-        from collectors.fleet import clean
+        from collectors.text import clean
 
         self._prompt = prompt._replace(text=clean(prompt.text + text, TYPED_MOST), wrong="")
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from collectors.fleet import Frame, Quality, Reason, Release, Throttle, worded
+from collectors.fleet import Frame, Release, Throttle
+from collectors.readings import Quality, Reason, worded
 from tui.format import (
     Glyphs,
     admit,

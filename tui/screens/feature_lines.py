@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from collectors.fleet import NEVER, Frame, Model
+from collectors.fleet import Frame, Model
+from collectors.readings import NEVER
 from tui.format import fit, width_of
 from tui.screens.control_lines import release_lines, throttle_lines
 from tui.screens.model_lines import event_lines_of

@@ -3,7 +3,8 @@
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from collectors.fleet import NEVER, Event, Frame
+from collectors.fleet import Event, Frame
+from collectors.readings import NEVER
 from tui.effects import OWN_S, After, Effects, last_own
 from tui.format import GLYPHS, Glyphs, fit
 from tui.screens.hints import text_line

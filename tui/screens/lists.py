@@ -107,7 +107,7 @@ class ListScreen(CockpitScreen):
             self.say("no alert that is not silenced: nothing to open")
 
     def _set_filter(self, text: str) -> None:
-        from collectors.fleet import clean
+        from collectors.text import clean
 
         self._filter = clean(text)
         self.filter_changed()

@@ -3,16 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from collectors.fleet import (
-    ALL_TIERS,
-    NEVER,
-    SIGNALS,
-    Event,
-    Model,
-    Reading,
-    Reason,
-    worded,
-)
+from collectors.fleet import ALL_TIERS, Event, Model
+from collectors.readings import NEVER, SIGNALS, Reading, Reason, worded
 from tui.format import (
     Glyphs,
     absent,

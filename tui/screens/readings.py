@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rich.cells import set_cell_size
 
-from collectors.fleet import SIGNALS, Interval, Quality, Reading, worded
+from collectors.readings import SIGNALS, Interval, Quality, Reading, worded
 from tui.format import (
     UNICODE,
     Glyphs,

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from collectors.fleet import NEVER, Frame, Model, Quality
+from collectors.fleet import Frame, Model
+from collectors.readings import NEVER, Quality
 
 if TYPE_CHECKING:
     import numpy as np

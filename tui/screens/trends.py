@@ -3,7 +3,8 @@
 from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
-from collectors.fleet import Frame, Interval, Model, Quality
+from collectors.fleet import Frame, Model
+from collectors.readings import Interval, Quality
 from tui.screens.shares import Shares
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from collectors.fleet import NEVER, Quality, Reading, Standing, Tier
+from collectors.fleet import Tier
+from collectors.readings import NEVER, Quality, Reading, Standing
 from tui.format import (
     Glyphs,
     absent,

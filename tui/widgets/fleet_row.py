@@ -5,20 +5,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from collectors.fleet import (
-    NEVER,
-    NO_REASON,
-    Frame,
-    Model,
-    Quality,
-    Reading,
-    Release,
-    Severity,
-    Standing,
-    Tier,
-    standing,
-    worded,
-)
+from collectors.fleet import Frame, Model, Release, Severity, Tier
+from collectors.readings import NEVER, NO_REASON, Quality, Reading, Standing, standing, worded
 from tui.format import (
     MEAN,
     NEVER_MEASURED,

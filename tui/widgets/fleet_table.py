@@ -6,7 +6,8 @@ Pure but for the cache it may be given: a model whose inputs are the same object
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from collectors.fleet import Frame, Reason, worded
+from collectors.fleet import Frame
+from collectors.readings import Reason, worded
 from tui.format import UNICODE, Glyphs, fit, objective, said, width_of
 from tui.store import History
 from tui.three_states import is_open, is_untold

@@ -3,19 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from collectors.fleet import (
-    ALL_TIERS,
-    Alert,
-    Frame,
-    Interval,
-    Model,
-    Node,
-    Reading,
-    Release,
-    SourceHealth,
-    Throttle,
-    worded,
-)
+from collectors.fleet import ALL_TIERS, Alert, Frame, Model, Node, Release, SourceHealth, Throttle
+from collectors.readings import Interval, Reading, worded
 from tui.format import UNICODE, Glyphs, admit, clock, count, fit, percent, quantile, said, shown, width_of
 from tui.widgets.lines import Cell, Line, line_of
 

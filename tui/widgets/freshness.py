@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from collectors.fleet import Frame, Model, Severity, SourceHealth, SourceState, worded
+from collectors.fleet import Frame, Model, Severity, SourceHealth, SourceState
+from collectors.readings import worded
 from collectors.sessions import RecorderState
 from tui.format import (
     UNICODE,

@@ -1,6 +1,7 @@
 """The name of a model as cells: which cluster serves it, and whether its counts and times belong together."""
 
-from collectors.fleet import GRADE_A, GRADE_B, Model, Quality, Reading
+from collectors.fleet import Model
+from collectors.readings import GRADE_A, GRADE_B, Quality, Reading
 from tui.format import UNICODE, Glyphs, fit, width_of
 from tui.widgets.lines import Cell
 

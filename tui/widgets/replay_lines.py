@@ -7,8 +7,8 @@ from itertools import groupby
 from pathlib import PurePath
 from types import MappingProxyType
 
-from collectors.fleet import clean
 from collectors.sessions import Position, Tick, Timeline
+from collectors.text import clean
 from tui.format import UNICODE, Glyphs, clock, fit, said, stamp, width_of
 from tui.widgets.lines import Cell, Line, line_of
 from tui.widgets.spark import spark

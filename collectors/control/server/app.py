@@ -36,8 +36,8 @@ from collectors.control.server.seed import ID_PATTERN
 from collectors.control.server.state import Entry
 from collectors.control.server.store import AuditQuery, Store, StoreError
 from collectors.control.server.stream import EventStream, StreamLimits, Streams
-from collectors.fleet import clean
 from collectors.intents import OPERATIONS
+from collectors.text import clean
 
 logger = logging.getLogger(__name__)
 

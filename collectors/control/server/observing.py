@@ -19,7 +19,7 @@ from collectors.control.server.store import Store, StoreError
 from collectors.daemon import in_daemon
 from collectors.endpoint.access import Access
 from collectors.endpoint.words import AccessError
-from collectors.fleet import clean
+from collectors.text import clean
 
 if TYPE_CHECKING:
     import httpx

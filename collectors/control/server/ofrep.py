@@ -17,7 +17,7 @@ from collectors.control.server.lists import is_same_tag
 from collectors.control.server.problems import Problem
 from collectors.control.server.state import Held
 from collectors.control.server.store import Store
-from collectors.fleet import clean
+from collectors.text import clean
 
 PATH = "/ofrep/v1/evaluate/flags"
 _RELEASE = "release."

@@ -31,7 +31,7 @@ from collectors.control.server.problems import Problem, invalid
 from collectors.control.server.seed import shape_fault
 from collectors.control.server.state import Config
 from collectors.control.server.writes import shape_problem
-from collectors.fleet import clean
+from collectors.text import clean
 
 BODY_S = 20.0
 """Longest time that a body may take to arrive: a client's own wait for the answer is no longer."""

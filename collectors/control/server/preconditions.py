@@ -10,7 +10,7 @@ from collectors.control.server import rules
 from collectors.control.server.commands import ClearThrottle, Command, Register, Seen, SetThrottle
 from collectors.control.server.problems import Problem
 from collectors.control.told import percent
-from collectors.fleet import clean
+from collectors.text import clean
 
 BRAKES = frozenset({"release.pause", "release.abort"})
 """They need the candidate alone, and take `If-Match: *`: a brake is never refused as stale."""

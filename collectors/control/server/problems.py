@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from collectors.control import wire
 from collectors.control.server.access import Access
-from collectors.fleet import clean
+from collectors.text import clean
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 FLAG_PATHS = "/ofrep/"

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from collectors.control import wire
-from collectors.fleet import clean
+from collectors.text import clean
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9._@-]{0,62}\Z"
 Id = Annotated[str, Meta(pattern=ID_PATTERN)]

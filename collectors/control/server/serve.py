@@ -31,7 +31,7 @@ from collectors.control.server.seed import SeedError, read_seed
 from collectors.control.server.settings import PlaneSettings, read_plane_settings
 from collectors.control.server.store import Store, StoreError
 from collectors.control.server.tokens import read_tokens, told_roles
-from collectors.fleet import clean
+from collectors.text import clean
 from collectors.toml_file import FileError
 
 logger = logging.getLogger(__name__)

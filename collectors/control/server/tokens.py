@@ -13,7 +13,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from collectors.control.server.access import NOT_PEOPLE, RANK, Role, Token
 from collectors.credentials import private_text
-from collectors.fleet import clean
+from collectors.text import clean
 from collectors.toml_file import FileError, checked_toml
 
 SHORTEST_SECRET = 16

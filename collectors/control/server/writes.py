@@ -34,7 +34,7 @@ from collectors.control.server.preconditions import (
 from collectors.control.server.problems import Problem, invalid, not_found
 from collectors.control.server.seed import TOO_FINE, SeedRelease, is_fine, release_faults
 from collectors.control.server.state import Batch, Config, Entry, facts, registered
-from collectors.fleet import clean
+from collectors.text import clean
 
 _UNSHOWN = frozenset(
     map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2800, 0x3164, 0xFFA0))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
-from collectors.fleet import SIGNALS
+from collectors.readings import SIGNALS
 from collectors.recording.exports.readings import Row, numbers, utc
 from collectors.recording.exports.told import FIELDS, Told
 

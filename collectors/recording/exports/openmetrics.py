@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, BinaryIO, NamedTuple
 
-from collectors.fleet import SIGNALS, Interval
+from collectors.readings import SIGNALS, Interval
 from collectors.recording.exports.readings import KNOWN, Row, Series
 
 PREFIX = "tidegate_signal_"

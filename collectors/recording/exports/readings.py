@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from collectors.fleet import Frame, Interval, Model, Quality, Reading, Reason, worded
+from collectors.fleet import Frame, Model
+from collectors.readings import Interval, Quality, Reading, Reason, worded
 
 KNOWN = frozenset({Quality.GOOD, Quality.SUSPECT})
 """Qualities whose value counts as a number of its time; any other one is old, or none."""

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable
 from typing import TextIO
 
-from collectors.fleet import SIGNALS
+from collectors.readings import SIGNALS
 from collectors.recording.exports.readings import Row, numbers, utc
 
 HEADINGS = (

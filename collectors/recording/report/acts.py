@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from collectors.fleet import Alert, Event, EventKind, Frame, Interval, Model, Release, Standing, standing
+from collectors.fleet import Alert, Event, EventKind, Frame, Model, Release
 from collectors.intents import Intent, Outcome, OutcomeKind
+from collectors.readings import Interval, Standing, standing
 from collectors.recording.report.words import admitted, length, seconds
 from collectors.sessions import View
 

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
-from collectors.fleet import clean
 from collectors.recording.report.document import (
     AlertPanel,
     LevelPanel,
@@ -19,6 +18,7 @@ from collectors.recording.report.document import (
 )
 from collectors.recording.report.ledger import BINS, Point
 from collectors.recording.report.words import clock, number
+from collectors.text import clean
 
 WIDTH, LEFT, RIGHT = 960.0, 152.0, 88.0
 SPACE = 12.0

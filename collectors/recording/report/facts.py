@@ -7,17 +7,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from collectors.fleet import (
-    Alert,
-    Event,
-    EventKind,
-    Frame,
-    Release,
-    SourceHealth,
-    SourceState,
-    Throttle,
-    clean,
-)
+from collectors.fleet import Alert, Event, EventKind, Frame, Release, SourceHealth, SourceState, Throttle
 from collectors.recording import notes
 from collectors.recording.layout import NOTED, FileHeader, Kind, RecordingError, Tag
 from collectors.recording.report.acts import (
@@ -32,6 +22,7 @@ from collectors.recording.report.acts import (
 from collectors.recording.report.episodes import Episode, episodes
 from collectors.recording.report.ledger import Ledger
 from collectors.sessions import Gap, Mark, View
+from collectors.text import clean
 
 HOLD_LEAST_S, HOLD_TIMES = 60.0, 10.0
 """A frame is taken to hold for so many times the usual distance of frames, and for so long in any case: what

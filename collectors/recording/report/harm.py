@@ -19,7 +19,8 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import NamedTuple
 
-from collectors.fleet import Interval, Model, Quality, Reading, Standing, standing
+from collectors.fleet import Model
+from collectors.readings import Interval, Quality, Reading, Standing, standing
 
 WAITS = (("queue_wait_p50", 0.50), ("queue_wait_p95", 0.95), ("queue_wait_p99", 0.99))
 """Signals of the wait, and which part of the requests waits no longer."""

@@ -9,17 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from collectors.fleet import (
-    ALL_TIERS,
-    Alert,
-    Frame,
-    Model,
-    Quality,
-    Reading,
-    SourceHealth,
-    SourceState,
-    Throttle,
-)
+from collectors.fleet import ALL_TIERS, Alert, Frame, Model, SourceHealth, SourceState, Throttle
+from collectors.readings import Quality, Reading
 from collectors.recording.report.harm import Harm, Span, State, good, limits, parts_of, span_of
 
 BINS = 240

@@ -3,7 +3,6 @@
 import unicodedata
 from collections.abc import Sequence
 
-from collectors.fleet import clean
 from collectors.recording.report.document import (
     AlertPanel,
     Block,
@@ -20,6 +19,7 @@ from collectors.recording.report.document import (
 )
 from collectors.recording.report.ledger import BINS
 from collectors.recording.report.words import clock, number, seconds
+from collectors.text import clean
 
 TEXT = 2000
 """Longest text that is written, in characters."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from html import escape
 from importlib.resources import files
 
-from collectors.fleet import clean
 from collectors.recording.report.charts import drawing
 from collectors.recording.report.document import (
     Block,
@@ -19,6 +18,7 @@ from collectors.recording.report.document import (
     Points,
     Table,
 )
+from collectors.text import clean
 
 TEXT = 2000
 """Longest text that is written, in characters."""
