@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# What was compiled stays compiled: the tests start hundreds of processes of our own.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check fast format lint types imports screenshots benchmarks clean
 .DEFAULT_GOAL := help
 
@@ -52,16 +55,19 @@ $(BIN)/python:
 	elif $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
 	else echo "Python has no ensurepip here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; fi
 
+define install
+	@echo "Installing tidegate$(2) into $(VENV) ..."
+	@{ if command -v uv >/dev/null 2>&1; then uv pip install -q --python $(BIN)/python -e '$(1)'; \
+	else $(BIN)/python -m pip install -q --disable-pip-version-check -e '$(1)'; fi; } || \
+	  { echo "tidegate's packages could not be installed: the lines above say why. Is a package index in reach?"; exit 1; }
+endef
+
 $(BIN)/.runs: $(BIN)/python pyproject.toml
-	@echo "Installing tidegate into $(VENV) ..."
-	@if command -v uv >/dev/null 2>&1; then uv pip install -q --python $(BIN)/python -e .; \
-	else $(BIN)/python -m pip install -q --disable-pip-version-check -e .; fi
+	$(call install,.)
 	@touch $@
 
 $(BIN)/.tests: $(BIN)/python pyproject.toml
-	@echo "Installing tidegate and its test tools into $(VENV) ..."
-	@if command -v uv >/dev/null 2>&1; then uv pip install -q --python $(BIN)/python -e '.[dev]'; \
-	else $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'; fi
+	$(call install,.[dev], and its test tools)
 	@touch $@ $(BIN)/.runs
 
 clean:

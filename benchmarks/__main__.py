@@ -24,6 +24,7 @@ NAMES = (
     "recording_size",
     "recording_seek",
     "recording_damage",
+    "recording_hostile",
     "recording_kills",
     "faithful",
     "reconstruct",

@@ -38,7 +38,7 @@ def drawn_when_read() -> Iterator[None]:
     assert read is not None
     stale: WeakSet[DialogScreen] = WeakSet()
 
-    def put_off(dialog: DialogScreen) -> None:
+    def put_off(dialog: DialogScreen, **_: object) -> None:
         stale.add(dialog)
 
     def text(sat: Sitting) -> str:

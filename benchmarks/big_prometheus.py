@@ -30,7 +30,16 @@ from pathlib import Path
 import psutil
 
 from benchmarks.large_pages import Fleet, serve
-from benchmarks.prometheus import cpu_s, free_port, is_ready
+from benchmarks.prometheus import (
+    START_S,
+    cpu_s,
+    next_poll,
+    number,
+    rest_cores,
+    server_on,
+    until,
+    until_scraped,
+)
 from collectors.config import Identity, PrometheusServer
 from collectors.prometheus.answer import by_node
 from collectors.prometheus.live import PrometheusPoller
@@ -41,7 +50,12 @@ from collectors.signals.presets import read_presets
 from collectors.signals.recording import groups, rendered
 
 FEW = 2_000
-POLL_S = 5.0
+SCRAPES, EVALUATIONS = 6, 3
+"""Of each target, and of the rules, before anything is measured."""
+
+MOST_POLLS = 10
+"""Polls for each that is measured, at most: accelerators are asked for in every third."""
+
 GROWTH_ALLOWED = 1.05
 """Bytes of the fleet screen with all accelerators over those with the first 2,000, at most."""
 
@@ -53,6 +67,7 @@ class Running:
     """A Prometheus that scrapes the fleet. rules: the file that it reads its rules from, if there is one."""
 
     url: str
+    server: subprocess.Popen[bytes]
     process: psutil.Process
     rules: Path
     series: int
@@ -64,29 +79,16 @@ def fleet_and_server(fleet: Fleet, interval_s: float) -> Iterator[Running]:
     ours, theirs = multiprocessing.Pipe()
     web = multiprocessing.get_context("spawn").Process(target=serve, args=(fleet, theirs), daemon=True)
     web.start()
-    server = None
     with tempfile.TemporaryDirectory() as folder:
         try:
+            if not ours.poll(START_S):
+                raise TimeoutError(f"the fleet's pages are not served after {START_S:g} s")
             port, labels, series = ours.recv()
-            file, rules, own_port = Path(folder) / "prometheus.yml", Path(folder) / "rules.yml", free_port()
+            file, rules = Path(folder) / "prometheus.yml", Path(folder) / "rules.yml"
             file.write_text(json.dumps(configuration(port, labels, rules, interval_s)), encoding="utf-8")
-            server = subprocess.Popen(
-                [
-                    "prometheus",
-                    f"--config.file={file}",
-                    f"--storage.tsdb.path={folder}/data",
-                    f"--web.listen-address=127.0.0.1:{own_port}",
-                ],
-                stderr=subprocess.DEVNULL,
-            )
-            url = f"http://127.0.0.1:{own_port}"
-            while not is_ready(url):
-                time.sleep(0.1)
-            yield Running(url, psutil.Process(server.pid), rules, series)
+            with server_on(file) as (url, server):
+                yield Running(url, server, psutil.Process(server.pid), rules, series)
         finally:
-            if server is not None:
-                server.kill()
-                server.wait()
             web.terminate()
             web.join()
 
@@ -116,11 +118,11 @@ def rules(interval_s: float) -> str:
     return rendered(groups(presets, dict.fromkeys(STACKS, interval_s), heat))
 
 
-def rest_cores(process: psutil.Process, seconds: float) -> float:
-    """Cores that the server uses while nobody asks."""
-    used, began = cpu_s(process), time.monotonic()
-    time.sleep(seconds)
-    return (cpu_s(process) - used) / (time.monotonic() - began)
+def until_evaluated(running: Running, within_s: float) -> None:
+    """Wait until the rules were evaluated some times. raises: as `until`"""
+    query = 'max(count_over_time({__name__=~"tidegate:.+"}[1h]))'
+    what = f"{EVALUATIONS} evaluations of the rules"
+    until(lambda: number(running.url, query) >= EVALUATIONS, what, within_s=within_s, by=running.server)
 
 
 def heat_bytes(url: str, answers: Sequence[Answer]) -> int:
@@ -148,7 +150,9 @@ async def polled(
     warnings: dict[str, None] = {}
     last: Poll | None = None
     await poller.poll()
-    while len(rows) < polls:
+    for _ in range(MOST_POLLS * polls):
+        if len(rows) == polls:
+            break
         began, used, own = time.monotonic(), cpu_s(running.process), time.process_time()
         poll = await poller.poll()
         asked = time.process_time()
@@ -174,9 +178,11 @@ async def polled(
                     "recorded": sum(bool(one.recorded) for one in poll.answers),
                 }
             )
-        await asyncio.sleep(max(0.0, POLL_S - (time.monotonic() - began)))
+        await next_poll(began)
     await poller.aclose()
-    assert last is not None
+    if last is None:
+        said = "; ".join(errors) or "no error was told"
+        raise RuntimeError(f"none of {MOST_POLLS * polls} polls asked for accelerators: {said}")
     found: dict[str, float | list[str]] = {
         name: statistics.fmean(row[name] for row in rows) for name in rows[0]
     }
@@ -207,14 +213,14 @@ def main(arguments: list[str] | None = None) -> int:
     rest: dict[str, float] = {}
     with fleet_and_server(fleet, given.interval) as running:
         print(f"scraping {running.series:,} series ...", file=sys.stderr, flush=True)
-        time.sleep(6 * given.interval)
+        until_scraped(running.url, running.server, SCRAPES, START_S + 2 * SCRAPES * given.interval)
         few, whole = (f"{n:,} accelerators" for n in (fleet.first, fleet.accelerators))
         rest["without rules"] = rest_cores(running.process, 2 * given.interval)
         for name, select in ((few, ('block!="rest"',)), (whole, ())):
             report[name] = asyncio.run(polled(running, given.polls, rest["without rules"], select))
         running.rules.write_text(rules(given.interval), encoding="utf-8")
         running.process.send_signal(signal.SIGHUP)
-        time.sleep(3 * given.interval)
+        until_evaluated(running, START_S + 2 * EVALUATIONS * given.interval)
         rest["with rules"] = rest_cores(running.process, 2 * given.interval)
         report[f"{whole}, with rules"] = asyncio.run(polled(running, given.polls, rest["with rules"], ()))
         size_bytes = running.process.memory_info().rss

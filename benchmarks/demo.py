@@ -10,7 +10,7 @@ import json
 import statistics
 import sys
 
-from benchmarks.screen import Figure, first_paint, metered
+from benchmarks.screen import Figure, as_data, compiled, first_paint, metered, print_figures
 
 DEMO = (sys.executable, "-m", "tui", "demo")
 LIVE = r"aurora-5 .*\d%"
@@ -23,23 +23,17 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="starts of each program (5)")
     given = parser.parse_args(arguments)
-    paint = first_paint(given.runs, DEMO)
-    starts = [metered(DEMO, "--first", LIVE, "--idle", "0", "--quit", "q") for _ in range(given.runs)]
-    running = metered(DEMO, "--first", LIVE, "--idle", "10", "--quit", "q")
+    with compiled():
+        paint = first_paint(given.runs, DEMO)
+        starts = [metered(DEMO, "--first", LIVE, "--idle", "0", "--quit", "q") for _ in range(given.runs)]
+        running = metered(DEMO, "--first", LIVE, "--idle", "10", "--quit", "q")
     figures = [
         Figure("demo: first paint / bare app", paint["ratio"], "x", 1.3),
         Figure("demo: first live values", statistics.median(run["t_first"] for run in starts), "s", 2.0),
     ]
-    for figure in figures:
-        verdict = "ok" if figure.holds else "MISSED"
-        print(f"{figure.name:28} {figure.value:8.2f} {figure.unit:7} budget {figure.budget:6.1f}  {verdict}")
+    print_figures(figures)
     print(f"demo with its simulator: {running['idle_cpu_pct']:.1f} % of a core, {running['rss_mb']:.0f} MiB")
-    report = {
-        "figures": [{**f._asdict(), "holds": f.holds} for f in figures],
-        "paint": paint,
-        "running": running,
-    }
-    print(json.dumps(report))
+    print(json.dumps({"figures": as_data(figures), "paint": paint, "running": running}))
     return 0 if all(figure.holds for figure in figures) else 1
 
 

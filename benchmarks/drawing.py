@@ -15,16 +15,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
+from typing import NamedTuple, cast
 
+import numpy as np
 from textual.app import App, ComposeResult
 
 import themes
 from benchmarks.ptymeter import noise
 from benchmarks.screen import Figure
 from collectors.fleet import Frame
+from collectors.sessions import Gap
 from tests.frames import big_frame, following
 from tui.format import UNICODE
+from tui.screens.trends import Trends
 from tui.store import History
 from tui.widgets.fleet_row import RowCache
 from tui.widgets.fleet_table import FleetView, fleet_lines
@@ -65,6 +69,34 @@ def history_ms(models: int, tiers: int, count: int) -> float:
     """Taking one frame into the history."""
     history = History()
     return timed(following(big_frame(models, tiers, 8)), count, history.add)
+
+
+class Numbers(NamedTuple):
+    """A recording's ten minutes, each of its series the same."""
+
+    times: list[float]
+    numbers: "np.ndarray[tuple[int], np.dtype[np.float64]]"
+    gaps: tuple[Gap, ...] = ()
+
+    def values(self, model: str, tier: str, signal: str) -> Sequence[float]:
+        """An array is a sequence of floats in all that is asked."""
+        return cast("Sequence[float]", self.numbers)
+
+    def shares(self, model: str) -> dict[str, Sequence[float]]:
+        """None is told by feature."""
+        return {}
+
+
+def refill_ms(models: int, tiers: int, count: int) -> float:
+    """Filling sparks and trends after a jump in a replay, of a frame a second."""
+    start = big_frame(models, tiers, 8)
+    series = Numbers([start.at - 600 + n for n in range(601)], np.random.default_rng(1).random(601))
+
+    def refilled(frame: Frame) -> None:
+        History().refill(series, frame, ())
+        Trends().refill(series, frame)
+
+    return timed(repeat(start), count, refilled)
 
 
 def heat_ms(accelerators: int, width: int, height: int, count: int) -> float:
@@ -136,6 +168,7 @@ def measure(count: int) -> list[Figure]:
         Figure("table 50x5, all drawn", table_ms(50, 5, count, kept=False), "ms", 4),
         Figure("table 500x6, a tenth moved", table_ms(500, 6, count, kept=True), "ms", 15),
         Figure("history 500x6", history_ms(500, 6, count), "ms", 5),
+        Figure("jump of a replay, 50x5", refill_ms(50, 5, count), "ms", 50),
         Figure("heat map 10,000 at 120x12", heat_ms(10_000, 120, 12, count), "ms", 5),
         Figure("heat map 10,000 at 200x40", heat_ms(10_000, 200, 40, count), "ms", 5),
         Figure("screen 50x5 and 10,000, CPU", screen, "ms", 50),

@@ -17,8 +17,9 @@ import sys
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,8 +29,13 @@ from collectors.config import PrometheusServer
 from collectors.prometheus.live import PrometheusPoller
 from collectors.signals.presets import read_presets
 
-SETTLE_S = 30.0
-POLL_S = 5.0
+START_S = 60.0
+"""A process that is not ready by then never will be."""
+
+SCRAPES = 6
+"""Scrapes of each target before anything is measured: rates need four."""
+
+SCRAPE_S, POLL_S = 5.0, 5.0
 
 
 def free_port() -> int:
@@ -40,11 +46,52 @@ def free_port() -> int:
         return port
 
 
+def until(is_so: Callable[[], bool], what: str, *, within_s: float, by: subprocess.Popen[bytes]) -> None:
+    """Wait until something is so. by: the process that makes it so
+
+    raises: TimeoutError where it takes longer, RuntimeError where that process has ended; both say `what`
+    """
+    deadline = time.monotonic() + within_s
+    while not is_so():
+        if by.poll() is not None:
+            raise RuntimeError(f"{what}: the process ended with status {by.returncode}")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not so after {within_s:g} s")
+        time.sleep(0.1)
+
+
+def let_pass(seconds: float) -> None:
+    """Let a span of time go by that something is measured over."""
+    time.sleep(seconds)
+
+
 @contextmanager
-def fleet_and_server(scenario: str) -> Iterator[tuple[str, psutil.Process]]:
+def server_on(config: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A Prometheus with that configuration, once it answers: its URL and process. Its data lies beside it."""
+    port = free_port()
+    server = subprocess.Popen(
+        [
+            "prometheus",
+            f"--config.file={config}",
+            f"--storage.tsdb.path={config.parent}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: is_ready(url), "Prometheus answers", within_s=START_S, by=server)
+        yield url, server
+    finally:
+        server.kill()
+        server.wait()
+
+
+@contextmanager
+def fleet_and_server(scenario: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A simulated fleet and a Prometheus that scrapes it: the server's URL and process."""
     with tempfile.TemporaryDirectory() as folder:
-        config, port = Path(folder) / "prometheus.yml", free_port()
+        config = Path(folder) / "prometheus.yml"
         fleet = subprocess.Popen(
             [
                 sys.executable,
@@ -59,30 +106,13 @@ def fleet_and_server(scenario: str) -> Iterator[tuple[str, psutil.Process]]:
             ],
             stdout=subprocess.DEVNULL,
         )
-        server = None
         try:
-            while not config.exists():
-                if fleet.poll() is not None:
-                    raise RuntimeError("the simulated fleet did not start")
-                time.sleep(0.1)
-            server = subprocess.Popen(
-                [
-                    "prometheus",
-                    f"--config.file={config}",
-                    f"--storage.tsdb.path={folder}/data",
-                    f"--web.listen-address=127.0.0.1:{port}",
-                ],
-                stderr=subprocess.DEVNULL,
-            )
-            url = f"http://127.0.0.1:{port}"
-            while not is_ready(url):
-                time.sleep(0.1)
-            yield url, psutil.Process(server.pid)
+            until(config.exists, "the simulated fleet is there", within_s=START_S, by=fleet)
+            with server_on(config) as (url, server):
+                yield url, server
         finally:
-            for process in (fleet, server):
-                if process is not None:
-                    process.kill()
-                    process.wait()
+            fleet.kill()
+            fleet.wait()
 
 
 def is_ready(url: str) -> bool:
@@ -92,6 +122,34 @@ def is_ready(url: str) -> bool:
             return True
     except (urllib.error.URLError, OSError):
         return False
+
+
+def number(url: str, query: str) -> float:
+    """The first value of an answer; 0 where it has none."""
+    form = urllib.parse.urlencode({"query": query})
+    with urllib.request.urlopen(f"{url}/api/v1/query?{form}", timeout=30) as answer:
+        found = json.load(answer)["data"]["result"]
+    return float(found[0]["value"][1]) if found else 0.0
+
+
+def until_scraped(url: str, server: subprocess.Popen[bytes], times: int, within_s: float) -> None:
+    """Wait until every target was scraped so often. raises: as `until`"""
+    query = "min(count_over_time(up[1h]))"
+    until(
+        lambda: number(url, query) >= times, f"{times} scrapes of each target", within_s=within_s, by=server
+    )
+
+
+def rest_cores(process: psutil.Process, seconds: float) -> float:
+    """Cores that the server uses while nobody asks, over so many seconds."""
+    used, began = cpu_s(process), time.monotonic()
+    let_pass(seconds)
+    return (cpu_s(process) - used) / (time.monotonic() - began)
+
+
+async def next_poll(began: float) -> None:
+    """Wait until the poll after the one that began then is due."""
+    await asyncio.sleep(max(0.0, POLL_S - (time.monotonic() - began)))
 
 
 def cpu_s(process: psutil.Process) -> float:
@@ -108,7 +166,7 @@ async def polled(url: str, server: psutil.Process, polls: int, idle_cores: float
         began, used, own = time.monotonic(), cpu_s(server), time.process_time()
         poll = await poller.poll()
         own = time.process_time() - own
-        await asyncio.sleep(max(0.0, POLL_S - (time.monotonic() - began)))
+        await next_poll(began)
         spent = cpu_s(server) - used - idle_cores * (time.monotonic() - began)
         rows.append(
             {
@@ -139,13 +197,12 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     with fleet_and_server(given.scenario) as (url, server):
-        print(f"scraping for {SETTLE_S:.0f} s ...", file=sys.stderr, flush=True)
-        time.sleep(SETTLE_S)
-        used, began = cpu_s(server), time.monotonic()
-        time.sleep(4 * POLL_S)
-        idle_cores = (cpu_s(server) - used) / (time.monotonic() - began)
+        print(f"until each target was scraped {SCRAPES} times ...", file=sys.stderr, flush=True)
+        until_scraped(url, server, SCRAPES, START_S + 2 * SCRAPES * SCRAPE_S)
+        process = psutil.Process(server.pid)
+        idle_cores = rest_cores(process, 4 * POLL_S)
         # The first poll also detects what there is.
-        rows = asyncio.run(polled(url, server, given.polls + 1, idle_cores))[1:]
+        rows = asyncio.run(polled(url, process, given.polls + 1, idle_cores))[1:]
     report: dict[str, dict[str, float]] = {}
     for name, wanted in (("usual poll", False), ("poll with accelerators", True)):
         some = [row for row in rows if row["with_accelerators"] is wanted]

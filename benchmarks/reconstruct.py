@@ -3,8 +3,8 @@
     python -m benchmarks.reconstruct [--hours H] [--models N] [--tiers N] [--step S]
 
 Makes the past (as OpenMetrics text, into blocks by promtool), starts Debian's Prometheus on it, and runs the
-command in a process of its own. Then the recording is read back: every moment must be there, and a sample of
-readings must be what the generator says. Exit status 1 if one is not.
+command in a process of its own. Then the recording is read back: every moment must be there, and at some two
+hundred of them every cell must be what the generator says. Exit status 1 if one is not.
 """
 
 import argparse
@@ -13,10 +13,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from collectors.readings import Interval, Reading
 from collectors.recording.reader import Recording
 from tests.backfill import Fleet, context_toml, remembering
+
+RATES_FROM_S = 120.0
+"""Rates need some scrapes: so long after the first of all there are enough for sure."""
+
+P99 = Interval(2.0, 2.5, 0.0)
+"""The bucket that holds the p99 of every wait: half of the waits are below the first bound, and half of
+the rest below each next one, so 1 - 2**-6 = 98.4 % up to 2.0 s and 1 - 2**-7 = 99.2 % up to 2.5 s."""
 
 TIERS = ("gold", "silver", "bronze", "free", "batch", "test", "spare")
 
@@ -72,21 +81,41 @@ def main() -> int:
             "ms_a_moment": round(took_s / moments * 1000, 1),
             "peak_memory_mb": round(peak_kb / 1024),
             "file_mb": round(out.stat().st_size / 1e6, 2),
-            "bytes_a_reading": round(out.stat().st_size / max(found.readings, 1), 2),
-            "wrong": found.wrong,
+            "values": found.values,
+            "bytes_a_value": round(out.stat().st_size / max(found.values, 1), 3),
+            "missing_moments": found.missing_moments,
+            "cells_checked": found.cells,
+            "missing_cells": found.missing,
+            "wrong_cells": found.wrong,
             "seconds_to_make_the_past": round(made_s, 1),
         }
     for name, value in report.items():
         print(f"{name.replace('_', ' '):28} {value}")
     print(json.dumps(report))
-    return 1 if found.wrong else 0
+    return 1 if found.missing_moments or found.missing or found.wrong else 0
 
 
+@dataclass
 class Judged:
-    """readings: in all frames together; wrong: moments that are missing, and readings that are not true"""
+    """values: in all frames together, by those that were looked at
 
-    def __init__(self) -> None:
-        self.readings = self.wrong = 0
+    cells: looked at; missing: of these without a value; wrong: with another than the generator's
+    """
+
+    values: int = 0
+    missing_moments: int = 0
+    cells: int = 0
+    missing: int = 0
+    wrong: int = 0
+
+    def cell(self, one: Reading | None, true: float | Interval) -> None:
+        """Look at a cell, whose value must be the one that is true. Of an interval its bounds count."""
+        self.cells += 1
+        if one is None or one.value is None:
+            self.missing += 1
+            return
+        value = replace(one.value, estimate=0.0) if isinstance(one.value, Interval) else one.value
+        self.wrong += value != true
 
 
 def judged(file: Path, fleet: Fleet, moments: int) -> Judged:
@@ -94,16 +123,25 @@ def judged(file: Path, fleet: Fleet, moments: int) -> Judged:
     found = Judged()
     recording = Recording.open(file)
     try:
-        found.wrong += abs(recording.frames - moments)
+        found.missing_moments = abs(recording.frames - moments)
         every = max(1, recording.frames // 200)
         for number in range(0, recording.frames, every):
             frame = recording.frame(number)
-            for place, model in enumerate(frame.models):
+            models = {model.name: model for model in frame.models}
+            for place in range(fleet.models):
+                model = models.get(f"m-{place:02}")
                 for tier, name in enumerate(fleet.tiers):
-                    readings = model.tiers[name]
-                    found.readings += len(readings) * every
-                    found.wrong += readings["waiting"].value != fleet.waiting(place, tier, frame.at)
-                    found.wrong += readings["running"].value != fleet.running(place, tier, frame.at)
+                    readings = model.tiers.get(name, {}) if model is not None else {}
+                    found.cell(readings.get("waiting"), fleet.waiting(place, tier, frame.at))
+                    found.cell(readings.get("running"), fleet.running(place, tier, frame.at))
+                    if frame.at - fleet.start >= RATES_FROM_S:
+                        found.cell(readings.get("queue_wait_p99"), P99)
+            found.values += every * sum(
+                one.value is not None
+                for model in frame.models
+                for some in (model.readings, *model.tiers.values())
+                for one in some.values()
+            )
     finally:
         recording.close()
     return found

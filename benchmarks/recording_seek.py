@@ -27,7 +27,7 @@ from benchmarks.ptymeter import noise
 from benchmarks.recording_size import source_times
 from collectors.recording.layout import Kind
 from collectors.recording.reader import Recording
-from collectors.recording.walk import Budget, File, walked
+from collectors.recording.walk import Ahead, Budget, File, walked
 from tests.recording_files import T0, Tape
 
 FRAMES = 43_200
@@ -121,7 +121,7 @@ def without_footer(path: Path, cut: Path) -> dict[str, Any]:
     first = recording.segments[0].first
     recording.close()
     file = File(cut)
-    walk = walked(file, first, file.size, Budget())
+    walk = walked(Ahead(file), first, file.size, Budget())
     count, walk_s, _ = timed(lambda: sum(place.record.kind <= Kind.DELTA for place in walk))
     file.close()
     assert count >= FRAMES

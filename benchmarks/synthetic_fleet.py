@@ -126,12 +126,12 @@ class SyntheticSource:
                 "headroom_ratio": _UNKNOWN,
             },
             releases=self._releases,
-            throttles=_throttles(at),
+            throttles=_throttles(),
             features=tuple(
                 Feature(f, f.replace("-", " "), tuple(self._names[i::4])) for i, f in enumerate(_FEATURES)
             ),
             nodes=tuple(self._nodes),
-            alerts=self._alerts(at),
+            alerts=self._alerts(),
             sources=(
                 SourceHealth(
                     "synthetic",
@@ -202,7 +202,7 @@ class SyntheticSource:
             (name,),
         )
 
-    def _alerts(self, at: float) -> tuple[Alert, ...]:
+    def _alerts(self) -> tuple[Alert, ...]:
         first, second = self._names[0], self._names[1]
         return (
             Alert("a1", Severity.P1, first, "free", START - 211, "queue wait p99 14.9 s above 6.0 s"),
@@ -257,7 +257,7 @@ def _release(name: str, index: int) -> Release:
     )
 
 
-def _throttles(at: float) -> tuple[Throttle, ...]:
+def _throttles() -> tuple[Throttle, ...]:
     change = LastChange("t-9", "throttle.set", "alice", "launch spike", START - 60)
     return (
         Throttle("image-generation", "free", 9, "t-9", 0.3, expires_at=START + 1_800, last_change=change),

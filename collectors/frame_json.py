@@ -1,6 +1,7 @@
 """A frame as JSON, for scripts and tests: `tidegate snapshot --format json`.
 
-The form follows the types of `fleet.py` and `readings.py`, field by field, under the same names, with these rules:
+The form follows the types of `fleet.py` and `readings.py`, field by field, under the same names, with these
+rules:
 
 - times are seconds since the epoch, durations seconds, shares and ratios 0..1, units as in `SIGNALS`
 - a reading is {"value", "at", "quality", "reason", "text", "coverage"}: `value` a number, an interval or null

@@ -35,7 +35,6 @@ class Reason(NamedTuple):
 
 NO_REASON = Reason()
 
-
 REASONS: Mapping[str, str] = MappingProxyType(
     {
         "": "",
@@ -172,13 +171,8 @@ def quantised(signal: str, value: float) -> float:
 
 _MOST_QUANTA = 2**53
 
-
 _SHARES = frozenset({"kv_ratio", "busy_ratio", "memory_ratio", "tensor_ratio", "errors"})
-
-
 _SIGNED = frozenset({"temperature_c", "headroom_ratio"})
-
-
 _HAIR_BELOW, _HAIR_ABOVE = -1e-9, 1.005
 
 
@@ -205,6 +199,11 @@ class Interval:
     lo: float
     hi: float
     estimate: float
+
+
+def bounds_of(value: float | Interval) -> tuple[float, float]:
+    """Where a value lies, least and most: the bounds of a quantile, or a plain number twice."""
+    return (value.lo, value.hi) if isinstance(value, Interval) else (value, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,14 +281,10 @@ def believable(at: float, ours: float) -> bool:
 GRADE_A, GRADE_B = 0.10, 0.25
 """Errors of Little's law up to which counts and times belong together well, and well enough."""
 
-
 _OF_ITS_TIME = frozenset({"idle", "stalled", "few", "drifting"})
 """Reasons that were true at the time of the reading, and need not be any more."""
 
-
 STALE_INTERVALS = 2.0
-
-
 REMOVED_INTERVALS = 5.0
 
 
@@ -337,7 +332,7 @@ def standing(one: Reading, objective: float | None) -> Standing:
     """
     if objective is None or one.value is None or one.quality is not Quality.GOOD:
         return Standing.UNKNOWN
-    lo, hi = (one.value.lo, one.value.hi) if isinstance(one.value, Interval) else (one.value, one.value)
+    lo, hi = bounds_of(one.value)
     if lo > objective:
         return Standing.BREACH
     if hi <= objective:

@@ -154,7 +154,8 @@ class Position:
     view: View | None = None
 
 
-Target = Literal["alert", "action", "mark"]
+Target = Literal["alert", "action", "bookmark"]
+"""What a replay can go to the next or the last one of."""
 
 
 class Series(Protocol):
@@ -221,7 +222,7 @@ class Player(Protocol):
         ...
 
     def seek_next(self, target: Target, direction: Literal[1, -1]) -> None:
-        """To the next alert, action or mark that way; where there is none, it is told."""
+        """To the next alert, action or bookmark that way; where there is none, it is told."""
         ...
 
     def set_loop(self, at: float, *, is_start: bool) -> None:

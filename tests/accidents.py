@@ -405,7 +405,7 @@ def _is_waiting(screen: object) -> bool:
     """Whether a screen has asked for something, or holds a `y` back."""
     if isinstance(screen, UndoScreen):
         return bool(screen._instead)
-    return isinstance(screen, DialogScreen) and bool(screen._asking or screen._confirming)
+    return isinstance(screen, DialogScreen) and (screen._asking.is_under_way or screen._confirming.is_held)
 
 
 CONTROL = tuple(map(chr, (*range(0x1B), *range(0x1C, 0x20))))

@@ -149,13 +149,15 @@ async def replayed_at(app: CockpitApp, pilot: Pilot[int], at: float) -> None:
     """Show a time, with all the sparks of the ten minutes before it."""
     source = app.live.feed.source
     assert isinstance(source, ReplaySource)
-    jumps = source.jumps
+    jumps = app.live.jumps
     source.seek(at)
     await until(
         pilot,
-        lambda: source.jumps > jumps and app.latest is not None and abs(app.latest.at - at) < 0.01,
+        lambda: app.live.jumps > jumps and app.latest is not None and abs(app.latest.at - at) < 0.01,
         f"never came to {at}",
     )
+    # The frame was drawn before its sparks were known, and a replay rests between two drawings.
+    app.draw_all()
     await pilot.pause()
 
 

@@ -16,6 +16,10 @@ from tests.recording_files import T0, Tape, simple_frame, simple_frames, tape_of
 EVIL = "\x1b[31mX\x1b]52;c;ZXZpbA==\x07\u202eevil\u2066\x9b31m\n=cmd|'/c calc'!A0"
 """Colours, a clipboard that is written to, text that runs backwards, a formula."""
 
+HANG_S = 10.0
+"""Seconds of CPU after which a file that was made to do harm has done it. What one may cost is measured by
+`benchmarks.recording_hostile`."""
+
 NEVER_SHOWN = frozenset("\x1b\x07\x9b\u202e\u2066")
 
 

@@ -1,10 +1,8 @@
 """Where the tests' promtool comes from: it stands beside the Prometheus."""
 
-import os
 import shutil
 
-import pytest
-
+from tests.debian_binary import lacking
 from tests.prometheus_binary import prometheus_binary
 
 
@@ -13,9 +11,9 @@ def promtool() -> str:
     if found := shutil.which("promtool"):
         return found
     binary, why = prometheus_binary()
-    if binary is not None and (beside := binary.with_name("promtool")).exists():
-        return str(beside)
-    why = why or "no promtool beside this Prometheus: install Debian's package prometheus"
-    if os.environ.get("CI") == "true":
-        pytest.fail(why)
-    pytest.skip(why)
+    if binary is None:
+        lacking(why)
+    beside = binary.with_name("promtool")
+    if not beside.exists():
+        lacking("no promtool beside this Prometheus: install Debian's package prometheus")
+    return str(beside)

@@ -7,9 +7,10 @@ from typing import Any
 
 from collectors.fleet import Frame
 from collectors.readings import Reason
+from collectors.recording.built import Builder
 from collectors.recording.codec import Payload, packed_frame, unpacked_frame
 from collectors.recording.schema import from_json, to_json
-from collectors.recording.shape import Builder, Shaped, Shaper
+from collectors.recording.shape import Shaped, Shaper
 from collectors.recording.state import applied
 from tests.frames import AT
 
@@ -27,8 +28,9 @@ class Round:
         self.schemas = 0
 
     def shaped(self, frame: Frame) -> Shaped:
-        """The frame's numbers; the state and the reasons of the reader are those it tells."""
+        """The frame's numbers, to be kept; the state and the reasons of the reader are those it tells."""
         shaped = self.shaper.take(frame)
+        shaped = shaped._replace(values=shaped.values.copy(), times=shaped.times.copy())
         if shaped.is_new_schema:
             self.schemas += 1
             self.schema = from_json(json.loads(json.dumps(to_json(shaped.schema, {}))))

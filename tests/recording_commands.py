@@ -13,7 +13,6 @@ from collectors.recording.ring import RingLimits
 from collectors.recording.stream import Stamp, Stream
 from collectors.sessions import Mark, View
 from tui import cli
-from tui.recordings import add_recordings
 
 AT = 1_795_269_600.0
 """2026-11-21T14:00:00Z."""
@@ -34,10 +33,18 @@ def frame(at: float, waiting: float, audit: str = "") -> Frame:
 
 
 def recorded(
-    file: Path, frames: Sequence[Frame], notes: Sequence[Note] = (), host: str = "here", gap_s: float = 5.0
+    file: Path,
+    frames: Sequence[Frame],
+    notes: Sequence[Note] = (),
+    host: str = "here",
+    gap_s: float = 5.0,
+    *,
+    context: str = "prod",
+    simulated: bool = False,
 ) -> Path:
     """A recording of these frames and notes; between frames that are further apart than `gap_s` is a gap."""
-    stream = Stream(None, file, RingLimits(), {"context": "prod", "host": host, "app": "test"}, Redaction())
+    facts = {"context": context, "host": host, "app": "test"}
+    stream = Stream(None, file, RingLimits(), facts, Redaction(), simulated=simulated)
     stream.claim()
     first, before = frames[0].at, frames[0].at
     pending = sorted(notes, key=lambda note: note[0])
@@ -84,11 +91,9 @@ def a_minute(file: Path) -> Path:
     return recorded(file, frames, notes)
 
 
-def run_command(*argv: str | Path) -> int:
-    """The commands as the command line runs them. Returns the exit status."""
-    parser = cli._Parser(prog="tidegate")
-    group = parser.add_subparsers()
-    add_recordings(group, cli._add, cli._usage, cli._add_sources)
-    args = parser.parse_args([str(one) for one in argv])
-    status: int = args.run(args)
-    return status
+def run(*argv: str | Path) -> int:
+    """A command as the command line runs it. Returns the exit status, also of what its parser refuses."""
+    try:
+        return cli.main([str(one) for one in argv])
+    except SystemExit as ended:
+        return int(ended.code or 0)

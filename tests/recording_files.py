@@ -9,13 +9,14 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from collectors.fleet import Frame, Model, Tier
 from collectors.readings import Interval, Quality, Reading, Reason
 from collectors.recording.codec import NO_EXCEPTIONS, Exceptions, Numbers, Payload, compressed, packed_frame
+from collectors.recording.index import Entry
 from collectors.recording.layout import (
     DIRECTORY,
     FRAMES,
@@ -40,20 +41,6 @@ T0 = 1_700_000_000.0
 KEY_EVERY, SUBKEY_EVERY, INDEX_EVERY = 60, 10, 512
 
 
-class Entry(NamedTuple):
-    """Where a record is, and what: as INDEX lists it."""
-
-    offset: int
-    size: int
-    seq: int
-    key_seq: int
-    ref_seq: int
-    t_wall: int
-    t_mono: int
-    kind: int
-    tag: int
-
-
 class Tape:
     """A recording in memory that grows record by record; `write` puts it into a file."""
 
@@ -66,7 +53,7 @@ class Tape:
         least: tuple[int, int] = (1, 0),
         index_every: int = INDEX_EVERY,
     ) -> None:
-        self.facts = {
+        usual: dict[str, Any] = {
             "recording": "0123456789ab",
             "segment": 0,
             "app": "test",
@@ -76,7 +63,8 @@ class Tape:
             "source": "live",
             "context": "test",
             "prev_chain": "",
-        } | dict(facts or {})
+        }
+        self.facts = usual | dict(facts or {})
         header = FileHeader(self.facts, *version, *least).pack()
         self.data = bytearray(header)
         self.first = len(header)
@@ -160,7 +148,7 @@ class Tape:
             kind, base = Kind.DELTA, self._last
         payload = Payload(self._schema.id, values - base[0], own - base[1], exceptions)
         entry = self.record(kind, compressed(packed_frame(payload)), flags=ZSTD)
-        self._last = values, own
+        self._last = values.copy(), own.copy()
         if kind is Kind.KEY:
             self._key = self._last
         self._count += 1

@@ -19,11 +19,13 @@ from collectors.readings import reading
 from collectors.recording import layout, writer
 from collectors.recording.codec import Numbers, Payload, decompressed, unpacked_frame
 from collectors.recording.layout import FRAMES, NOTED, ZSTD, BadRecord, FileHeader, Kind, Record, Tag
+from collectors.recording.reader import Recording
 from collectors.recording.redact import Redaction
 from collectors.recording.ring import RingLimits
 from collectors.recording.schema import Schema, from_json
 from collectors.recording.writer import QUEUE_FRAMES, RecordingWriter
 from tests.frames import AT, demo_frame
+from tests.recording_files import Tape
 
 
 def changing(count: int, *, start: float = AT, step_s: float = 1.0, first: int = 0) -> Iterator[Frame]:
@@ -35,6 +37,16 @@ def changing(count: int, *, start: float = AT, step_s: float = 1.0, first: int =
         yield replace(
             base, at=start + n * step_s, tick=n, totals={**base.totals, "waiting": waiting}, mode="LIVE"
         )
+
+
+def opened(tape: Tape, path: Path, data: bytes | None = None) -> Recording:
+    """A tape, or `data` in its place, as a recording of that file."""
+    return Recording.open(tape.write(path, data))
+
+
+def frames_of(recording: Recording) -> Iterator[Frame]:
+    """Every frame, in order."""
+    return (recording.frame(number) for number in range(recording.frames))
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,9 @@ class Fleet:
             return Reading(None, AT, Quality.MISSING, Reason("idle"))
         if chance < 0.2:
             return reading(signal, value, AT, Quality.STALE, Reason("stale", (12, 5)))
-        if chance < 0.6 and signal.endswith("_p99"):
+        if chance < 0.3:
+            return reading(signal, value, AT, Quality.SUSPECT, Reason("suspect"))
+        if chance < 0.65 and signal.endswith("_p99"):
             place = bisect.bisect_right(BOUNDS, value)
             return reading(signal, Interval(BOUNDS[place - 1], BOUNDS[place], value), AT)
         return reading(signal, value, AT)

@@ -170,10 +170,8 @@ class FakeReplay:
 
     def seek_next(self, target: Target, direction: Literal[1, -1]) -> None:
         self.asked.append(("next", target, direction))
-        self._stand(
-            tellings=self.position.tellings + 1,
-            told=f"There is no {'later' if direction > 0 else 'earlier'} {target} in this recording.",
-        )
+        told = f"There is no {'later' if direction > 0 else 'earlier'} {target} in this recording."
+        self._stand(tellings=self.position.tellings + 1, told=told)
 
     def set_loop(self, at: float, *, is_start: bool) -> None:
         self.asked.append(("loop", at, is_start))

@@ -1,6 +1,7 @@
 """A recording in memory, for tests of a replay."""
 
 import bisect
+from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any, NamedTuple
 from collectors.fleet import Event, EventKind, Frame
 from collectors.recording.layout import Kind, RecordingError, Tag
 from collectors.recording.notes import event_json
+from collectors.recording.playing import Standing
+from collectors.recording.showing import Showing
 from collectors.sessions import Gap, Mark, Series, Timeline, View
 from tests.frames import AT, bare_frame
 
@@ -90,6 +93,10 @@ class Tape:
             raise RecordingError(f"frame {number} is damaged: verify tells more")
         return replace(self.shot[number], mode="REPLAY")
 
+    def picture(self, number: int) -> Frame:
+        """Without what happened before it."""
+        return replace(self.frame(number), events=(), past=())
+
     def times_at(self, at: float) -> tuple[int, ...]:
         """One frame, or one of each run of the clock."""
         begins = [n for n, one in enumerate(self.shot) if not n or one.at < self.shot[n - 1].at]
@@ -136,7 +143,7 @@ class Tape:
         """The same, the latest first."""
         return reversed(list(self.noted(-1.0, until, kinds, tags)))
 
-    def view_at(self, at: float) -> View | None:
+    def view_at(self, at: float, number: int | None = None) -> View | None:
         """The model screen from the first second on."""
         return View("model") if self.shot and at >= self.start + 1 else None
 
@@ -148,7 +155,7 @@ class Tape:
         """All that were made."""
         return tuple(self.kept)
 
-    def add_mark(self, mark: Mark) -> None:
+    def add_mark(self, mark: Mark, number: int | None = None) -> None:
         """One more."""
         self.kept.append(mark)
 
@@ -161,6 +168,30 @@ class Tape:
     def close(self) -> None:
         """No reading from now on."""
         self.is_closed = True
+
+
+class Deck:
+    """A `Showing` with a clock that goes only when it is told to."""
+
+    def __init__(self, tape: Tape, at: float | None = None, **now: Any) -> None:
+        self.now_s, self.asked = 50.0, deque[Callable[[Showing], None]]()
+        self.showing = Showing(tape, Standing(**now), at, self.asked, lambda: self.now_s)
+
+    def turn(self, seconds: float = 0.0, *commands: Callable[[Showing], None]) -> Frame | None:
+        """A turn so much later."""
+        self.now_s += seconds
+        self.asked.extend(commands)
+        return self.showing.turn()
+
+    @property
+    def after(self) -> float:
+        """Seconds of the recording that are shown."""
+        return round(self.showing.position.at - AT, 6)
+
+    @property
+    def told(self) -> str:
+        """What the position tells."""
+        return self.showing.position.told
 
 
 def _tag(event: Event) -> Tag:

@@ -8,14 +8,13 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import RenderableType
 from rich.text import Text
 from textual import on
 from textual.app import App
 from textual.driver import Driver
-from textual.screen import Screen
 
 import themes
 from tui.actions import ACTIONS, DIALOGS
@@ -72,7 +71,6 @@ class CockpitApp(App[int], inherit_bindings=False):
     TITLE = "tidegate"
     ENABLE_COMMAND_PALETTE = False
     DEFAULT_MODE = LIVE
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {LIVE: FleetScreen}
     ALLOW_SELECT = False
     CSS = "Screen { layout: vertical; overflow: hidden; background: ansi_default; }"
 
@@ -122,6 +120,10 @@ class CockpitApp(App[int], inherit_bindings=False):
                 self.register_theme(themes.to_textual(themes.read_theme(path)))
         self.theme = theme
 
+    def get_default_screen(self) -> FleetScreen:
+        """The first screen. An entry of `MODES` would make one too, and have all styles parsed once more."""
+        return FleetScreen()
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Every role, so that a stock theme of Textual works as well."""
         return themes.role_defaults()
@@ -169,7 +171,7 @@ class CockpitApp(App[int], inherit_bindings=False):
             return self.latest
         base = self.frozen or self.latest
         if self._counted is None or self._counted[0] is not base or now - self._counted[1].at >= 1:
-            from tui.screens.late import counted_on, held
+            from collectors.ageing import counted_on, held
 
             self._counted = (base, counted_on(base, now) if self.frozen is None else held(base, now))
         return self._counted[1]
@@ -235,6 +237,8 @@ class CockpitApp(App[int], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Listen once the skeleton is painted, and count on when nothing comes."""
+        # Its screens are there already; without a name among the modes, no replay could come back to it.
+        self.add_mode(LIVE, FleetScreen)
         self.call_after_refresh(self._feed.start)
         self.set_interval(1.0, self._count_on)
         if self.replaying is not None:
@@ -386,13 +390,13 @@ class CockpitApp(App[int], inherit_bindings=False):
         return "a replay cannot write" if self.replaying is not None or self.opening is not None else ""
 
     def _open_replay(self) -> None:
-        from tui.replaying import open_replay
+        from tui.session_replay import open_replay
 
         open_replay(self)
 
     def leave_replay(self) -> None:
         """Back to what is live, as it was left."""
-        from tui.replaying import leave_replay
+        from tui.session_replay import leave_replay
 
         leave_replay(self)
 
@@ -403,7 +407,7 @@ class CockpitApp(App[int], inherit_bindings=False):
         task.add_done_callback(self._ending.discard)
 
     def _ask_bookmark(self) -> None:
-        from tui.replaying import ask_bookmark
+        from tui.session_replay import ask_bookmark
 
         ask_bookmark(self)
 

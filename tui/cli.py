@@ -1,22 +1,16 @@
 """The command `tidegate`: what can be asked for on the command line, and how it is started.
 
 Nothing heavy is imported here: the screen is painted first, sources are built on a thread of their own.
+Modules of other commands than the cockpit's own are imported by the function that adds their options.
 """
 
 import argparse
-import difflib
-import re
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, TypeAlias
 
-from tui import commands, first_steps
-from tui.output import USAGE_ERROR, OutputError, silence
-from tui.reconstructing import add_reconstruct
-from tui.recordings import add_recordings, with_times
-from tui.reporting import add_report
-from tui.runbook.options import add_load, add_runbook
+from tui import commands
+from tui.output import OutputError, fail, silence
+from tui.parser import Command, Parser, add_sources, add_urls, number
 
 VERSION = "0.1.0"
 _EPILOG = """examples:
@@ -57,8 +51,12 @@ FILE of --config, in TOML; all of it is optional:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command. Returns the exit status: 0; 1 for a failure; 2 for a mistake in what was asked."""
-    parser = _parser()
+    """Run the command.
+
+    Returns the exit status: 0; 1 for a failure; 2 for a mistake in what was asked; more of the command's own;
+    130 after an interrupt; 141 where the reader of its output went away, as a shell has it of any program
+    """
+    parser = command_line()
     args = parser.parse_args(argv)
     if args.run is None:
         args = parser.parse_args(["watch", *(argv or ())])
@@ -73,92 +71,49 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except OutputError as error:
         silence()
-        print(f"tidegate: {error}", file=sys.stderr)
-        return 1
+        return fail(error, 1)
     return status
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what was probably meant by a command or an option that there is not."""
-
-    def error(self, message: str) -> NoReturn:
-        """Usage, the mistake, what was probably meant. Never returns: exit status 2."""
-        choice = re.search(r"invalid choice: '?([^' ]+)'? \(choose from (.+)\)", message)
-        if choice:
-            wrong, known = choice[1], re.findall(r"[\w.-]+", choice[2])
-        else:
-            unknown = re.search(r"unrecognized arguments: .*?(--[^\s=]+)", message)
-            wrong, known = unknown[1] if unknown else "", sorted(self._known_options())
-        near = difflib.get_close_matches(wrong, known, n=1) if wrong else []
-        super().error(f"{message}; did you mean {near[0]}?" if near else message)
-
-    def parse_known_args(  # type: ignore[override]  # the overloads of the base say no more
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """As the base does; a command refuses what it does not know itself: it has the nearest names."""
-        found, unknown = super().parse_known_args(with_times(args), namespace)
-        if unknown and " " in self.prog:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
-        return found, unknown
-
-    def _known_options(self) -> set[str]:
-        return {one for one in self._option_string_actions if one.startswith("--")}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def command_line() -> Parser:
+    """What `tidegate` understands."""
+    parser = Parser(
         prog="tidegate",
         description="The terminal cockpit for GPU serving capacity: utilisation, queue waits and release\n"
         "stages of every model on one screen.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"tidegate {VERSION}")
-    parser.set_defaults(run=None, bare=False)
-    group = parser.add_subparsers(title="commands", metavar="COMMAND")
-    _add_demo(group)
-    _add_watch(group)
-    _add_replay(group)
-    _add_snapshot(group)
-    _add_check(group)
-    _add_init(group)
-    _add_rules(group)
-    _add_simulate(group)
-    add_runbook(group, _add, _usage)
-    add_recordings(group, _add, _usage, _add_sources)
-    add_report(group, _add)
-    add_reconstruct(group, _add, _add_sources)
-    _add_plane(group)
-    _add_helpers(group)
-    return parser
-
-
-_Group: TypeAlias = "argparse._SubParsersAction[_Parser]"
-
-
-def _add(
-    group: _Group,
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    summary: str,
-    more: str = "",
-) -> argparse.ArgumentParser:
-    parser = group.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.\n\n{more}".strip(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser.add_commands(
+        (
+            Command("demo", "watch a simulated fleet; nothing else is needed", _demo),
+            Command("watch", "watch a fleet: a Prometheus or /metrics pages, and a control plane", _watch),
+            Command("replay", "show a recorded session again, on the same screens", _replay),
+            Command("snapshot", "print one frame, for scripts", _snapshot),
+            Command("check", "say what can be seen, what is missing, and what to do about it", _check),
+            Command("init", "write a first configuration from what a Prometheus has", _init),
+            Command("rules", "print recording rules for a Prometheus", _rules),
+            Command("simulate", "serve a simulated fleet's /metrics pages and control plane", _simulate),
+            Command("throttle", "set, clear and list throttles", _throttle),
+            Command("release", "look at staged releases, and move them", _release),
+            Command("wait", "wait until a release stands at a stage", _wait),
+            Command("audit", "who did what, when and why, by the control plane's log", _audit),
+            Command("record", "record a fleet without a screen, as a service does", _record),
+            Command("recording", "look into recordings, cut, join and export them", _recording),
+            Command("report", "tell an incident from a recording, for people who were not there", _report),
+            Command("reconstruct", "make a recording of a time in which nobody recorded", _reconstruct),
+            Command("plane", "the embedded control plane", _plane),
+            Command("keys", "list every key, and the action it is bound to", _keys),
+            Command("completion", "print a completion script for your shell", _completion),
+        )
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=None, bare=False)
     return parser
 
 
-def _add_demo(group: _Group) -> None:
-    parser = _add(
-        group,
-        "demo",
+def _demo(parser: Parser) -> None:
+    parser.runs(
         commands.demo,
-        "watch a simulated fleet; nothing else is needed",
         "The fleet is simulated in a process of its own: seven models, four tiers, 10,000 accelerators.\n"
         "Scenario melting-gpus: an image feature goes viral three minutes in, and every wait grows.",
     )
@@ -186,12 +141,9 @@ def _add_demo(group: _Group) -> None:
     _add_looks(parser)
 
 
-def _add_watch(group: _Group) -> None:
-    parser = _add(
-        group,
-        "watch",
+def _watch(parser: Parser) -> None:
+    parser.runs(
         commands.watch,
-        "watch a fleet: a Prometheus or /metrics pages, and a control plane",
         "Without options the default context of the configuration is watched. Options win over it.\n\n"
         "examples:\n"
         "  tidegate watch                                        the default context\n"
@@ -204,19 +156,17 @@ def _add_watch(group: _Group) -> None:
         "--no-record", action="store_true", help="do not record this session; see [recording] for always"
     )
     _add_read_only(parser)
-    _add_sources(parser)
+    add_sources(parser)
     _add_looks(parser)
 
 
-def _add_replay(group: _Group) -> None:
-    parser = _add(
-        group,
-        "replay",
+def _replay(parser: Parser) -> None:
+    parser.runs(
         commands.replay,
-        "show a recorded session again, on the same screens",
         "FILE is a recording, or a folder of them: then the newest. Without FILE, this machine's newest.\n"
         "Nothing can be written from a replay. Keys: space plays and pauses, [ ] step, @ goes to a time,\n"
         "< > previous and next alert, e E next and previous action, ? shows them all.\n\n"
+        "Exit status: 0; 1 when it cannot be read; 2 for a mistake in what was asked.\n\n"
         "examples:\n"
         "  tidegate replay                                       the newest session of this machine\n"
         "  tidegate replay incident.tgrec --at 14:03             or -5m from its end, or a full date\n"
@@ -228,12 +178,9 @@ def _add_replay(group: _Group) -> None:
     _add_looks(parser)
 
 
-def _add_snapshot(group: _Group) -> None:
-    parser = _add(
-        group,
-        "snapshot",
+def _snapshot(parser: Parser) -> None:
+    parser.runs(
         commands.snapshot,
-        "print one frame, for scripts",
         "Waits until every source has answered and rates are known, at most --within seconds.\n"
         "Exit status: 0; 1 when a source did not answer; 2 for a mistake in options or settings.\n\n"
         "examples:\n"
@@ -244,15 +191,14 @@ def _add_snapshot(group: _Group) -> None:
     parser.add_argument("--format", choices=("json", "table"), default="json", help="json (default) or table")
     _add_within(parser)
     parser.add_argument("--width", type=int, default=160, metavar="N", help="columns of the table (160)")
-    _add_sources(parser)
+    add_sources(parser)
 
 
-def _add_check(group: _Group) -> None:
-    parser = _add(
-        group,
-        "check",
-        first_steps.check,
-        "say what can be seen, what is missing, and what to do about it",
+def _check(parser: Parser) -> None:
+    from tui.first_steps import check
+
+    parser.runs(
+        check,
         "Asks every source once, or until rates are known, and prints: which sources answer and how;\n"
         "which stacks are there; which signals have data, and the setting that would bring the others;\n"
         "where tiers come from; names that nothing joins, with rules to paste.\n\n"
@@ -269,15 +215,14 @@ def _add_check(group: _Group) -> None:
     )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
     _add_within(parser)
-    _add_sources(parser)
+    add_sources(parser)
 
 
-def _add_init(group: _Group) -> None:
-    parser = _add(
-        group,
-        "init",
-        first_steps.init,
-        "write a first configuration from what a Prometheus has",
+def _init(parser: Parser) -> None:
+    from tui.first_steps import init
+
+    parser.runs(
+        init,
         "Asks the sources, then writes one context: where to ask, the tiers that were seen, aliases for\n"
         "names that nothing joins, and comments on the rest. On a terminal it asks for a URL where none is\n"
         "given. No secret is written: a token is named by the variable or file that holds it.\n\n"
@@ -295,20 +240,18 @@ def _add_init(group: _Group) -> None:
     parser.add_argument("--yes", action="store_true", help="overwrite a file that is there")
     parser.add_argument("--context", metavar="NAME", help="what to call the context (main)")
     _add_within(parser)
-    group_of_sources = _add_urls(parser)
-    token = group_of_sources.add_mutually_exclusive_group()
+    token = add_urls(parser).add_mutually_exclusive_group()
     token.add_argument(
         "--token-env", metavar="NAME", help="environment variable with the token of Prometheus"
     )
     token.add_argument("--token-file", type=Path, metavar="FILE", help="file with the token of Prometheus")
 
 
-def _add_rules(group: _Group) -> None:
-    parser = _add(
-        group,
-        "rules",
-        first_steps.rules,
-        "print recording rules for a Prometheus",
+def _rules(parser: Parser) -> None:
+    from tui.first_steps import rules
+
+    parser.runs(
+        rules,
         "A rule is worked out once by the server, however many watch, and tidegate reads it where it is\n"
         "there. Rules are made for the stacks that the server has; --all asks nobody and makes them all.\n\n"
         "examples:\n"
@@ -327,15 +270,12 @@ def _add_rules(group: _Group) -> None:
         help="with --all: seconds between scrapes (15)",
     )
     _add_within(parser)
-    _add_sources(parser)
+    add_sources(parser)
 
 
-def _add_simulate(group: _Group) -> None:
-    parser = _add(
-        group,
-        "simulate",
+def _simulate(parser: Parser) -> None:
+    parser.runs(
         commands.simulate,
-        "serve a simulated fleet's /metrics pages and control plane",
         "Prints a prometheus.yml for any Prometheus, and what to run next.",
     )
     parser.add_argument(
@@ -349,112 +289,121 @@ def _add_simulate(group: _Group) -> None:
     )
 
 
-def _add_plane(group: _Group) -> None:
-    plane = group.add_parser("plane", help="the embedded control plane")
-    plane.set_defaults(run=lambda args: _usage(plane))
-    actions = plane.add_subparsers(title="commands", metavar="COMMAND")
-    add_load(actions, _add)
-    serve = _add(
-        actions,
-        "serve",
+def _throttle(parser: Parser) -> None:
+    from tui.runbook.options import throttle
+
+    throttle(parser)
+
+
+def _release(parser: Parser) -> None:
+    from tui.runbook.options import release
+
+    release(parser)
+
+
+def _wait(parser: Parser) -> None:
+    from tui.runbook.options import wait
+
+    wait(parser)
+
+
+def _audit(parser: Parser) -> None:
+    from tui.runbook.options import audit
+
+    audit(parser)
+
+
+def _record(parser: Parser) -> None:
+    from tui.recordings import record
+
+    record(parser)
+
+
+def _recording(parser: Parser) -> None:
+    from tui.recordings import recording
+
+    recording(parser)
+
+
+def _report(parser: Parser) -> None:
+    from tui.recordings import report
+
+    report(parser)
+
+
+def _reconstruct(parser: Parser) -> None:
+    from tui.recordings import reconstruct
+
+    reconstruct(parser)
+
+
+def _plane(parser: Parser) -> None:
+    from tui.runbook.options import load
+
+    parser.add_commands(
+        (
+            Command("load", "register candidates with their stages, from a file", load),
+            Command("serve", "serve the embedded control plane: releases and throttles over HTTP", _serve),
+        )
+    )
+
+
+def _serve(parser: Parser) -> None:
+    parser.runs(
         commands.plane_serve,
-        "serve the embedded control plane: releases and throttles over HTTP",
         "It keeps who is throttled to what share and which release stands at which stage, carries out what\n"
         "operators ask for, each write once, and logs who changed what and why.\n\n"
         "Without --tokens it makes one token, release-admin, in a file only you can read, where\n"
         "`tidegate watch --plane URL` finds it. Roles: viewer reads; operator throttles, pauses, aborts;\n"
         "release-admin advances, sets weights, rolls back and registers too.",
     )
-    serve.epilog = _PLANE_EPILOG
-    serve.add_argument("--listen", default="127.0.0.1:9911", metavar="HOST:PORT", help="(127.0.0.1:9911)")
-    serve.add_argument("--seed", type=Path, metavar="FILE", help="JSON: tiers, features, releases, throttles")
-    serve.add_argument("--data", type=Path, metavar="FILE", help="SQLite file to keep state in (memory)")
-    serve.add_argument(
+    parser.epilog = _PLANE_EPILOG
+    parser.add_argument("--listen", default="127.0.0.1:9911", metavar="HOST:PORT", help="(127.0.0.1:9911)")
+    parser.add_argument(
+        "--seed", type=Path, metavar="FILE", help="JSON: tiers, features, releases, throttles"
+    )
+    parser.add_argument("--data", type=Path, metavar="FILE", help="SQLite file to keep state in (memory)")
+    parser.add_argument(
         "--tokens", type=Path, metavar="FILE", help="TOML: who may do what (one token is made)"
     )
-    serve.add_argument(
+    parser.add_argument(
         "--config", type=Path, metavar="FILE", help="TOML: limits, tokens, and metrics that observe releases"
     )
-    serve.add_argument(
+    parser.add_argument(
         "--allow-remote", action="store_true", help="listen on other than the loopback, without TLS"
     )
 
 
-def _add_helpers(group: _Group) -> None:
-    _add(
-        group,
-        "keys",
+def _keys(parser: Parser) -> None:
+    parser.runs(
         commands.keys,
-        "list every key, and the action it is bound to",
         "Bindings of your own go into a file: its place is told at the end of the list.\n\n"
         "examples:\n"
         "  tidegate keys\n"
         "  tidegate keys | grep stage",
     )
-    completion = _add(
-        group,
-        "completion",
-        lambda args: commands.completion(_parser(), args.shell),
-        "print a completion script for your shell",
+
+
+def _completion(parser: Parser) -> None:
+    parser.runs(
+        lambda args: commands.completion(command_line().whole(), args.shell),
         "bash:  tidegate completion bash > ~/.local/share/bash-completion/completions/tidegate\n"
         "zsh:   tidegate completion zsh > ~/.zfunc/_tidegate, with ~/.zfunc in $fpath",
     )
-    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
 
 
-def _usage(parser: argparse.ArgumentParser) -> int:
-    parser.print_help()
-    return USAGE_ERROR
-
-
-def _add_within(parser: argparse.ArgumentParser) -> None:
+def _add_within(parser: Parser) -> None:
     parser.add_argument(
         "--within", type=_positive, default=45.0, metavar="S", help="seconds to wait at most (45)"
     )
 
 
-def _add_sources(parser: argparse.ArgumentParser) -> None:
-    group = _add_urls(parser)
-    group.add_argument(
-        "--context", metavar="NAME", help="of the configuration (environment: TIDEGATE_CONTEXT)"
-    )
-    group.add_argument(
-        "--config", type=Path, metavar="FILE", help="configuration file (environment: TIDEGATE_CONFIG)"
-    )
-
-
-def _add_urls(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
-    group = parser.add_argument_group("where to ask")
-    group.add_argument(
-        "--prometheus",
-        metavar="URL",
-        action="append",
-        help="a Prometheus (environment: TIDEGATE_PROMETHEUS); of several clusters, one NAME=URL for each",
-    )
-    group.add_argument(
-        "--scrape",
-        metavar="URL",
-        action="append",
-        help="a /metrics page, read directly; give it again for more",
-    )
-    group.add_argument("--plane", metavar="URL", help="a control plane (environment: TIDEGATE_PLANE)")
-    group.add_argument(
-        "--alertmanager",
-        metavar="URL",
-        action="append",
-        help="an Alertmanager: alerts and who silenced them; give it again for more",
-    )
-    group.add_argument(
-        "--nvml", action="store_true", help="this machine's own NVIDIA accelerators, without an exporter"
-    )
-    return group
-
-
-def _add_read_only(parser: argparse.ArgumentParser) -> None:
+def _add_read_only(parser: Parser) -> None:
     parser.add_argument("--read-only", action="store_true", help="no key writes anything, armed or not")
 
 
-def _add_looks(parser: argparse.ArgumentParser) -> None:
+def _add_looks(parser: Parser) -> None:
     group = parser.add_argument_group("how it looks")
     group.add_argument("--theme", metavar="NAME", help="tidegate-dark, tidegate-light, or one of Textual's")
     group.add_argument(
@@ -471,22 +420,12 @@ def _seed(text: str) -> int:
 
 
 def _speed(text: str) -> float:
-    return _number(text, 1.0, 120.0)
+    return number(text, 1.0, 120.0)
 
 
 def _interval(text: str) -> float:
-    return _number(text, 1.0, 600.0)
+    return number(text, 1.0, 600.0)
 
 
 def _positive(text: str) -> float:
-    return _number(text, 0.1, 1e7)
-
-
-def _number(text: str, lowest: float, highest: float) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = float("nan")
-    if not lowest <= found <= highest:
-        raise argparse.ArgumentTypeError(f"{text!r}: a number from {lowest:g} to {highest:g}")
-    return found
+    return number(text, 0.1, 1e7)

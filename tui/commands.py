@@ -11,13 +11,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
-from tui.contexts import context_of, given, settings_of
 from tui.kept import Keeping, SessionRecorder, ring_folder
-from tui.output import USAGE_ERROR, fail, say
+from tui.output import USAGE_ERROR, Mistake, fail, in_sentences, say
 
 if TYPE_CHECKING:
     import subprocess
 
+    from collectors.config import Settings
     from collectors.fleet import Source
 
 Writes = Literal["never", "arm", "on"]
@@ -80,7 +80,7 @@ def _demo(
             status = run_headless(recorder.around(connect) if args.record else connect, args.seconds)
         else:
             writes: Writes = "never" if args.read_only else "arm"
-            look = Look(args.theme, args.glyphs, args.seconds)
+            look = _look(args, None, args.seconds)
             status = _screen(recorder.around(connect), "demo", look, writes, recorder)
         if args.record is None or not started or (args.headless and status):
             return status
@@ -98,6 +98,7 @@ def _demo(
 def watch(args: argparse.Namespace) -> int:
     """The cockpit on what the configuration and the options name."""
     from collectors.config import ConfigError, config_file
+    from tui.contexts import context_of, given, settings_of
 
     try:
         settings = settings_of(args)
@@ -113,36 +114,34 @@ def watch(args: argparse.Namespace) -> int:
 
         return live_source(name, context)
 
-    theme = args.theme or os.environ.get("TIDEGATE_THEME") or settings.theme
     writes: Writes = "never" if args.read_only else context.writes
-    look = Look(theme, args.glyphs or settings.glyphs, args.seconds)
+    look = _look(args, settings, args.seconds)
     if args.no_record or not settings.recording.on:
         return _screen(connect, name, look, writes)
     recorder = SessionRecorder(Keeping(name, simulated=context.simulated, settings=settings.recording))
     return _screen(recorder.around(connect), name, look, writes, recorder)
 
 
+@in_sentences
 def replay(args: argparse.Namespace) -> int:
     """A recording on the same screens. It is opened before the screen: what is wrong with it is said here."""
     from collectors.config import ConfigError, read_settings
+    from collectors.recording.reader import Recording
+    from collectors.recording.replay import ReplaySource
+    from collectors.recording.times import TimeError, parse_time
 
     try:
         settings = read_settings(None)
     except ConfigError as error:
         return fail(error)
-    from collectors.recording.layout import RecordingError
-    from collectors.recording.reader import Recording
-    from collectors.recording.replay import ReplaySource
-    from collectors.recording.times import parse_time
-
     path = args.file or ring_folder(settings.recording)
     if args.file is None and not path.is_dir():
         return fail(f"no session has been recorded here yet ({path}): give a FILE, or try `tidegate demo`")
-    try:
-        with closing(Recording.open(path)) as found:
-            asked = parse_time(args.at, found.end, found.start, found.end) if args.at else None
-    except (RecordingError, ValueError) as error:
-        return fail(error)
+    with closing(Recording.open(path)) as found:
+        try:
+            asked = parse_time(args.at, found.end, found.start, found.end) if args.at is not None else None
+        except TimeError as error:
+            raise Mistake(error) from error
 
     def connect() -> "Source":
         source = ReplaySource.of(path, follow=args.follow, playing=args.follow)
@@ -152,14 +151,13 @@ def replay(args: argparse.Namespace) -> int:
                 source.tell(asked.told)
         return source
 
-    theme = args.theme or os.environ.get("TIDEGATE_THEME") or settings.theme
-    look = Look(theme, args.glyphs or settings.glyphs, None)
-    return _screen(connect, path.name, look, "never", is_replay=True)
+    return _screen(connect, path.name, _look(args, settings), "never", is_replay=True)
 
 
 def snapshot(args: argparse.Namespace) -> int:
     """One frame on standard output."""
     from collectors.config import ConfigError
+    from tui.contexts import context_of, settings_of
 
     try:
         name, context = context_of(args, settings_of(args))
@@ -228,6 +226,12 @@ class Look(NamedTuple):
     seconds: float | None
 
 
+def _look(args: argparse.Namespace, settings: "Settings | None", seconds: float | None = None) -> Look:
+    """Options win over the environment, and that over the configuration."""
+    theme = args.theme or os.environ.get("TIDEGATE_THEME") or (settings.theme if settings else None)
+    return Look(theme, args.glyphs or (settings.glyphs if settings else None), seconds)
+
+
 def replayed(file: str) -> "Source":
     """A recording that is still written, a few minutes back. Imports libraries of weight."""
     from collectors.recording.replay import ReplaySource
@@ -239,7 +243,7 @@ def _screen(
     connect: "Callable[[], Source]",
     context: str,
     look: Look,
-    writes: "Writes",
+    writes: Writes,
     recorder: SessionRecorder | None = None,
     *,
     is_replay: bool = False,
@@ -255,7 +259,7 @@ def _screen(
     from tui.app import CockpitApp
     from tui.keymap import KeymapError
 
-    wanted = look.theme or os.environ.get("TIDEGATE_THEME") or THEMES[0].stem
+    wanted = look.theme or THEMES[0].stem
     known = [path.stem for path in THEMES]
     if wanted not in known and wanted not in BUILTIN_THEMES:
         return fail(f"no theme {wanted[:40]!r}; there are: {', '.join((*known, *sorted(BUILTIN_THEMES)))}")

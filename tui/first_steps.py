@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import json
 import os
 import stat
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.contexts import Given, context_of, given, settings_of, with_sources
-from tui.output import USAGE_ERROR, fail, say
+from tui.output import USAGE_ERROR, as_json, fail, say, warn
 
 if TYPE_CHECKING:
     from collectors.check.facts import Facts
@@ -48,7 +47,7 @@ def check(args: argparse.Namespace) -> int:
 
     found = findings(facts)
     if args.format == "json":
-        say(_json(data(found)))
+        say(as_json(data(found)))
     else:
         say(found_text(found, colour=colour, file=str(args.config or config_file())))
     return found.status
@@ -66,7 +65,7 @@ def _explain(facts: "Facts", wanted: str, form: str, *, colour: bool) -> int:
         hint = f"; there are: {', '.join(known)}" if known else ": no series names a model"
         silent = [f"{one.health.name}: {one.health.error}" for one in facts.sources if not one.answers]
         return fail(f"no model {clean(wanted, 60)!r}{hint}{''.join(f'; {one}' for one in silent)}", 1)
-    say(_json(data(found)) if form == "json" else explanation_text(found, colour=colour))
+    say(as_json(data(found)) if form == "json" else explanation_text(found, colour=colour))
     return 0
 
 
@@ -110,7 +109,7 @@ def _written(facts: "Facts", output: Path, *, overwrite: bool) -> int:
     found = findings(facts)
     if silent := [source for source in facts.sources if not source.answers]:
         for source in silent:
-            fail(f"{source.health.name}: {source.health.error}")
+            warn(f"{source.health.name}: {source.health.error}")
         return fail("nothing was written: a configuration is made from what its sources say", 1)
     try:
         write_config(output, first_config(facts), overwrite=overwrite)
@@ -242,7 +241,7 @@ def _say_whose(name: str, context: "Context", settings: "Settings") -> None:
         if other != name and any(server.url == url for server in one.prometheus):
             cluster = next(server.cluster for server in one.prometheus if server.url == url)
             told = f"tidegate rules --context {other}" + (f" --cluster {cluster}" if cluster else "")
-            fail(f"these rules fit options without a context; for context {other}: {told}")
+            warn(f"these rules fit options without a context; for context {other}: {told}")
 
 
 def _groups_of(facts: "Facts") -> "tuple[Group, ...]":
@@ -364,7 +363,3 @@ def _ask(question: str) -> str:
         return ""
     print(question, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip()
-
-
-def _json(found: object) -> str:
-    return json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False)

@@ -1,7 +1,6 @@
 """The cockpit without a screen: one line a second, or one frame for a script."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from collectors.fleet import Frame, Source, SourceState
 from collectors.readings import Interval, Reading, worded
 from tui.feed import is_own, sentence_of
 from tui.format import counted
-from tui.output import OutputError, say
+from tui.output import USAGE_ERROR, OutputError, as_json, fail, say, warn
 from tui.store import judged_tiers
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def run_headless(connect: Callable[[], Source], seconds: float | None) -> int:
     Returns 0; 1 if the source failed; 2 if it could not be built. raises: OutputError
     """
     if (built := _built(connect)) is None:
-        return 2
+        return USAGE_ERROR
     source = built
 
     async def follow() -> None:
@@ -48,7 +47,7 @@ def run_headless(connect: Callable[[], Source], seconds: float | None) -> int:
     except Exception as error:
         if not is_own(error):
             raise
-        return _failed(error, 1)
+        return fail(sentence_of(error), 1)
     return 0
 
 
@@ -60,13 +59,8 @@ def _built(connect: Callable[[], Source]) -> Source | None:
         # Ours, values that a library refuses, files that are not there. Anything else is a fault of ours.
         if not (is_own(error) or isinstance(error, ValueError | OSError)):
             raise
-        _failed(error, 2)
+        fail(sentence_of(error))
         return None
-
-
-def _failed(error: Exception, status: int) -> int:
-    print(f"tidegate: {sentence_of(error)}", file=sys.stderr)
-    return status
 
 
 def headline(frame: Frame) -> str:
@@ -121,31 +115,30 @@ def print_snapshot(name: str, context: "Context", form: str, within_s: float, wi
     def progress(text: str) -> None:
         nonlocal told
         if text != told and sys.stderr is not None and sys.stderr.isatty():
-            print(f"tidegate: {text} ...", file=sys.stderr)
+            warn(f"{text} ...")
         told = text
 
     if (built := _built(lambda: live_source(name, context))) is None:
-        return 2
+        return USAGE_ERROR
     try:
         frame = asyncio.run(snapshot(built, within_s, progress))
     except TimeoutError:
-        print(f"tidegate: no answer within {within_s:g} s", file=sys.stderr)
-        return 1
+        return fail(f"no answer within {within_s:g} s", 1)
     except Exception as error:
         if not is_own(error):
             raise
-        return _failed(error, 1)
+        return fail(sentence_of(error), 1)
     say(_as_json(frame) if form == "json" else _as_table(frame, width))
     silent = [s for s in frame.sources if s.state in {SourceState.LOST, SourceState.CONNECTING}]
     for source in silent:
-        print(f"tidegate: {source.name}: {source.error or 'no answer yet'}", file=sys.stderr)
+        warn(f"{source.name}: {source.error or 'no answer yet'}")
     return 1 if silent else 0
 
 
 def _as_json(frame: Frame) -> str:
     from collectors.frame_json import render_frame
 
-    return json.dumps(render_frame(frame), ensure_ascii=False, indent=1, allow_nan=False)
+    return as_json(render_frame(frame))
 
 
 def _as_table(frame: Frame, width: int) -> str:

@@ -6,6 +6,7 @@ What writes it needs libraries of weight: they are imported after the first pain
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -45,6 +46,8 @@ class SessionRecorder:
         self._view: View | None = None
         self._marks: deque[Mark] = deque(maxlen=MARKS_KEPT)
         self._refused = ""
+        # The screen's thread gives views and marks while the feed's begins the file.
+        self._lock = Lock()
 
     @property
     def state(self) -> "RecorderState":
@@ -57,16 +60,18 @@ class SessionRecorder:
 
     def view(self, view: "View") -> None:
         """Recorded now, or as the first view of a recording that has not begun."""
-        self._view = view
-        if self._writer is not None:
-            self._writer.view(view)
+        with self._lock:
+            self._view = view
+            if self._writer is not None:
+                self._writer.view(view)
 
     def mark(self, mark: "Mark") -> None:
         """Recorded now, or as soon as the recording begins."""
-        if self._writer is not None:
-            self._writer.mark(mark)
-        else:
-            self._marks.append(mark)
+        with self._lock:
+            if self._writer is not None:
+                self._writer.mark(mark)
+            else:
+                self._marks.append(mark)
 
     def flush(self) -> None:
         """As the file's writer does."""
@@ -104,37 +109,40 @@ class SessionRecorder:
             except RecordingError as error:
                 self._refused = str(error)
                 raise
-            self._writer, self._refused = writer, ""
-            if self._view is not None:
-                writer.view(self._view)
-            while self._marks:
-                writer.mark(self._marks.popleft())
+            with self._lock:
+                self._writer, self._refused = writer, ""
+                if self._view is not None:
+                    writer.view(self._view)
+                while self._marks:
+                    writer.mark(self._marks.popleft())
             return source
 
         return connected
 
 
 def new_writer(keeping: Keeping) -> "RecordingWriter":
-    """A writer that has not begun. Imports libraries of weight."""
-    from collectors.keeping import RecordingSettings
+    """A writer that has not begun. Imports libraries of weight, and those of a configuration only for one."""
     from collectors.recording.redact import Redaction
     from collectors.recording.ring import RingLimits
     from collectors.recording.writer import RecordingWriter
 
-    settings = keeping.settings or RecordingSettings()
+    settings, limits = keeping.settings, RingLimits()
+    if settings is not None:
+        limits = RingLimits(max_bytes=settings.max_megabytes * 10**6, max_age_s=settings.max_days * 86_400.0)
     return RecordingWriter(
         None if keeping.file is not None else keeping.folder or ring_folder(settings),
         file=keeping.file,
-        limits=RingLimits(max_bytes=settings.max_megabytes * 10**6, max_age_s=settings.max_days * 86_400.0),
+        limits=limits,
         facts={"context": keeping.context, **keeping.facts},
-        redaction=Redaction(extra=settings.redact),
+        redaction=Redaction(extra=settings.redact if settings is not None else ()),
         simulated=keeping.simulated,
-        signing_key=settings.signing_key,
+        signing_key=settings.signing_key if settings is not None else None,
     )
 
 
-def ring_folder(settings: "RecordingSettings") -> Path:
-    """Where live sessions are recorded."""
+def ring_folder(settings: "RecordingSettings | None") -> Path:
+    """Where live sessions are recorded: without a folder in the settings, the platform's for state."""
     from platformdirs import user_state_path
 
-    return settings.folder or user_state_path("tidegate") / "recordings"
+    named = settings.folder if settings is not None else None
+    return named or user_state_path("tidegate") / "recordings"

@@ -11,17 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from collectors.recording.times import counted, size, stamp
 from tui.contexts import context_of, settings_of
-from tui.output import USAGE_ERROR, fail, say
+from tui.output import USAGE_ERROR, fail, say, warn
 
 if TYPE_CHECKING:
     from collectors.config import Context
     from collectors.reconstruct.audit import Log
     from collectors.reconstruct.plan import Cost
     from collectors.reconstruct.run import Done, Step
-
-Add = Callable[..., argparse.ArgumentParser]
-"""Adds a command: group, name, what it runs, summary, more words."""
 
 DAY_S = 86_400.0
 AUDIT_MOST = 256 * 2**20
@@ -30,43 +28,6 @@ TOLD_EVERY = 0.1
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d{2}")
-
-
-Sources = Callable[[argparse.ArgumentParser], object]
-"""Adds the options that name what is watched."""
-
-
-def add_reconstruct(group: object, add: Add, sources: Sources) -> None:
-    """Add `reconstruct`. `add` and `sources` are the command line's own."""
-    parser = add(
-        group,
-        "reconstruct",
-        reconstruct,
-        "make a recording of a time in which nobody recorded",
-        "Asks a Prometheus for what it kept of the time between --from and --to, by the queries of `watch`,\n"
-        "and writes a recording for `replay`, `report` and `recording`. What the plane did is not in a\n"
-        "Prometheus: --audit adds its log.\n\n"
-        "Stopped or killed, it goes on where it was when it is run again with the same arguments, and the\n"
-        "file is the same in the end. Times are UTC unless they say otherwise.\n\n"
-        "Exit status: 0; 1 where the server does not answer, or some of it could not be had; 2 for a\n"
-        "mistake in what was asked.\n\n"
-        "examples:\n"
-        "  tidegate reconstruct --from 2026-11-21T13:00Z --to 2026-11-21T15:00Z --out incident.tgrec\n"
-        '  tidegate reconstruct --from "3h ago" --to "1h ago" --out morning.tgrec --context prod\n'
-        "  tidegate audit --json --limit 1000 > log.json\n"
-        "  tidegate reconstruct --from 13:00 --to 15:00 --out incident.tgrec --audit log.json",
-    )
-    parser.add_argument("--from", dest="start", required=True, metavar="T", help="14:03, 3h ago, ISO, epoch")
-    parser.add_argument("--to", dest="end", required=True, metavar="T", help="likewise; now for now")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="recording to write")
-    parser.add_argument(
-        "--step", type=_step, metavar="S", help="seconds from frame to frame (as often as it was scraped)"
-    )
-    parser.add_argument(
-        "--audit", metavar="LOG", help="the plane's log: its URL, or a file of `tidegate audit --json`"
-    )
-    parser.add_argument("--yes", action="store_true", help="also where it is a great deal")
-    sources(parser)
 
 
 def reconstruct(args: argparse.Namespace) -> int:
@@ -124,9 +85,9 @@ def _told(out: Path, done: "Done") -> int:
         say(f"{shown} is there already, from the same arguments: nothing was done")
         return 0
     for sentence in done.troubles:
-        fail(sentence)
-    size = f"{done.size_bytes / 1e6:.1f} MB" if done.size_bytes >= 1e6 else f"{done.size_bytes / 1e3:.0f} kB"
-    say(f"wrote {shown}: {done.frames} moments from {_clock(done.start)} to {_clock(done.end)}, {size}")
+        warn(sentence)
+    moments = f"{counted(done.frames, 'moment')} from {stamp(done.start)} to {stamp(done.end)}"
+    say(f"wrote {shown}: {moments}, {size(done.size_bytes)}")
     if done.troubles:
         return fail("some of it could not be had, as said above: the recording says where", 1)
     say(f"  tidegate replay {shown}")
@@ -136,12 +97,12 @@ def _told(out: Path, done: "Done") -> int:
 def _agreed(args: argparse.Namespace, cost: "Cost", first: float, start: float) -> bool:
     """Say what it will be, and whether that is meant."""
     if first > start + 1:
-        fail(f"there is data only from {_clock(first)}: what was before is not kept")
+        warn(f"there is data only from {stamp(first)}: what was before is not kept")
     if cost.is_much and not args.yes:
         fail(f"{cost.sentence()}. --yes does it; a longer --step, or a shorter span, is less")
         return False
     if sys.stderr is not None:
-        print(f"{cost.sentence()}", file=sys.stderr, flush=True)
+        print(cost.sentence(), file=sys.stderr, flush=True)
     return True
 
 
@@ -254,7 +215,7 @@ def _shown() -> "Iterator[Callable[[Step], None]]":
                 task,
                 total=one.of - one.before,
                 completed=one.done - one.before,
-                description=_clock(one.at),
+                description=stamp(one.at),
             )
 
         yield step
@@ -271,20 +232,6 @@ def _line_by_line() -> "Callable[[Step], None]":
         told = tenths
         passed = time.monotonic() - began
         left = passed / max(one.done - one.before, 1) * (one.of - one.done)
-        print(f"{one.done / one.of:.0%}  {_clock(one.at)}  {left:.0f} s left", file=sys.stderr, flush=True)
+        print(f"{one.done / one.of:.0%}  {stamp(one.at)}  {left:.0f} s left", file=sys.stderr, flush=True)
 
     return step
-
-
-def _clock(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
-
-
-def _step(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = float("nan")
-    if not 1.0 <= found <= 3600.0:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r}: a number of seconds from 1 to 3600")
-    return found

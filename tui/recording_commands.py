@@ -1,17 +1,17 @@
-"""What the commands that look into recordings do: info, verify, trim, merge, export; and `record`.
+"""What the commands that look into recordings do: info, verify, trim, merge, export.
 
-Imported with the command line: whatever is of weight is imported by the command that needs it.
+Imported to make the command line: whatever is of weight is imported by the command that needs it.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.output import USAGE_ERROR, as_json, fail, no_such, say
+from tui.output import Mistake, OutputError, as_json, fail, in_sentences, no_such, say, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +25,7 @@ QUIET_S, PROGRESS_S = 1.0, 0.2
 """Nothing is said about progress before, and not more often."""
 
 
-def record(args: argparse.Namespace) -> int:
-    """Record what a context names until told to stop."""
-    from tui.recording_service import record as run
-
-    return run(args)
-
-
+@in_sentences
 def info(args: argparse.Namespace) -> int:
     """What is in a recording, or in each file of a folder. Returns 0; 1 if one cannot be read."""
     from collectors.recording.info import as_dict, files_of
@@ -40,10 +34,7 @@ def info(args: argparse.Namespace) -> int:
 
     found: list[Info] = []
     status = 0
-    try:
-        files = files_of(args.file)
-    except RecordingError as error:
-        return fail(error, 1)
+    files = files_of(args.file)
     for file in files:
         try:
             found.append(read(file))
@@ -91,27 +82,25 @@ def _told(found: "Info") -> str:
     return "\n".join(f"{name:10} {text}".rstrip() if text else name for name, text in lines)
 
 
+@in_sentences
 def verify(args: argparse.Namespace) -> int:
     """Whether a recording, or each one in a folder, is whole and as signed.
 
     Returns 0; 1 if one is not, or cannot be read.
     """
-    from collectors.recording.layout import RecordingError
     from collectors.recording.verify import verify as check
     from collectors.recording.verify import verify_all
 
     head = args.head or ""
     is_folder = args.file.is_dir()
-    try:
-        # A head is of one recording: of a folder's, the newest.
+    # A head is of one recording: of a folder's, the newest.
+    with progressing() as progress:
         if is_folder and not head:
-            checked, unread = verify_all(args.file, args.key)
+            checked, unread = verify_all(args.file, args.key, progress=progress)
         else:
-            checked, unread = (check(args.file, args.key, head),), ()
-    except RecordingError as error:
-        return fail(error, 1)
+            checked, unread = (check(args.file, args.key, head, progress=progress),), ()
     for sentence in unread:
-        fail(sentence)
+        warn(sentence)
     if args.json:
         every = [_plain(report) for report in checked]
         say(as_json(every if is_folder else every[0]))
@@ -125,90 +114,67 @@ def verify(args: argparse.Namespace) -> int:
     return 0 if not unread and all(report.is_sound for report in checked) else 1
 
 
+@in_sentences
 def trim(args: argparse.Namespace) -> int:
     """Cut a stretch out of a recording, into a new one."""
     from collectors.recording.trim import trim as cut
 
-    with opened(args.file) as recording:
-        if recording is None:
-            return 1
-        span = span_of(args, recording)
-        if span is None:
-            return USAGE_ERROR
-        return _made(
-            args.out, lambda progress: cut(recording, *span, args.out, overwrite=args.yes, progress=progress)
-        )
+    with opened(args.file) as recording, progressing() as progress:
+        start, end = span_of(args, recording)
+        told = cut(recording, start, end, args.out, overwrite=args.yes, progress=progress)
+    return say_written(args.out, told)
 
 
+@in_sentences
 def merge(args: argparse.Namespace) -> int:
     """Join two recordings of one incident."""
     from collectors.recording.merge import merge as join
 
-    with opened(args.file) as one, opened(args.other) as other:
-        if one is None or other is None:
-            return 1
-        return _made(
-            args.out, lambda progress: join(one, other, args.out, overwrite=args.yes, progress=progress)
-        )
+    with opened(args.file) as one, opened(args.other) as other, progressing() as progress:
+        told = join(one, other, args.out, overwrite=args.yes, progress=progress)
+    return say_written(args.out, told)
 
 
+@in_sentences
 def export(args: argparse.Namespace) -> int:
     """Write a recording in a form for other programs."""
     from collectors.readings import SIGNALS
     from collectors.recording.export import Export, NoSuchModel
     from collectors.recording.export import export as write
-    from collectors.recording.exports.readings import Choice
-    from collectors.recording.layout import RecordingError
-    from collectors.text import clean
+    from collectors.recording.exports.readings import STANDS, Choice
 
     signals, models = frozenset(args.signal or ()), frozenset(args.model or ())
-    if strange := sorted(signals - SIGNALS.keys()):
-        return fail(no_such("signal", strange[0][:60], SIGNALS))
+    known = {**SIGNALS, **STANDS}
+    if strange := sorted(signals - known.keys()):
+        raise Mistake(no_such("signal", strange[0][:60], known))
     if args.format == "sqlite" and args.out is None:
-        return fail("--format sqlite needs a file: --out FILE")
-    if args.out is None and sys.stdout is None:
-        return fail("standard output is closed: --out FILE", 1)
-    with opened(args.file) as recording:
-        if recording is None:
-            return 1
-        span = span_of(args, recording)
-        if span is None:
-            return USAGE_ERROR
-        asked = Export(args.format, *span, Choice(signals, models))
-        with progressing() as progress:
-            try:
-                told = write(recording, asked, args.out, overwrite=args.yes, progress=progress)
-            except NoSuchModel as error:
-                return fail(no_such("model", error.model[:60], error.known))
-            except RecordingError as error:
-                return fail(error, 1)
-    if args.out is not None:
-        say(f"wrote {clean(str(args.out), 500)} (only you can read it): {'; '.join(told)}")
-    return 0
+        raise Mistake("--format sqlite needs a file: --out FILE")
+    see_to_output(args.out)
+    with opened(args.file) as recording, progressing() as progress:
+        asked = Export(args.format, *span_of(args, recording), Choice(signals, models))
+        try:
+            told = write(recording, asked, args.out, overwrite=args.yes, progress=progress)
+        except NoSuchModel as error:
+            raise Mistake(no_such("model", error.model[:60], error.known)) from error
+    return say_written(args.out, told) if args.out is not None else 0
 
 
 @contextmanager
-def opened(path: Path) -> "Iterator[Recording | None]":
-    """The recording; None, once it is said why, where it cannot be read."""
-    from collectors.recording.layout import RecordingError
+def opened(path: Path) -> "Iterator[Recording]":
+    """The recording, and what there is to be told of it. raises: RecordingError where it cannot be read"""
     from collectors.recording.reader import Recording
 
-    try:
-        recording = Recording.open(path)
-    except RecordingError as error:
-        fail(error)
-        yield None
-        return
+    recording = Recording.open(path)
     try:
         for notice in recording.notices:
-            fail(notice)
+            warn(notice)
         yield recording
     finally:
         recording.close()
 
 
-def span_of(args: argparse.Namespace, recording: "Recording") -> tuple[float, float] | None:
-    """From when to when, seconds; None, once it is said why, for what is no time."""
+def span_of(args: argparse.Namespace, recording: "Recording") -> tuple[float, float]:
+    """From when to when, seconds. raises: Mistake for what is no time, or not of this recording"""
     from collectors.recording.times import TimeError, parse_time, stamp
     from collectors.text import clean
 
@@ -218,36 +184,34 @@ def span_of(args: argparse.Namespace, recording: "Recording") -> tuple[float, fl
         try:
             asked = parse_time(text, end, start, end) if text is not None else None
         except TimeError as error:
-            fail(error)
-            return None
+            raise Mistake(error) from error
         if asked is not None and asked.told:
             told.append(asked.told)
             # What lies outside was moved to the nearer end: a stretch that begins at the end has nothing.
             is_outside = is_outside or (start < end and asked.at == opposite)
         found.append(default if asked is None else asked.at)
     if is_outside:
-        fail(
-            f"nothing was recorded then: {clean(str(args.file), 500)} is from {stamp(start)} to {stamp(end)}"
-        )
-        return None
-    for sentence in told:
-        fail(sentence)
+        shown = clean(str(args.file), 500)
+        raise Mistake(f"nothing was recorded then: {shown} is from {stamp(start)} to {stamp(end)}")
     if found[1] < found[0]:
-        fail("--to is before --from")
-        return None
+        raise Mistake("--to is before --from")
+    for sentence in told:
+        warn(sentence)
     return found[0], found[1]
 
 
-def _made(out: Path, make: "Callable[[Progress], Sequence[str]]") -> int:
-    from collectors.recording.layout import RecordingError
+def see_to_output(out: Path | None) -> None:
+    """See that there is a file, or a standard output, to write to. raises: OutputError"""
+    if out is None and sys.stdout is None:
+        raise OutputError("standard output is closed: --out FILE")
+
+
+def say_written(out: Path, told: Sequence[str] = ()) -> int:
+    """Say what was written where. Returns the exit status. raises: OutputError"""
     from collectors.text import clean
 
-    with progressing() as progress:
-        try:
-            told = make(progress)
-        except RecordingError as error:
-            return fail(error, 1)
-    say(f"wrote {clean(str(out), 500)} (only you can read it): {'; '.join(told)}")
+    more = f": {'; '.join(told)}" if told else ""
+    say(f"wrote {clean(str(out), 500)} (only you can read it){more}")
     return 0
 
 

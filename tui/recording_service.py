@@ -13,7 +13,7 @@ from collectors.text import clean
 from tui.contexts import context_of, settings_of
 from tui.feed import is_own, sentence_of
 from tui.kept import Keeping, new_writer
-from tui.output import fail, say
+from tui.output import Printing, fail, warn
 
 if TYPE_CHECKING:
     from collectors.recording.source import RecordingSource
@@ -31,7 +31,7 @@ def record(args: argparse.Namespace) -> int:
     """Record until SIGTERM, SIGINT, or the time that was asked for is over.
 
     Returns 0; 1 when something was not recorded, a source never answered, or one failed; 2 for a
-    mistake in what was asked. raises: OutputError
+    mistake in what was asked
     """
     from collectors.config import ConfigError
     from collectors.live import live_source
@@ -61,10 +61,10 @@ async def _recorded(
 ) -> int:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(DaemonExecutor())
-    stop, newest = asyncio.Event(), _Newest()
+    stop, newest, printing = asyncio.Event(), _Newest(), Printing()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    say(f"recording {name}; SIGTERM or ctrl-c ends it")
+    printing.say(f"recording {name}; SIGTERM or ctrl-c ends it")
     following = asyncio.create_task(_follow(source, newest))
     stopping = asyncio.create_task(stop.wait())
     ends = time.monotonic() + seconds if seconds is not None else None
@@ -73,21 +73,21 @@ async def _recorded(
             wait_s = LINE_S if ends is None else max(0.0, min(LINE_S, ends - time.monotonic()))
             await asyncio.wait({following, stopping}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
             if not (following.done() or stopping.done()):
-                say(line(newest.frame, writer.state, newest.silent))
+                printing.say(line(newest.frame, writer.state, newest.silent))
     finally:
         for task in (following, stopping):
             task.cancel()
         failed = (await asyncio.gather(following, return_exceptions=True))[0]
-        await _closed(source)
-    return _ended(writer.state, failed, newest)
+        await _closed(source, printing)
+    return _ended(writer.state, failed, newest, printing)
 
 
-async def _closed(source: "RecordingSource") -> None:
+async def _closed(source: "RecordingSource", printing: Printing) -> None:
     """Close it, and say so where that takes a while."""
     closing = asyncio.ensure_future(source.aclose())
     await asyncio.wait({closing}, timeout=QUIET_S)
     if not closing.done():
-        say("ending ...")
+        printing.say("ending ...")
     await closing
 
 
@@ -129,14 +129,16 @@ async def _follow(source: "RecordingSource", newest: _Newest) -> None:
         newest.take(frame)
 
 
-def _ended(state: "RecorderState", failed: object, newest: _Newest) -> int:
+def _ended(state: "RecorderState", failed: object, newest: _Newest, printing: Printing) -> int:
     """Say how it ended. Returns the exit status."""
     status = 0
     if isinstance(failed, Exception):
         if not is_own(failed):
             raise failed
         status = fail(sentence_of(failed), 1)
-    say(f"{clean(state.file, 500) or 'nothing'}: {_amount(state)}")
+    printing.say(f"{clean(state.file, 500) or 'nothing'}: {_amount(state)}")
+    if printing.error:
+        warn(f"what it said could not be printed ({printing.error}); it recorded all the same")
     if state.trouble:
         status = fail(clean(state.trouble, 500), 1)
     if state.dropped:
@@ -144,7 +146,7 @@ def _ended(state: "RecorderState", failed: object, newest: _Newest) -> int:
     if not state.frames:
         status = fail("no frame came: nothing was recorded", 1)
     for sentence in newest.silent.values():
-        fail(sentence)
+        warn(sentence)
     return 1 if newest.is_silent else status
 
 

@@ -1,21 +1,12 @@
 """The options of the commands that make recordings and look into them."""
 
 import argparse
-import re
-import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tui import recording_commands as commands
+from tui.parser import Command, Parser, add_sources, number
 from tui.runbook import amounts
 
-Add = Callable[..., argparse.ArgumentParser]
-"""Adds a command: group, name, what it runs, summary, more words."""
-
-Sources = Callable[[argparse.ArgumentParser], object]
-"""Adds the options that name what is watched."""
-
-FORMATS = ("csv", "jsonl", "openmetrics", "sqlite")
 _TIMES = (
     "TIME: 14:03, 14:03:11+02:00, 2026-11-21T14:03Z, seconds since 1970; of the recording's days, in UTC\n"
     "where no offset stands."
@@ -23,44 +14,12 @@ _TIMES = (
 _STATUSES = "Exit status: 0; 1 when it cannot be read or written; 2 for a mistake in what was asked."
 
 
-TIME_OPTIONS = ("--at", "--from", "--to")
-"""Options that take a time."""
+def record(parser: Parser) -> None:
+    """Of `record`."""
+    from tui.recording_service import record as run
 
-
-def with_times(args: Sequence[str] | None) -> list[str]:
-    """The arguments, those of the command line for None, with a time such as `-5m` joined to its option:
-    argparse takes it for an option of its own."""
-    made: list[str] = []
-    for one in sys.argv[1:] if args is None else args:
-        if made and made[-1] in TIME_OPTIONS and re.match(r"-\s*\d", one):
-            made[-1] += f"={one}"
-        else:
-            made.append(one)
-    return made
-
-
-def add_recordings(
-    group: object, add: Add, usage: Callable[[argparse.ArgumentParser], int], sources: Sources
-) -> None:
-    """Add `record` and `recording`. `add`, `usage` and `sources` are the command line's own."""
-    _add_record(group, add, sources)
-    recording: argparse.ArgumentParser = add(
-        group, "recording", lambda args: usage(recording), "look into recordings, cut, join and export them"
-    )
-    actions = recording.add_subparsers(title="commands", metavar="COMMAND")
-    _add_info(actions, add)
-    _add_verify(actions, add)
-    _add_trim(actions, add)
-    _add_merge(actions, add)
-    _add_export(actions, add)
-
-
-def _add_record(group: object, add: Add, sources: Sources) -> None:
-    record = add(
-        group,
-        "record",
-        commands.record,
-        "record a fleet without a screen, as a service does",
+    parser.runs(
+        run,
         "Watches what `tidegate watch` would, and writes it to a file, or to the ring of files that live\n"
         "sessions are kept in. Says a line a minute: time, frames, size, sources, trouble if there is any.\n"
         "SIGTERM and SIGINT end it cleanly; it never writes to a control plane.\n\n"
@@ -72,19 +31,29 @@ def _add_record(group: object, add: Add, sources: Sources) -> None:
         "  tidegate replay night.tgrec                           see it as it was\n\n"
         "As a service: docs/tidegate-record.service.",
     )
-    record.add_argument(
+    parser.add_argument(
         "--for", dest="seconds", type=amounts.span, metavar="T", help="how long: 90s, 30m, 8h"
     )
-    record.add_argument("--out", type=Path, metavar="FILE", help="one file (the ring of the configuration)")
-    sources(record)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="one file (the ring of the configuration)")
+    add_sources(parser)
 
 
-def _add_info(actions: object, add: Add) -> None:
-    info = add(
-        actions,
-        "info",
+def recording(parser: Parser) -> None:
+    """Of `recording` and its commands."""
+    parser.add_commands(
+        (
+            Command("info", "say what is in a recording", _info),
+            Command("verify", "check every checksum, the chain of hashes and the signature", _verify),
+            Command("trim", "cut a stretch out of a recording, into a new one", _trim),
+            Command("merge", "join two operators' recordings of one incident on one timeline", _merge),
+            Command("export", "write a recording as CSV, JSON lines, OpenMetrics or SQLite", _export),
+        )
+    )
+
+
+def _info(parser: Parser) -> None:
+    parser.runs(
         commands.info,
-        "say what is in a recording",
         "What was watched, when and how long; frames, events, actions, marks and gaps; size, and bytes a\n"
         f"value; whether it was closed and signed. Of a folder: of each recording in it.\n\n{_STATUSES}\n\n"
         "examples:\n"
@@ -92,16 +61,13 @@ def _add_info(actions: object, add: Add) -> None:
         "  tidegate recording info ~/.local/state/tidegate/recordings\n"
         "  tidegate recording info night.tgrec --json | jq .bytes_per_value",
     )
-    _add_file(info, "a .tgrec file, or a folder of them")
-    _add_json(info)
+    _add_file(parser, "a .tgrec file, or a folder of them")
+    _add_json(parser)
 
 
-def _add_verify(actions: object, add: Add) -> None:
-    verify = add(
-        actions,
-        "verify",
+def _verify(parser: Parser) -> None:
+    parser.runs(
         commands.verify,
-        "check every checksum, the chain of hashes and the signature",
         "Says what is damaged, where and of which time, and what proves that nothing was changed: a\n"
         "signature (--key), or the chain's head that was noted elsewhere (--head). Without either the chain\n"
         "shows that the file is whole, but whoever forges a file can compute it anew. Of a folder: of each\n"
@@ -112,35 +78,29 @@ def _add_verify(actions: object, add: Add) -> None:
         "  tidegate recording verify night.tgrec\n"
         "  tidegate recording verify night.tgrec --key operator.pub",
     )
-    _add_file(verify)
-    verify.add_argument("--key", type=Path, metavar="PUB", help="file with the public key (PEM)")
-    verify.add_argument("--head", type=_hexadecimal, metavar="HEX", help="the chain's last value")
-    _add_json(verify)
+    _add_file(parser)
+    parser.add_argument("--key", type=Path, metavar="PUB", help="file with the public key (PEM)")
+    parser.add_argument("--head", type=_hexadecimal, metavar="HEX", help="the chain's last value")
+    _add_json(parser)
 
 
-def _add_trim(actions: object, add: Add) -> None:
-    trim = add(
-        actions,
-        "trim",
+def _trim(parser: Parser) -> None:
+    parser.runs(
         commands.trim,
-        "cut a stretch out of a recording, into a new one",
         "Frames, events, actions and marks from --from to --to, written anew. The new file has an id of its\n"
         "own, says what it was cut from, and is not signed: it cannot stand for the original.\n\n"
         f"{_TIMES}\n\n{_STATUSES}\n\n"
         "example:\n"
         "  tidegate recording trim day.tgrec --from 14:00 --to 14:45 --out incident.tgrec",
     )
-    _add_file(trim)
-    _add_span(trim)
-    _add_out(trim, required=True)
+    _add_file(parser)
+    _add_span(parser)
+    _add_out(parser, required=True)
 
 
-def _add_merge(actions: object, add: Add) -> None:
-    merge = add(
-        actions,
-        "merge",
+def _merge(parser: Parser) -> None:
+    parser.runs(
         commands.merge,
-        "join two operators' recordings of one incident on one timeline",
         "Events, actions and marks of both, in order, each action with its operator; what both recorded of\n"
         "one thing stands once. Numbers are of one recording at any time: of the one that covers more, and\n"
         "of the other where the first has a gap. How far the two clocks were apart is found from actions\n"
@@ -148,17 +108,14 @@ def _add_merge(actions: object, add: Add) -> None:
         "example:\n"
         "  tidegate recording merge ann.tgrec ben.tgrec --out incident.tgrec",
     )
-    merge.add_argument("file", type=Path, metavar="A", help="a .tgrec file, or a folder of segments")
-    merge.add_argument("other", type=Path, metavar="B", help="the other one")
-    _add_out(merge, required=True)
+    parser.add_argument("file", type=Path, metavar="A", help="a .tgrec file, or a folder of segments")
+    parser.add_argument("other", type=Path, metavar="B", help="the other one")
+    _add_out(parser, required=True)
 
 
-def _add_export(actions: object, add: Add) -> None:
-    export = add(
-        actions,
-        "export",
+def _export(parser: Parser) -> None:
+    parser.runs(
         commands.export,
-        "write a recording as CSV, JSON lines, OpenMetrics or SQLite",
         "A row or line stands for each reading that differs from the one before it of its series. A value\n"
         "that is not there is empty or null, never 0; qualities and reasons stand beside it. Of an event or\n"
         "action `at` is its own time, `recorded_at` that of its record.\n\n"
@@ -174,30 +131,91 @@ def _add_export(actions: object, add: Add) -> None:
         "  tidegate recording export day.tgrec --format openmetrics --out day.om\n"
         "  promtool tsdb create-blocks-from openmetrics day.om blocks/",
     )
-    _add_file(export)
-    export.add_argument("--format", choices=FORMATS, required=True, help="csv, jsonl, openmetrics or sqlite")
-    export.add_argument("--signal", action="append", metavar="ID", help="this signal alone; again for more")
-    export.add_argument("--model", action="append", metavar="NAME", help="this model alone; again for more")
-    _add_span(export)
-    _add_out(export, required=False)
+    _add_file(parser)
+    parser.add_argument(
+        "--format",
+        choices=("csv", "jsonl", "openmetrics", "sqlite"),
+        required=True,
+        help="csv, jsonl, openmetrics or sqlite",
+    )
+    parser.add_argument("--signal", action="append", metavar="ID", help="this signal alone; again for more")
+    parser.add_argument("--model", action="append", metavar="NAME", help="this model alone; again for more")
+    _add_span(parser)
+    _add_out(parser, required=False)
 
 
-def _add_file(parser: argparse.ArgumentParser, what: str = "a .tgrec file, or a folder of segments") -> None:
+def report(parser: Parser) -> None:
+    """Of `report`."""
+    from tui.reporting import report as run
+
+    parser.runs(
+        run,
+        "In plain English: what happened and to whom, who did what and why, what the screen showed them,\n"
+        "how fast it was seen and mended, what it cost the users of each tier, and what is still open.\n"
+        "Only what is in the recording; what is not known says so.\n\n"
+        "md: Markdown on standard output. html: one page with pictures, in a file beside the recording;\n"
+        "it has no script, asks for nothing from elsewhere, and prints on A4.\n\n"
+        f"{_TIMES}\n\n{_STATUSES}\n\n"
+        "examples:\n"
+        "  tidegate report night.tgrec --from 14:00 --to 15:30\n"
+        "  tidegate report night.tgrec --format html --out incident.html\n"
+        "  tidegate report ~/.local/state/tidegate/recordings     the newest recording of a folder",
+    )
+    parser.usage = "tidegate report FILE [--from TIME] [--to TIME] [--format md|html] [--out FILE] [--yes]"
+    _add_file(parser, "a .tgrec file, or a folder of them")
+    _add_span(parser)
+    parser.add_argument("--format", choices=("md", "html"), help="md or html (by the name of --out; else md)")
+    _add_out(parser, required=False, without="md: standard output")
+
+
+def reconstruct(parser: Parser) -> None:
+    """Of `reconstruct`."""
+    from tui.reconstructing import reconstruct as run
+
+    parser.runs(
+        run,
+        "Asks a Prometheus for what it kept of the time between --from and --to, by the queries of `watch`,\n"
+        "and writes a recording for `replay`, `report` and `recording`. What the plane did is not in a\n"
+        "Prometheus: --audit adds its log.\n\n"
+        "Stopped or killed, it goes on where it was when it is run again with the same arguments, and the\n"
+        "file is the same in the end. Times are UTC unless they say otherwise.\n\n"
+        "Exit status: 0; 1 where the server does not answer, or some of it could not be had; 2 for a\n"
+        "mistake in what was asked.\n\n"
+        "examples:\n"
+        "  tidegate reconstruct --from 2026-11-21T13:00Z --to 2026-11-21T15:00Z --out incident.tgrec\n"
+        '  tidegate reconstruct --from "3h ago" --to "1h ago" --out morning.tgrec --context prod\n'
+        "  tidegate audit --json --limit 1000 > log.json\n"
+        "  tidegate reconstruct --from 13:00 --to 15:00 --out incident.tgrec --audit log.json",
+    )
+    parser.add_argument("--from", dest="start", required=True, metavar="T", help="14:03, 3h ago, ISO, epoch")
+    parser.add_argument("--to", dest="end", required=True, metavar="T", help="likewise; now for now")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="recording to write")
+    parser.add_argument(
+        "--step", type=_step, metavar="S", help="seconds from frame to frame (as often as it was scraped)"
+    )
+    parser.add_argument(
+        "--audit", metavar="LOG", help="the plane's log: its URL, or a file of `tidegate audit --json`"
+    )
+    parser.add_argument("--yes", action="store_true", help="also where it is a great deal")
+    add_sources(parser)
+
+
+def _add_file(parser: Parser, what: str = "a .tgrec file, or a folder of segments") -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help=what)
 
 
-def _add_span(parser: argparse.ArgumentParser) -> None:
+def _add_span(parser: Parser) -> None:
     parser.add_argument("--from", dest="start", metavar="TIME", help="from then on (its start)")
     parser.add_argument("--to", dest="end", metavar="TIME", help="up to then (its end)")
 
 
-def _add_out(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    where = "" if required else " (standard output)"
-    parser.add_argument("--out", type=Path, required=required, metavar="FILE", help=f"where to{where}")
+def _add_out(parser: Parser, *, required: bool, without: str = "standard output") -> None:
+    where = "where to" if required else f"where to ({without})"
+    parser.add_argument("--out", type=Path, required=required, metavar="FILE", help=where)
     parser.add_argument("--yes", action="store_true", help="write over a file that is there")
 
 
-def _add_json(parser: argparse.ArgumentParser) -> None:
+def _add_json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
@@ -206,3 +224,7 @@ def _hexadecimal(text: str) -> str:
     if len(found) != 64 or not all(c in "0123456789abcdef" for c in found):
         raise argparse.ArgumentTypeError(f"{text[:80]!r}: the head of a chain has 64 hexadecimal digits")
     return found
+
+
+def _step(text: str) -> float:
+    return number(text, 1.0, 3600.0)

@@ -105,7 +105,7 @@ def _why_not_now(release: Release, operation: str) -> str:
     if operation == "release.rollback" and not revisions(release):
         if release.phase == "completed":
             return "no earlier revision is known"
-        instead = "let it go again with a" if release.phase == "aborted" else "abort instead"
+        instead = "let it go again (key a)" if release.phase == "aborted" else "abort instead"
         return f"there is no stable revision to return to: {instead}"
     return ""
 

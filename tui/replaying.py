@@ -10,8 +10,8 @@ from tui.stream import Stream
 if TYPE_CHECKING:
     from textual.timer import Timer
 
-    from collectors.fleet import Event, Frame, Source
-    from collectors.sessions import Player, Position, Series, Target, Timeline, View
+    from collectors.fleet import Event, Frame
+    from collectors.sessions import Player, Position, Series, Target, Tick, Timeline, View
     from tui.app import CockpitApp
     from tui.screens.base import CockpitScreen
     from tui.widgets.lines import Line
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 TICK_S = 0.25
 """Seconds between two looks at where a replay stands."""
-
-LAST_MINUTES_S = 300.0
-"""So far back a replay of the running session begins."""
 
 SECONDS = 10.0
 """What `,` and `.` go back and on by."""
@@ -74,6 +71,7 @@ class Replaying:
         self._stepped_at = float("-inf")
         self._looked: View | None = None
         self._told = (0, "")
+        self._passed: Tick | None = None
         self._answer = ""
         self._drawn: tuple[object, ...] = ()
         self._is_resting = self._is_behind = False
@@ -89,6 +87,12 @@ class Replaying:
         """Where it stands; None before there is a recording."""
         player = self._player
         return player.position if player is not None else None
+
+    @property
+    def timeline(self) -> "Timeline | None":
+        """The recording at a glance, once it is surveyed."""
+        source = self._source
+        return source.timeline if source is not None else None
 
     @property
     def mark_frame(self) -> "Frame | None":
@@ -118,6 +122,9 @@ class Replaying:
             "replay.alert_back": lambda: self._seek_next("alert", -1),
             "replay.action": lambda: self._seek_next("action", 1),
             "replay.action_back": lambda: self._seek_next("action", -1),
+            "replay.bookmark": lambda: self._seek_next("bookmark", 1),
+            "replay.bookmark_back": lambda: self._seek_next("bookmark", -1),
+            "replay.bookmarks": self._list_bookmarks,
             "replay.faster": lambda: self._do(lambda player, _: player.change_speed(1)),
             "replay.slower": lambda: self._do(lambda player, _: player.change_speed(-1)),
             "replay.loop_from": lambda: self._do(lambda player, at: player.set_loop(at.at, is_start=True)),
@@ -160,6 +167,11 @@ class Replaying:
         if at is not None:
             self._do(lambda player, position: player.seek(at))
 
+    def seek_bookmark(self, bookmark: "Tick") -> None:
+        """Go to the time of a bookmark, and tell its note."""
+        self._do(lambda player, _: player.seek(bookmark.at))
+        self._tell_bookmark(bookmark)
+
     def begin(self) -> None:
         """It is on the screen from now on."""
         self._ticking = self._app.set_interval(TICK_S, self._tick)
@@ -174,18 +186,22 @@ class Replaying:
         is to be told."""
         top = self._app.top
         if self._app.shown is not self.stream:
-            if top is not None and top.bottom_line_text():
+            if top is not None and top.is_asking:
                 return  # a line is being typed, and its letters would be keys there: with the next frame
             self._show()
         position = self.position
         if position is None:
             return
         self._follow(position.view)
+        passed, self._passed = self._passed, self._bookmark()
         told = (position.tellings, position.told)
         if told != self._told:
             self._told = told
             if position.told:
                 self._app.say(position.told)
+        elif position.is_playing and self._passed is not None and self._passed != passed:
+            # Its line has little room for a note, and at a high speed none of the time to read it.
+            self._tell_bookmark(self._passed)
 
     def draw_in_turn(self) -> None:
         """Draw what it shows, and rest for as long as that took: played fast, its frames come so often that
@@ -248,7 +264,7 @@ class Replaying:
             return
         answer = top.answer if top is not None else ""
         self._app.say(
-            f"{f'{answer}; ' if answer else ''}free look: {self._key('replay.follow')} follows again"
+            f"{f'{answer}; ' if answer else ''}free look: {self.key('replay.follow')} follows again"
         )
 
     def _tick(self) -> None:
@@ -265,6 +281,17 @@ class Replaying:
         if top.answer != self._answer:
             self._answer = top.answer
             top.draw_bottom()
+
+    def _bookmark(self) -> "Tick | None":
+        from tui.widgets.replay_lines import bookmark_shown
+
+        facts = self._facts()
+        return bookmark_shown(facts) if facts is not None else None
+
+    def _tell_bookmark(self, bookmark: "Tick") -> None:
+        from tui.format import clock
+
+        self._app.say(f"bookmark at {clock(bookmark.at)}: {bookmark.text}")
 
     def _facts(self) -> "ReplayFacts | None":
         from tui.widgets.replay_lines import ReplayFacts
@@ -349,18 +376,24 @@ class Replaying:
     def _set_mark(self) -> None:
         def mark(player: "Player", position: "Position") -> None:
             player.set_mark(position.at)
-            self._app.say(f"mark set; {self._key('replay.differences')} tells what is different from it")
+            self._app.say(f"mark set; {self.key('replay.differences')} tells what is different from it")
 
         self._do(mark)
 
     def _show_differences(self) -> None:
         if self.mark_frame is None:
-            self._app.say(f"no mark yet: {self._key('replay.mark')} sets one at the time that is shown")
+            self._app.say(f"no mark yet: {self.key('replay.mark')} sets one at the time that is shown")
             return
         from tui.screens.differences import DifferencesScreen
 
         if not isinstance(self._app.screen, DifferencesScreen):
             self._app.push_screen(DifferencesScreen())
+
+    def _list_bookmarks(self) -> None:
+        from tui.screens.bookmarks import BookmarksScreen
+
+        if not isinstance(self._app.screen, BookmarksScreen):
+            self._app.push_screen(BookmarksScreen())
 
     def _turn_following(self) -> None:
         if self.is_following:
@@ -375,7 +408,8 @@ class Replaying:
         self._app.draw_all()
         self._app.say("as the operator saw it")
 
-    def _key(self, action: str) -> str:
+    def key(self, action: str) -> str:
+        """The first key of an action, as hints write it."""
         keys = keys_of(action, self._app.keymap)
         return key_label(keys[0], self._app.glyphs) if keys else f"the key of {action}"
 
@@ -387,91 +421,3 @@ class Replaying:
 def whole_replay(app: "CockpitApp") -> Replaying:
     """Of an application that shows a recording and nothing else."""
     return Replaying(app, app.live, has_live=False)
-
-
-def open_replay(app: "CockpitApp") -> None:
-    """Open the recording of the running session, a few minutes back or where it was left. It is shown when
-    its first frame is there, and until then all is live; from now on nothing can be written."""
-    if app.opening is not None:
-        app.say("opening the recording of this session")
-        return
-    if why := _why_not(app):
-        app.say(why)
-        return
-    app.arming.disarm()
-    stream = _stream(app, app.left_at if app.left_at is not None else app.now - LAST_MINUTES_S)
-    app.opening = Replaying(app, stream, has_live=True)
-    stream.feed.start()
-    app.say("opening the recording of this session")
-
-
-def leave_replay(app: "CockpitApp") -> None:
-    """Back to what is live, as it was left; the time of the replay is remembered."""
-    from tui.app import LIVE, REPLAY
-
-    if (opening := app.opening) is not None:
-        app.opening = None
-        app.close_stream(opening.stream)
-        app.say("the recording is not opened: the screen stays live")
-        return
-    replaying = app.replaying
-    if replaying is None or not replaying.has_live:
-        app.say("the screen is live" if replaying is None else "nothing here is live: q quits")
-        return
-    if (position := replaying.position) is not None and position.frames:
-        app.left_at = position.at
-    app.replaying = None
-    replaying.end()
-    app.shown = app.live
-    app.switch_mode(LIVE)
-    app.remove_mode(REPLAY)
-    app.close_stream(replaying.stream)
-    app.draw_all()
-
-
-def ask_bookmark(app: "CockpitApp") -> None:
-    """A bookmark in the recording of the running session, at this time."""
-    recorder, frame, at = app.recorder, app.latest, app.now
-    if recorder is None or frame is None:
-        app.say("this session is not recorded: nothing to bookmark")
-        return
-    actor = frame.plane.actor if frame.plane is not None else ""
-
-    def keep(text: str) -> str:
-        from collectors.sessions import Mark
-        from collectors.text import clean
-
-        recorder.mark(Mark(at, actor, clean(text.strip())))
-        app.say("bookmarked")
-        return ""
-
-    cast("CockpitScreen", app.screen).ask(*BOOKMARK, keep)
-
-
-def _why_not(app: "CockpitApp") -> str:
-    """Why the running session cannot be replayed, a sentence; "" where it can."""
-    if app.recorder is None or app.replay is None:
-        return "this session is not recorded: there is nothing to replay"
-    state = app.recorder.state
-    if not state.file:
-        return f"nothing has been recorded yet{f': {state.trouble}' if state.trouble else ''}"
-    return "" if app.latest is not None else "nothing to replay yet: waiting for the first frame"
-
-
-def _stream(app: "CockpitApp", at: float) -> Stream:
-    """The running recording as a source, at a recorded time, playing."""
-    recorder, opened = app.recorder, app.replay
-    assert recorder is not None
-    assert opened is not None
-    file = recorder.state.file
-
-    def connect() -> "Source":
-        # On the thread of the replay's feed: a flush waits for the disk.
-        recorder.flush()
-        source = opened(file)
-        player = cast("Player", source)
-        player.seek(at)
-        player.play()
-        return source
-
-    return Stream(connect, app.post_message, is_replay=True, once=True)

@@ -48,6 +48,14 @@ GAP = -1.0
 Key = tuple[str, str | None]
 
 
+def known(one: Reading | None) -> float | None:
+    """The estimate that a memory keeps of a reading: of a good or a suspect one, as `Series.values`; else
+    None."""
+    if one is None or one.quality not in (Quality.GOOD, Quality.SUSPECT):
+        return None
+    return one.estimate
+
+
 def judged_tiers(model: Model) -> Collection[str]:
     """Tiers by whose waits a model is judged; `all` holds the others' requests, so only without them."""
     tiers = model.tiers
@@ -189,10 +197,7 @@ class History:
     def _take(self, model: Model, slot: int) -> None:
         worst, scaled, judged = GAP, bool(model.objectives), judged_tiers(model)
         for tier, readings in model.tiers.items():
-            one = readings.get(SIGNAL)
-            if one is None or (estimate := one.estimate) is None:
-                continue
-            if one.quality is not Quality.GOOD and one.quality is not Quality.SUSPECT:
+            if (estimate := known(readings.get(SIGNAL))) is None:
                 continue
             self._put((model.name, tier), slot, estimate)
             if tier not in judged:

@@ -46,6 +46,11 @@ class Stream:
         self._jumps = 0
 
     @property
+    def jumps(self) -> int:
+        """How often a replay filled what is remembered anew: what was drawn before is of another time."""
+        return self._jumps
+
+    @property
     def is_fed(self) -> bool:
         """Whether there is anything that remembers yet."""
         return self._history is not None
@@ -117,9 +122,10 @@ class Stream:
         replayed = cast("Replayed", source)
         if replayed.jumps == self._jumps or replayed.series is None:
             return False
-        self._jumps = replayed.jumps
+        jumps = replayed.jumps
         self._history_of_feed.refill(replayed.series, frame, replayed.event_history)
         self.trends.refill(replayed.series, frame)
+        self._jumps = jumps
         return True
 
     def _speak(self, sentence: str, trouble: bool) -> None:

@@ -41,15 +41,7 @@ class Asking:
 
         def decoded() -> tuple[Vector, tuple[Row, ...]]:
             vector = read_vector(body)
-            try:
-                found = read(vector.samples)
-            except (ValueError, ArithmeticError, IndexError) as error:
-                said = "answered with what cannot be reckoned with"
-                raise Refused(said, "Check what stands between here and the server") from error
-            if len(found) > MAX_ROWS:
-                said = f"answered with {len(found)} groups, and at most {MAX_ROWS} are read"
-                raise Refused(said, "Keep fewer labels, or add a recording rule")
-            return vector, found
+            return vector, bounded(lambda: read(vector.samples))
 
         vector, found = await in_daemon(decoded) if len(body) > BIG_BODY_BYTES else decoded()
         self.heard(vector)
@@ -77,6 +69,19 @@ class Asking:
         """Keep quiet if the server asks for it."""
         if refused.wait_s is not None:
             self._schedule.keep_quiet(time.monotonic(), refused.wait_s)
+
+
+def bounded(read: Callable[[], tuple[Row, ...]]) -> tuple[Row, ...]:
+    """The rows that `read` makes of an answer. raises: Refused for one that makes none, or far too many"""
+    try:
+        found = read()
+    except (ValueError, ArithmeticError, IndexError) as error:
+        said = "answered with what cannot be reckoned with"
+        raise Refused(said, "Check what stands between here and the server") from error
+    if len(found) > MAX_ROWS:
+        said = f"answered with {len(found)} groups, and at most {MAX_ROWS} are read"
+        raise Refused(said, "Keep fewer labels, or add a recording rule")
+    return found
 
 
 def sentence(what: str, refused: Refused, mend: str = "") -> str:

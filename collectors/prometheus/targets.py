@@ -23,6 +23,9 @@ DEFAULT_INTERVAL_S = 15.0
 REPLICA_LABELS = ("prometheus_replica", "replica", "__replica__")
 """Labels by which a pair of equal Prometheus is told apart: the operator's, Thanos', and Mimir's."""
 
+Ask = Callable[[str, float], Awaitable[Vector]]
+"""Sends a query about a time. raises: Refused"""
+
 _FORBIDDEN = frozenset({401, 403, 404, 405, 501})
 _MAX_JOBS_ASKED = 16
 
@@ -77,7 +80,7 @@ class Targets:
 
     async def ask(
         self,
-        ask: Callable[[str, float], Awaitable[Vector]],
+        ask: Ask,
         jobs: Mapping[str, frozenset[str]],
         at: float,
     ) -> Scrapes:
@@ -102,7 +105,7 @@ class Targets:
 
     async def _seen(
         self,
-        ask: Callable[[str, float], Awaitable[Vector]],
+        ask: Ask,
         jobs: Mapping[str, frozenset[str]],
         at: float,
     ) -> dict[str, int]:
@@ -134,9 +137,7 @@ class Targets:
                     self._settled.discard(stack)
         return found
 
-    async def _learn_intervals(
-        self, ask: Callable[[str, float], Awaitable[Vector]], targets: Sequence[ScrapeTarget], at: float
-    ) -> None:
+    async def _learn_intervals(self, ask: Ask, targets: Sequence[ScrapeTarget], at: float) -> None:
         """From the list of targets where that is allowed, otherwise from the times of scrapes."""
         if not self._list_is_forbidden:
             try:
@@ -157,12 +158,13 @@ class Targets:
                 Matcher(label, "=", text) for label, text in target.labels.items() if _PLAIN.fullmatch(label)
             )
             times = await ask(f"up{braces((*same, *self._selector))}[5m]", at)
-            if steps := [step for one in times.samples for step in _steps(one)]:
+            if steps := [step for one in times.samples for step in scrape_steps(one)]:
                 self._intervals[job] = round(statistics.median(steps), 1) or DEFAULT_INTERVAL_S
         self._intervals_known = all(job in self._intervals for job in one_each)
 
 
-def _steps(sample: Sample) -> list[float]:
+def scrape_steps(sample: Sample) -> list[float]:
+    """Seconds between the samples of one series, one after the other."""
     moments = [moment for moment, _ in sample.values]
     return [later - sooner for sooner, later in itertools.pairwise(moments) if later > sooner]
 

@@ -30,6 +30,27 @@ class _Change(NamedTuple):
     change: LastChange
 
 
+class _History:
+    """One resource's changes; after each of them, its members as far as they were told until then."""
+
+    def __init__(self, changes: Sequence[_Change]) -> None:
+        self._changes = sorted(changes, key=lambda one: one.at)
+        self._times = [one.at for one in self._changes]
+        self._after: list[Mapping[str, Any]] = []
+        facts: dict[str, Any] = {}
+        for one in self._changes:
+            facts = {**facts, **(one.before or {}), **one.after}
+            self._after.append(facts)
+
+    def known(self, at: float) -> "_Known | None":
+        """How it stood; None before it was made."""
+        past = bisect_right(self._times, at)
+        if past:
+            return _Known(self._after[past - 1], self._changes[past - 1].change, at)
+        before = self._changes[0].before
+        return None if before is None else _Known(before, None, at)
+
+
 class Log:
     """The log's entries that were applied, by resource, and all of them as events."""
 
@@ -50,7 +71,7 @@ class Log:
                 changes[entry.resource].append(_Change(at, entry.before, entry.after, by))
         self._events = sorted(events, key=lambda event: event.at)
         self._times = [event.at for event in self._events]
-        self._changes = {name: sorted(some, key=lambda one: one.at) for name, some in changes.items()}
+        self._histories = {name: _History(changes[name]) for name in sorted(changes)}
 
     def events(self, after: float, upto: float) -> tuple[Event, ...]:
         """What happened since `after`, up to and with `upto`."""
@@ -65,8 +86,8 @@ class Log:
         return tuple(self._each("/v1/releases/", at, _release))
 
     def _each(self, prefix: str, at: float, make: "Callable[[Sequence[str], _Known], Any]") -> Iterator[Any]:
-        for name in sorted(self._changes):
-            if name.startswith(prefix) and (known := _known(tuple(self._changes[name]), at)) is not None:
+        for name, history in self._histories.items():
+            if name.startswith(prefix) and (known := history.known(at)) is not None:
                 yield make(tuple(clean(part) for part in name.removeprefix(prefix).split("/")), known)
 
 
@@ -76,17 +97,6 @@ class _Known(NamedTuple):
     facts: Mapping[str, Any]
     change: LastChange | None
     at: float
-
-
-def _known(changes: tuple[_Change, ...], at: float) -> _Known | None:
-    past = [one for one in changes if one.at <= at]
-    facts: dict[str, Any] = {}
-    for one in past:
-        facts |= one.before or {}
-        facts |= one.after
-    if past:
-        return _Known(facts, past[-1].change, at)
-    return None if changes[0].before is None else _Known(changes[0].before, None, at)
 
 
 def _throttle(name: Sequence[str], known: _Known) -> Throttle:

@@ -6,6 +6,7 @@ one before was written a moment ago or by a process that was killed: the bytes a
 
 import fcntl
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from collectors.recording.notes import event_json
 from collectors.recording.redact import Redaction
 from collectors.recording.ring import RingLimits
 from collectors.recording.stream import Stamp, Stream
-from collectors.recording.writer import _tag_of as tag_of_event
+from collectors.recording.writer import tag_of
 
 
 class Stretch(Stream):
@@ -36,7 +37,7 @@ class Stretch(Stream):
         stamp = _stamp(frame.at)
         for event in frame.events:
             body = self._redaction.value(event_json(event))
-            self.note(Kind.EVENT, tag_of_event(event), body, stamp)
+            self.note(Kind.EVENT, tag_of(event), body, stamp)
         self.frame(frame, stamp)
 
     def tell_gap(self, start: float, end: float) -> None:
@@ -83,6 +84,15 @@ def prepare(file: Path, facts: Mapping[str, Any], recording: str, start: float, 
         made.sync()
     finally:
         made.close()
+
+
+def must_be_writable(file: Path) -> None:
+    """raises: OSError if neither the file nor one beside it can be written"""
+    if file.exists():
+        with file.open("r+b"):
+            return
+    with tempfile.TemporaryFile(dir=file.parent):
+        return
 
 
 def _cut(file: Path, size: int, recording: str) -> None:

@@ -7,12 +7,14 @@ So a stretch is the same whether the one before was built a moment ago or by a p
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Protocol
 
 from collectors.config import Context
 from collectors.fleet import Alert, Event, Frame, Release, Throttle
 from collectors.readings import STALE_INTERVALS, Quality, Reading, Reason
 from collectors.reconstruct import exported
+from collectors.reconstruct.naming import PastNames
 from collectors.reconstruct.poller import PastPoller
 from collectors.signals.assemble import Observed
 from collectors.signals.catalogue import Answer, Poll, window_s
@@ -61,7 +63,17 @@ class PastWatch(Watch):
         plane: Plane | None,
         absence: Absence,
     ) -> None:
-        super().__init__(name, context, pollers, absence=absence, poll_s=step_s)
+        # Asked of each model at each step, and the same each time.
+        kept = lru_cache(maxsize=1024)(absence)
+        super().__init__(
+            name,
+            context,
+            pollers,
+            absence=lambda signal, stacks: kept(signal, tuple(stacks)),
+            poll_s=step_s,
+            alert_sources=[one.alerts for one in pollers if one.alerts is not None],
+        )
+        self._names = PastNames(context.identity, context.pools, cluster_label=self._names.cluster_label)
         self._past_pollers, self._past_plane = tuple(pollers), plane
         self.window_s = step_s
         self.has_data = False
@@ -71,7 +83,11 @@ class PastWatch(Watch):
         self.has_data = False
         for lane, poller in zip(self._lanes, self._past_pollers, strict=True):
             poll = await poller.poll_at(step)
-            self.has_data |= bool(poller.exported) or any(_is_fresh(one, poll) for one in poll.answers)
+            is_fresh = bool(poller.exported) or any(_is_fresh(one, poll) for one in poll.answers)
+            self.has_data |= is_fresh
+            if (alerts := poller.alerts) is not None:
+                alerts.step, alerts.is_fresh = step, is_fresh
+                self._told[alerts.name] = await alerts.poll()
             self.window_s = window_s(poll.interval_s)
             lane.health = poll.health
             names, seen = lane.read(poll, self._names)
@@ -99,6 +115,9 @@ class PastWatch(Watch):
 
     def alerted(self, before: Sequence[Alert]) -> None:
         """Take the alerts that the frame before this stretch had for those of the last one built."""
+        for poller in self._past_pollers:
+            if poller.alerts is not None:
+                poller.alerts.resumed(before)
         since = {one.id: one.since for one in before}
         self._alerts = tuple(before)
         self._derived = tuple(

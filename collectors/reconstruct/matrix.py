@@ -8,7 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, overload
 
 import msgspec
@@ -101,7 +101,7 @@ class Elements(Sequence[Sample]):
 
 
 class _Maker:
-    """Rows of one definition from one piece. A group's labels are one object for all of its steps."""
+    """Rows of one definition from one piece."""
 
     def __init__(self, piece: Piece, definition: Definition) -> None:
         self._piece, self._definition = piece, definition
@@ -115,8 +115,8 @@ class _Maker:
                     by_group[labels.of(metric)].append(series)
             else:
                 rung = answer.rung_of(definition, _alternative(metric))
-                self._single.append((series, dict(labels.of(metric)), rung))
-        self._groups = [_Group(piece, definition, dict(key), of) for key, of in by_group.items()]
+                self._single.append((series, kept_labels(labels.of(metric)), rung))
+        self._groups = [_Group(piece, definition, kept_labels(key), of) for key, of in by_group.items()]
 
     def rows(self, column: int) -> tuple[Row, ...]:
         if self._is_histogram:
@@ -173,6 +173,12 @@ class _Group:
         return Row(self._labels, answer.scaled(found, factor), answer.rung_of(self._definition, alternative))
 
 
+@lru_cache(maxsize=65_536)
+def kept_labels(group: answer.Group) -> Mapping[str, str]:
+    """A group's labels: one object for all pieces, by which whoever reads them can tell them again."""
+    return dict(group)
+
+
 def _alternative(metric: Mapping[str, str]) -> int:
     return int(metric.get(ALTERNATIVE, "0"))
 
@@ -198,6 +204,7 @@ def piece_of(
     raises: Refused for what cannot be reckoned with
     """
     width, start = last - first, time_of(first)
+    places = _Places(start, step_s, width)
     values = np.zeros((len(found), width))
     there = np.zeros((len(found), width), bool)
     histograms: dict[tuple[int, int], NativeHistogram] = {}
@@ -206,25 +213,32 @@ def piece_of(
         for series, one in enumerate(found):
             metrics.append({str(name): str(text) for name, text in one["metric"].items()})
             if pairs := one["values"]:
-                columns, fits = _columns([pair[0] for pair in pairs], start, step_s, width)
-                numbers = np.array([float(pair[1]) for pair in pairs])
-                values[series, columns[fits]] = numbers[fits]
-                there[series, columns[fits]] = True
+                times, texts = zip(*pairs, strict=True)
+                columns, fits = places.of(times)
+                values[series, columns] = np.array(list(map(float, texts)))[fits]
+                there[series, columns] = True
             for at, histogram in one.get("histograms", ()):
-                columns, fits = _columns([at], start, step_s, width)
-                if fits[0]:
+                for column in places.of((at,))[0]:
                     made = msgspec.convert(histogram, NativeHistogram, strict=False)
-                    histograms[series, first + int(columns[0])] = made
+                    histograms[series, first + int(column)] = made
     except (ValueError, TypeError, LookupError, AttributeError, msgspec.ValidationError) as error:
         said = "answered with what cannot be reckoned with"
         raise Refused(said, "Check what stands between here and the server") from error
     return Piece(first, last, tuple(metrics), values, there, histograms, tuple(warnings))
 
 
-def _columns(
-    times: Sequence[float], start: float, step_s: float, width: int
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    places = (np.array(times, float) - start) / step_s
-    columns = np.rint(places).astype(np.int64)
-    fits = (columns >= 0) & (columns < width) & (np.abs(places - columns) <= NEAR)
-    return columns, fits
+class _Places:
+    """Where times lie on the grid of a piece. Nearly all series of an answer have the same times."""
+
+    def __init__(self, start: float, step_s: float, width: int) -> None:
+        self._start, self._step_s, self._width = start, step_s, width
+        self._last: tuple[tuple[float, ...], NDArray[np.int64], NDArray[np.bool_]] | None = None
+
+    def of(self, times: tuple[float, ...]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """(columns of those that were asked for, which of `times` these are)"""
+        if self._last is None or self._last[0] != times:
+            places = (np.array(times, float) - self._start) / self._step_s
+            columns = np.rint(places).astype(np.int64)
+            fits = (columns >= 0) & (columns < self._width) & (np.abs(places - columns) <= NEAR)
+            self._last = times, columns[fits], fits
+        return self._last[1], self._last[2]

@@ -9,27 +9,26 @@ where nobody was scraped (filled in, pushed or forwarded data) a reading's time 
 
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from statistics import median
 from typing import cast
 
 from collectors.config import Override, PrometheusServer
 from collectors.prometheus.answer import Labels
-from collectors.prometheus.asking import Asking
+from collectors.prometheus.asking import Asking, bounded
 from collectors.prometheus.client import Client
 from collectors.prometheus.live import PrometheusPoller
 from collectors.prometheus.schedule import DETECT_S, Schedule
-from collectors.prometheus.targets import DEFAULT_INTERVAL_S, Scrapes, Targets
+from collectors.prometheus.targets import DEFAULT_INTERVAL_S, Ask, Scrapes, Targets, scrape_steps
 from collectors.prometheus.wire import Refused, Sample, Vector
 from collectors.readings import Reading
 from collectors.reconstruct import exported
+from collectors.reconstruct.alerts import PastAlerts
 from collectors.reconstruct.ranges import Ranges
 from collectors.signals.catalogue import (
-    MAX_ROWS,
     RATE_SCRAPES,
     Answer,
     Definition,
@@ -107,14 +106,7 @@ class PastAsking(Asking):
         """As `Asking.rows`, without making elements of what is rows soon."""
         piece = await self._ranges.piece(query, self._step)
         known = cast("partial[tuple[Row, ...]]", read)
-        try:
-            found = piece.rows(known, self._step, self._at)
-        except (ValueError, ArithmeticError, IndexError) as error:
-            said = "answered with what cannot be reckoned with"
-            raise Refused(said, "Check what stands between here and the server") from error
-        if len(found) > MAX_ROWS:
-            said = f"answered with {len(found)} groups, and at most {MAX_ROWS} are read"
-            raise Refused(said, "Keep fewer labels, or add a recording rule")
+        found = bounded(lambda: piece.rows(known, self._step, self._at))
         if piece.warnings:
             self.partial.add(known.args[0])
         vector = Vector(piece.elements(self._step, self._at), piece.warnings)
@@ -142,7 +134,7 @@ class PastTargets(Targets):
 
     async def ask(
         self,
-        ask: Callable[[str, float], Awaitable[Vector]],
+        ask: Ask,
         jobs: Mapping[str, frozenset[str]],
         at: float,
     ) -> Scrapes:
@@ -150,9 +142,7 @@ class PastTargets(Targets):
         self._jobs = jobs
         return await super().ask(ask, jobs, at)
 
-    async def _learn_intervals(
-        self, ask: Callable[[str, float], Awaitable[Vector]], targets: Sequence[ScrapeTarget], at: float
-    ) -> None:
+    async def _learn_intervals(self, ask: Ask, targets: Sequence[ScrapeTarget], at: float) -> None:
         await super()._learn_intervals(ask, targets, at)
         told = {target.labels.get("job", "") for target in targets}
         for stack, jobs in self._jobs.items():
@@ -160,7 +150,7 @@ class PastTargets(Targets):
                 for name in self.proofs.get(stack, ()):
                     of_job = (Matcher("job", "=", job), Matcher("le", "=~", r"|\+Inf"), *self._selector)
                     samples = (await ask(f"{name}{braces(of_job)}[5m]", at)).samples
-                    if steps := [step for one in samples[:_LOOKED_AT] for step in _steps(one)]:
+                    if steps := [step for one in samples[:_LOOKED_AT] for step in scrape_steps(one)]:
                         self._intervals[job] = round(median(steps), 1) or DEFAULT_INTERVAL_S
                         break
 
@@ -169,6 +159,7 @@ class PastPoller(PrometheusPoller):
     """As `PrometheusPoller`, of a grid of moments in the past.
 
     partial: signals, of histograms their families, whose last answer the server itself called partial
+    alerts: those of the server's own rules; None where nobody asks for them
     exported: readings of the last poll that came of a recording's export, and are to be taken as they are
     """
 
@@ -190,6 +181,7 @@ class PastPoller(PrometheusPoller):
         self._past_targets = PastTargets(self._past_client, self._selector, server.replica_labels)
         self._client, self._targets, self._schedule = self._past_client, self._past_targets, PastSchedule()
         self._ranges = ranges
+        self.alerts = PastAlerts(server, ranges) if server.alerts else None
         self.partial: frozenset[str] = frozenset()
         self.exported: Mapping[Key, Reading] = {}
         self._exported: dict[str, Sequence[Row]] = {}
@@ -313,11 +305,6 @@ def sample_times(
         group = labels.of(metric)
         found[group] = min(found.get(group, math.inf), one.number)
     return found
-
-
-def _steps(sample: Sample) -> list[float]:
-    moments = [moment for moment, _ in sample.values]
-    return [later - sooner for sooner, later in pairwise(moments) if later > sooner]
 
 
 def _unanswered(group: BaseExceptionGroup) -> BaseException:

@@ -12,6 +12,9 @@ from collectors.fleet import Alert
 
 SUFFIX = ".progress"
 
+MOST_BYTES = 64 * 2**20
+"""A sidecar that is larger is none: some thousand alerts are a few MB."""
+
 
 class Progress(msgspec.Struct, frozen=True):
     """What a sidecar tells.
@@ -44,7 +47,8 @@ def sidecar(file: Path) -> Path:
 def read(file: Path) -> Progress | None:
     """The progress of a file; None where there is none. raises: ValueError for what is no sidecar; OSError"""
     try:
-        data = sidecar(file).read_bytes()
+        with sidecar(file).open("rb") as opened:
+            data = opened.read(MOST_BYTES)
     except FileNotFoundError:
         return None
     try:

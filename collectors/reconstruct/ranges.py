@@ -42,6 +42,7 @@ PATIENCE_S = (1.0, 3.0, 9.0)
 """Waits before a server that does not answer, or asks for quiet, is asked again."""
 
 LONGEST_QUIET_S = 60.0
+"""Longest that a server's wish for quiet is waited out."""
 
 _TOO_MUCH = re.compile(
     "too many|maximum resolution|too large|exceed|limit|timed? ?out|did not (answer|send all) within",
@@ -51,7 +52,7 @@ REFUSALS = frozenset({400, 422})
 """Statuses by which a server refuses a query, and not whoever asks."""
 
 _AGAIN = frozenset({0, 429, 500, 502, 503, 504})
-
+"""Statuses that may be over in a moment; 0: no answer, or none that can be read."""
 
 Answered = TypeVar("Answered")
 TimeOf = Callable[[int], float]
@@ -76,7 +77,6 @@ class Ranges:
     """One server's answers at the steps of a grid.
 
     time_of: seconds since the epoch of a step; step_s: between two steps
-    queries: asked so far
     """
 
     def __init__(self, server: PrometheusServer, time_of: TimeOf, step_s: float) -> None:
@@ -89,7 +89,6 @@ class Ranges:
         self._most: dict[str, int] = {}
         self._closing = threading.Event()
         self._end = 0
-        self.queries = 0
 
     def begin(self, end: int) -> None:
         """Ask of no step from `end` on; what was fetched is forgotten, not what was learned."""
@@ -167,7 +166,6 @@ class Ranges:
         for wait_s in (*PATIENCE_S, None):
             try:
                 with self._turns, self._connection() as (connection, warnings):
-                    self.queries += 1
                     return ask(connection), list(warnings)
             except Refused as refused:
                 if refused.status in REFUSALS or is_too_much(refused):

@@ -12,14 +12,14 @@ import msgspec
 from collectors.daemon import DaemonExecutor
 from collectors.fleet import Alert, Frame, SourceState
 from collectors.reconstruct import progress as sidecars
-from collectors.reconstruct.file import Stretch, header_of, prepare
+from collectors.reconstruct.file import Stretch, header_of, must_be_writable, prepare
 from collectors.reconstruct.frames import ALERT_LEAD_S, LEAD_S, PastWatch, Plane
 from collectors.reconstruct.plan import Asked, Cost, Grid, PlanError, facts_of
 from collectors.reconstruct.poller import KEPT_NOTHING, PastPoller
 from collectors.reconstruct.progress import Progress
 from collectors.reconstruct.ranges import Ranges
 from collectors.reconstruct.survey import surveyed
-from collectors.recording.layout import RecordingError
+from collectors.recording.layout import TAIL, RecordingError
 from collectors.text import clean
 from collectors.watch.shown import Absence
 
@@ -42,8 +42,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of it. first: time from which there was data; troubles: what was refused, or partial
+    """What became of it. start, end: times of the first and last frame
 
+    troubles: sentences about what was refused, or partial
     was_whole: the file was there already, from the same arguments: nothing was done
     """
 
@@ -51,7 +52,6 @@ class Done:
     size_bytes: int
     start: float
     end: float
-    first: float
     troubles: tuple[str, ...] = ()
     was_whole: bool = False
 
@@ -93,9 +93,14 @@ class Reconstruction:
         raises: PlanError, FileError; Unanswered where a server is gone: what was done stays to go on from
         """
         asyncio.get_running_loop().set_default_executor(DaemonExecutor())
-        before = self._begun()
-        if before is None and (whole := self._whole()) is not None:
-            return whole
+        try:
+            before = self._begun()
+            if before is None and (whole := self._whole()) is not None:
+                return whole
+            # Now, and not after minutes of asking.
+            must_be_writable(self._out)
+        except OSError as error:
+            raise FileError(_cannot(self._out, error)) from error
         if before is None:
             grid, cost, first = await surveyed(
                 self._asked.context,
@@ -148,10 +153,14 @@ class Reconstruction:
                 stretch.abandon()
             sidecars.write(self._out, now)
         end = grid.time_of(grid.last - 1)
-        Stretch(self._out, facts, is_first=False).end(end)
+        last_of_all = Stretch(self._out, facts, is_first=False)
+        try:
+            last_of_all.end(end)
+        finally:
+            last_of_all.abandon()
         sidecars.remove(self._out)
         size = self._out.stat().st_size
-        return Done(grid.frames, size, start, end, start, tuple(now.troubles))
+        return Done(grid.frames, size, start, end, tuple(now.troubles))
 
     async def _stretch(
         self,
@@ -227,7 +236,7 @@ class Reconstruction:
         """What a killed run left; None where there is nothing. raises: FileError if it is another's"""
         try:
             found = sidecars.read(self._out)
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             raise FileError(f"{error}. Remove it, and what it is of, or name another file") from error
         if found is None:
             return None
@@ -254,6 +263,8 @@ class Reconstruction:
         """The file as it is, if it is whole and of the same arguments. raises: FileError if it is not"""
         if not self._out.exists() and not self._out.is_symlink():
             return None
+        if not self._out.is_file():
+            raise FileError(f"{self._shown} is there and is no file: name another with --out")
         header = header_of(self._out)
         if header is None or header.facts.get("recording") != self.recording:
             raise FileError(
@@ -265,7 +276,7 @@ class Reconstruction:
                 "from: remove it, and begin again"
             )
         size = self._out.stat().st_size
-        return Done(0, size, self._asked.start, self._asked.end, self._asked.start, was_whole=True)
+        return Done(0, size, self._asked.start, self._asked.end, was_whole=True)
 
     @property
     def _shown(self) -> str:
@@ -284,8 +295,6 @@ def _note(troubles: list[str], frame: Frame) -> None:
 
 
 def _is_closed(file: Path) -> bool:
-    from collectors.recording.layout import TAIL
-
     with file.open("rb") as found:
         found.seek(0, 2)
         found.seek(max(0, found.tell() - len(TAIL)))
@@ -296,4 +305,6 @@ def _cannot(file: Path, error: OSError) -> str:
     shown = clean(str(file), 500)
     if error.errno == errno.ENOSPC:
         return f"{shown}: the disk is full. Make room and run it again with the same arguments: it goes on"
-    return f"{shown} cannot be written: {error.strerror or error}"
+    if error.errno == errno.ENOENT:
+        return f"{shown} cannot be written: its folder is not there. Make it, or name another file with --out"
+    return f"{shown} cannot be written: {error.strerror or error}. Name another file with --out"

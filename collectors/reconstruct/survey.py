@@ -119,6 +119,6 @@ async def surveyed(
         )
     first = min(span.first for span in spans)
     step_s = step_s or min(one.interval_s for one in paces)
-    grid = Grid.between(first if first > start else start, end, max(step_s, 1.0))
+    grid = Grid.between(max(first, start), end, max(step_s, 1.0))
     total = cost(grid.frames, sum(one.series for one in paces), sum(one.seconds for one in paces))
     return grid, total, first

@@ -28,12 +28,19 @@ from collectors.recording import state_json
 from collectors.recording.codec import CLAMP, Exceptions, Numbers
 from collectors.recording.layout import BadRecord
 from collectors.recording.readings import (
+    ACCELERATORS,
     CELLS,
+    EXPOSURE,
     FAMILIES,
     FEATURES,
+    MODELS,
+    PLAIN,
+    PLANE,
     READINGS,
-    SEPARATOR,
+    RELEASES,
     SHARES,
+    SOURCES,
+    THROTTLES,
     TICKS_S,
     TOTALS,
     first_tick,
@@ -41,16 +48,9 @@ from collectors.recording.readings import (
     named,
 )
 from collectors.recording.rows import Family, Marks, Readings, Table, Told
-from collectors.recording.schema import Schema
+from collectors.recording.schema import SEPARATOR, Schema
 from collectors.recording.state import ITEMS_MOST, in_order
 from collectors.recording.state_json import at_place, listed, members, number, reason_from, text, texts, whole
-
-MODELS, RELEASES, EXPOSURE, THROTTLES, SOURCES, PLANE, ACCELERATORS = (
-    "models", "releases", "exposure", "throttles", "sources", "plane", "accelerators",
-)  # fmt: skip
-"""Ids of the blocks of plain numbers."""
-
-_PLAIN: Final = (MODELS, RELEASES, EXPOSURE, THROTTLES, SOURCES, PLANE, ACCELERATORS)
 
 ROWS_MOST: Final = 200_000
 """Most models, tiers and features of a frame together: what no frame of ours ever has."""
@@ -120,7 +120,7 @@ class Builder:
             raise BadRecord(f"a frame of {len(values)} numbers, its schema has {schema.size}")
         if schema is not self._schema:
             self._families = {name: Family(schema, name) for name in FAMILIES}
-            self._tables = {name: Table(schema, name) for name in _PLAIN}
+            self._tables = {name: Table(schema, name) for name in PLAIN}
             self._schema, self._forms, self._marked, self._plans = schema, {}, None, {}
         first = first_tick(t0_wall_us)
         values = values.copy()  # kept to compare with the next ones, and a reader may change its own

@@ -5,6 +5,7 @@ Arithmetic is modulo 2**32. Source of the layout: docs/tgrec.md, "Frame payload"
 
 import struct
 import threading
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -22,7 +23,10 @@ SPARSE = 0.35
 CLAMP = 2**30
 """Largest number that is stored, either side of 0; what lies beyond is flagged."""
 
-_LEVEL = 3
+_PIECE = 2**13
+"""Numbers that are packed at a time, whole bytes of a bitmap: copies of half a million take megabytes."""
+
+_LEVEL, _WINDOW_LOG = 3, 17
 
 TEXT_TIMES, TEXT_FREE = 100, 16_384
 """Text unpacks to no more than so many times its bytes, or to so many bytes: what a recorder writes, to less
@@ -44,8 +48,12 @@ class Exceptions(NamedTuple):
 NO_EXCEPTIONS = Exceptions(np.empty(0, np.uint32), np.empty(0, np.uint8), np.empty(0, np.uint16))
 
 
+Base: TypeAlias = tuple[Numbers, Numbers]
+"""Values and times of a frame that another one refers to."""
+
+
 class Payload(NamedTuple):
-    """A frame's payload: numbers as stored, of a KEY, or differences to the frame it refers to.
+    """A frame's payload: numbers themselves, or differences to the frame it refers to.
 
     values: one for each place of the schema; times: one for each of its sources, in ticks of 10 ms
     """
@@ -56,9 +64,10 @@ class Payload(NamedTuple):
     exceptions: Exceptions
 
 
-def packed_frame(payload: Payload) -> bytes:
-    """The payload's bytes, before compression."""
-    values, times = packed(payload.values), packed(payload.times)
+def packed_frame(payload: Payload, base: Base | None = None) -> bytes:
+    """The payload's bytes, before compression; with a `base`, of its differences to that."""
+    of_values, of_times = (None, None) if base is None else base
+    values, times = packed(payload.values, of_values), packed(payload.times, of_times)
     places, states, reasons = payload.exceptions
     gaps = np.diff(places, prepend=np.uint32(0)).astype("<u4")
     head = HEAD.pack(payload.schema_id, len(payload.values), len(values), len(times), len(places))
@@ -106,16 +115,19 @@ def exceptions_of(data: bytes, at: int, n: int, size: int) -> Exceptions:
     return Exceptions(places.astype(np.uint32), states, reasons.astype(np.uint16, copy=False))
 
 
-def packed(numbers: Numbers) -> bytes:
-    """int32 numbers as a block: zigzag, byte planes, a bitmap of those that are not 0 where most are."""
-    signed = numbers << 1
-    signed ^= numbers >> 31
-    zigzag = signed.view(np.uint32)
-    known = np.count_nonzero(zigzag)
-    if known >= SPARSE * len(zigzag):
-        return b"\0" + _planes(zigzag)
-    is_set = zigzag != 0
-    return b"\1" + np.packbits(is_set).tobytes() + _planes(zigzag[is_set])
+def packed(numbers: Numbers, base: Numbers | None = None) -> bytes:
+    """int32 numbers, less those of `base`, as a block: zigzag, byte planes, a bitmap of those that are not 0
+    where most are."""
+    bitmap: list[bytes] = []
+    known: list[NDArray[np.uint32]] = []
+    for piece in _zigzag(numbers, base):
+        is_set = piece != 0
+        bitmap.append(np.packbits(is_set).tobytes())
+        known.append(piece[is_set])
+    most = max((int(piece.max()) for piece in known if len(piece)), default=0)
+    if sum(map(len, known)) >= SPARSE * len(numbers):
+        return b"\0" + _planes(_zigzag(numbers, base), most)
+    return b"".join((b"\1", *bitmap, _planes(known, most)))
 
 
 def unpacked(data: bytes, size: int) -> Numbers:
@@ -135,11 +147,24 @@ def unpacked(data: bytes, size: int) -> Numbers:
     return found
 
 
-def _planes(zigzag: NDArray[np.uint32]) -> bytes:
-    most = int(zigzag.max()) if len(zigzag) else 0
+def _zigzag(numbers: Numbers, base: Numbers | None) -> Iterator[NDArray[np.uint32]]:
+    """The numbers, less those of `base`, so that small ones either side of 0 are small; piece by piece."""
+    for at in range(0, len(numbers), _PIECE):
+        piece = numbers[at : at + _PIECE]
+        if base is not None:
+            piece = piece - base[at : at + _PIECE]
+        yield ((piece << 1) ^ (piece >> 31)).view(np.uint32)
+
+
+def _planes(pieces: Iterable[NDArray[np.uint32]], most: int) -> bytes:
+    """The width that `most`, the largest of them, needs, and the numbers byte by byte, lowest first."""
     width = 1 if most < 1 << 8 else 2 if most < 1 << 16 else 4
-    octets = zigzag.astype("<u4", copy=False).view(np.uint8).reshape(-1, 4)
-    return bytes((width,)) + octets[:, :width].T.tobytes()
+    planes = [bytearray() for _ in range(width)]
+    for piece in pieces:
+        octets = piece.astype("<u4", copy=False).view(np.uint8).reshape(-1, 4)
+        for place, plane in enumerate(planes):
+            plane += octets[:, place].tobytes()
+    return b"".join((bytes((width,)), *planes))
 
 
 def _from_planes(data: bytes, at: int, n: int) -> NDArray[np.uint32]:
@@ -159,7 +184,8 @@ def _signed(zigzag: NDArray[np.uint32]) -> Numbers:
 
 def compressed(data: bytes) -> bytes:
     """zstd, with the size of its content declared."""
-    return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
+    # What the library returns keeps the room that the worst of data would have taken.
+    return bytes(memoryview(_compressor().compress(data)))
 
 
 def unpacked_text(data: bytes) -> bytes:
@@ -168,6 +194,18 @@ def unpacked_text(data: bytes) -> bytes:
 
 
 _THREAD = threading.local()
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    """This thread's own: it works in 2 MB, and given back each second these are not given to others."""
+    if not hasattr(_THREAD, "compressor"):
+        _THREAD.compressor = zstandard.ZstdCompressor(
+            compression_params=zstandard.ZstdCompressionParameters(
+                compression_level=_LEVEL, window_log=_WINDOW_LOG, write_content_size=True
+            )
+        )
+    found: zstandard.ZstdCompressor = _THREAD.compressor
+    return found
 
 
 def _decompressor() -> zstandard.ZstdDecompressor:

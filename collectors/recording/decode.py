@@ -19,6 +19,7 @@ from collectors.recording.codec import (
     exceptions_of,
     head_of,
     unpacked,
+    unpacked_frame,
 )
 from collectors.recording.layout import ZSTD, BadRecord, Kind
 from collectors.recording.schema import Schema
@@ -147,14 +148,11 @@ class Decoder:
 
     def _decoded(self, row: int, base: Decoded | None) -> Decoded:
         schema, data = self._payload(row, base.schema if base else None)
-        _, _, value_bytes, time_bytes, n = head_of(data)
-        at = HEAD.size + value_bytes
-        values = unpacked(data[HEAD.size : at], schema.size)
-        times = unpacked(data[at : at + time_bytes], len(schema.sources))
+        _, values, times, exceptions = unpacked_frame(data, schema.size, len(schema.sources))
         if base is not None:
             values += base.values
             times += base.times
-        return Decoded(schema, values, times, exceptions_of(data, at + time_bytes, n, schema.size))
+        return Decoded(schema, values, times, exceptions)
 
     def _payload(self, row: int, base: Schema | None) -> tuple[Schema, bytes]:
         """A frame's schema and payload. raises: BadRecord if they do not belong together, or to its base"""

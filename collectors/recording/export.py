@@ -16,12 +16,11 @@ from collectors.recording.exports.openmetrics import write_openmetrics
 from collectors.recording.exports.readings import Changes, Choice, Row
 from collectors.recording.exports.table import write_csv
 from collectors.recording.exports.told import Told
-from collectors.recording.info import HAPPENED
-from collectors.recording.layout import Kind, RecordingError, Tag
+from collectors.recording.layout import HAPPENED, SLIGHT_S, Kind, RecordingError, Tag
 from collectors.recording.noted import Noted
 from collectors.recording.notes import event_from, intent_from, outcome_from
 from collectors.recording.redact import Redaction
-from collectors.recording.rewriting import SLIGHT_S, Progress, no_progress, numbers
+from collectors.recording.rewriting import Progress, no_progress, numbers
 from collectors.recording.state_json import time
 from collectors.recording.times import counted, stamp
 from collectors.text import clean
@@ -68,6 +67,8 @@ def export(
     Returns sentences about what was written. raises: RecordingError if there is nothing of that time, or
     `out` cannot be written; NoSuchModel
     """
+    if out is not None and out.name == "-":
+        raise RecordingError("a file cannot be named -: leave --out away, and it goes to standard output")
     if out is None and asked.form == "sqlite":
         raise RecordingError("SQLite needs a file of its own: name one")
     reading = _Reading(recording, asked, numbers(recording, asked.start, asked.end), progress)
@@ -88,7 +89,7 @@ def _to_file(reading: "_Reading", path: Path) -> list[str]:
         return [counted(count, "row")]
     if form == "openmetrics":
         with path.open("wb") as file:
-            written = write_openmetrics(file, reading.rows(), str(path.parent))
+            written = write_openmetrics(file, reading.rows(), str(path.parent), reading.progress)
         back = f"; {written.left_out} left out, for the clock had been set back" if written.left_out else ""
         return [f"{counted(written.samples, 'sample')}{back}"]
     with path.open("w", encoding="utf-8", newline="") as text:
@@ -105,7 +106,7 @@ def _to_standard_output(reading: "_Reading") -> list[str]:
     elif form == "jsonl":
         write_lines(sys.stdout, reading.items())
     else:
-        write_openmetrics(sys.stdout.buffer, reading.rows(), tempfile.gettempdir())
+        write_openmetrics(sys.stdout.buffer, reading.rows(), tempfile.gettempdir(), reading.progress)
     sys.stdout.flush()
     _refuse_unknown(reading)
     return []
@@ -124,7 +125,7 @@ class _Reading:
         self, recording: "Recording", asked: Export, numbers: Sequence[int], progress: Progress
     ) -> None:
         self.recording, self.asked = recording, asked
-        self._numbers, self._progress = numbers, progress
+        self._numbers, self.progress = numbers, progress
         self._redaction = Redaction()
         self.changes = Changes(asked.choice)
         self.lost = 0
@@ -150,7 +151,7 @@ class _Reading:
             yield from told
 
     def _rows_of(self, place: int) -> Iterator[Row]:
-        self._progress("frames", place, len(self._numbers))
+        self.progress("frames", place, len(self._numbers))
         number = self._numbers[place]
         at = self.recording.time_of(number)
         frame = self.recording.frame(number)

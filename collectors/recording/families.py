@@ -38,7 +38,7 @@ from collectors.recording.readings import (
 )
 from collectors.recording.schema import Axis, Block, Column
 
-REASONS_MOST = 0xFFFF
+_REASONS_MOST = 0xFFFF
 _NO_COUNTS = (0,) * PARAMETERS
 _NONE: frozenset[str] = frozenset()
 _EMPTY: Mapping[str, Reading] = MappingProxyType({})
@@ -82,11 +82,11 @@ class Reasons:
         known = self._ids.get(key)
         if known is not None:
             return known
-        if len(self._ids) >= REASONS_MOST:
+        if len(self._ids) >= _REASONS_MOST:
             return 0
-        self._last = self._last % REASONS_MOST + 1
+        self._last = self._last % _REASONS_MOST + 1
         while self._last in self._used:
-            self._last = self._last % REASONS_MOST + 1
+            self._last = self._last % _REASONS_MOST + 1
         self._ids[key] = self._last
         self._used.add(self._last)
         self._new.append((self._last, reason))
@@ -135,6 +135,8 @@ class Family:
         self._odd: dict[int, AbstractSet[str]] = {}
         self._start = self._width = 0
         self._sides: list[int] = []
+        # Of each signal of each row whether its reason's parameters are not 0.
+        self._counted = bytearray()
 
     def learn(self, readings: Mapping[str, Reading]) -> None:
         """Make room for these signals and their bounds."""
@@ -147,8 +149,8 @@ class Family:
             else:
                 self.signals.setdefault(signal, bool(family))
 
-    def laid_out(self, axes: tuple[Axis, ...], start: int) -> list[Block]:
-        """The blocks, beginning at `start`; what the cells held is forgotten."""
+    def laid_out(self, axes: tuple[Axis, ...], start: int) -> Block:
+        """The block, beginning at `start`; what the cells held is forgotten."""
         columns: list[Column] = []
         self._places = {}
         for side, (signal, has_bounds) in enumerate(self.signals.items()):
@@ -164,16 +166,20 @@ class Family:
             if has_bounds:
                 columns += [Column(f"{signal}.{end}", "index", bounds=bounds) for end in ("lo", "hi")]
             columns.append(Column(signal, unit, quantum))
-        blocks = [
-            Block(self.name, axes, tuple(columns)),
-            *(
-                Block(f"{self.name}.{side}", axes, tuple(Column(signal, unit) for signal in self.signals))
-                for side, unit in zip(SIDES, ("ticks", *["count"] * len(SIDES)), strict=False)
-            ),
-        ]
-        self._held, self._odd = [_EMPTY] * blocks[0].rows, {}
+        block = Block(self.name, axes, tuple(columns))
+        self._held, self._odd = [_EMPTY] * block.rows, {}
         self._start, self._width = start, len(columns)
-        self._sides = [start + blocks[0].size + n * blocks[1].size for n in range(len(SIDES))]
+        self._counted = bytearray(block.rows * len(self.signals))
+        return block
+
+    def beside(self, axes: tuple[Axis, ...], start: int) -> list[Block]:
+        """The blocks of times, coverage and parameters, beginning at `start`."""
+        units = ("ticks", *["count"] * (len(SIDES) - 1))
+        blocks = [
+            Block(f"{self.name}.{side}", axes, tuple(Column(signal, unit) for signal in self.signals))
+            for side, unit in zip(SIDES, units, strict=True)
+        ]
+        self._sides = [start + n * blocks[0].size for n in range(len(SIDES))]
         return blocks
 
     def place(self, labels: Iterable[str]) -> None:
@@ -194,7 +200,7 @@ class Family:
         still_odd: set[str] = set()
         start, width = self._start + row * self._width, len(self._places)
         at_0, answered_0, known_0, *parameters_0 = (side + row * width for side in self._sides)
-        places, numbers = sink.places, sink.numbers
+        places, numbers, counted_0 = sink.places, sink.numbers, row * width
         at, tick = math.nan, 0
         for signal, one in readings.items():
             was = held.get(signal)
@@ -228,7 +234,9 @@ class Family:
                 sink.spots.append(spot)
                 sink.states.append(state)
                 sink.reasons.append(reasons.id_of(kept))
-                if counted or was is None or was.reason.parameters:
+                # Those of most are never anything but 0: what nobody writes to takes no memory.
+                if counted or self._counted[counted_0 + side]:
+                    self._counted[counted_0 + side] = bool(counted)
                     places += [first + side for first in parameters_0]
                     numbers += [*counted, *_NO_COUNTS[len(counted) :]]
         if gone := held.keys() - readings.keys():

@@ -6,22 +6,23 @@ system does; what was written before stays whole. Source: docs/tgrec.md, "Writer
 
 import errno
 import fcntl
+import json
 import os
 import stat
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from collectors.recording import layout
+from collectors.recording.codec import compressed, decompressed
+from collectors.recording.index import Entry, Totals, packed_index, read_index
 from collectors.recording.layout import (
     DIRECTORY,
     FRAMES,
     HLEN,
     HLEN_MOST,
-    INDEX_COLUMNS,
-    INDEX_HEAD,
     NOTED,
     PAYLOAD_MOST,
     ZSTD,
@@ -38,6 +39,9 @@ from collectors.text import clean
 INDEX_EVERY = 512
 """Records from one INDEX to the next."""
 
+SIGNED_OF_FOOTER = layout.FOOTER.size - len(NO_SIGNATURE) - 8
+"""Bytes of the footer's fixed block that are signed, behind the directory."""
+
 _LOOK_BACK = 4 * 2**20
 _TAIL_MOST = 2 * PAYLOAD_MOST
 """Longest incomplete tail that is dropped; more is no tail, but a file that something else wrote."""
@@ -47,39 +51,15 @@ class HeldError(RecordingError):
     """Another process writes this file."""
 
 
-class Entry(NamedTuple):
-    """One line of an INDEX: where a record is, and what. size: with its header."""
+class RemovedError(RecordingError):
+    """Somebody removed the file that was written, and all that was in it.
 
-    offset: int
-    size: int
-    seq: int
-    key_seq: int
-    ref_seq: int
-    t_wall: int
-    t_mono: int
-    kind: int
-    tag: int
+    since: seconds, wall clock, from when on it was written; frames: that this run had written into it
+    """
 
-
-class Totals(NamedTuple):
-    """What a FOOTER counts, over the whole file. Times in µs; -1: none yet."""
-
-    frames: int = 0
-    records: int = 0
-    events: int = 0
-    first_wall: int = -1
-    last_wall: int = -1
-
-    def plus(self, entry: Entry) -> "Totals":
-        """With one more record."""
-        is_first = self.first_wall < 0
-        return Totals(
-            self.frames + (entry.kind in FRAMES),
-            self.records + 1,
-            self.events + (entry.kind in NOTED),
-            entry.t_wall if is_first else self.first_wall,
-            entry.t_wall,
-        )
+    def __init__(self, path: Path, since: float, frames: int) -> None:
+        super().__init__(f"{path} was removed while it was written, and what was in it is gone")
+        self.since, self.frames = since, frames
 
 
 class SegmentFile:
@@ -117,8 +97,11 @@ class SegmentFile:
         try:
             _lock(file._opened, path)
             _sync_folder(path.parent)
+        except RecordingError:  # somebody else has it
+            file.close()
+            raise
         except BaseException:
-            os.close(file._opened)
+            file.discard()
             raise
         return file
 
@@ -218,12 +201,9 @@ class SegmentFile:
 
     def index(self, t_wall: int, t_mono: int) -> None:
         """Write an INDEX of all since and including the one before. raises: OSError, as `append`"""
-        from collectors.recording.codec import compressed
-
         before = self._directory[-1][0] if self._directory else 0
-        head = INDEX_HEAD.pack(len(self._entries), 0, before, self.chain)
         first, offset = self._entries[0] if self._entries else None, self.end
-        payload = compressed(head + _columns(self._entries))
+        payload = compressed(packed_index(before, self.chain, self._entries))
         record = self.append(Kind.INDEX, payload, t_wall, t_mono, flags=ZSTD)
         self._entries = self._entries[-1:]
         at, seq = (first.t_mono, first.seq) if first is not None else (record.t_mono, record.seq)
@@ -258,6 +238,13 @@ class SegmentFile:
     def is_gone(self) -> bool:
         """Whether somebody removed the file, so that what is written goes nowhere."""
         return os.fstat(self._opened).st_nlink == 0
+
+    def discard(self) -> None:
+        """Remove the file, unless another one has its name by now, and let go of it."""
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(self._opened), os.lstat(self.path)):
+                self.path.unlink()
+        self.close()
 
     def close(self) -> None:
         """Let go of the lock and the file. Safe to call twice."""
@@ -386,11 +373,8 @@ class SegmentFile:
 
     def _page(self, stored: bytes) -> tuple[int, bytes, list[Entry]]:
         """Place of the INDEX before, chain before this one, entries. raises: RecordingError"""
-        from collectors.recording.codec import decompressed
-
         try:
-            data = decompressed(stored)
-            return read_index(data)
+            return read_index(decompressed(stored))
         except BadRecord as error:
             raise RecordingError(f"{self.path} is not appended to: {error}. Choose another name") from error
 
@@ -430,45 +414,8 @@ class SegmentFile:
         )
 
 
-SIGNED_OF_FOOTER = layout.FOOTER.size - len(NO_SIGNATURE) - 8
-"""Bytes of the footer's fixed block that are signed, behind the directory."""
-
-
-def read_index(data: bytes) -> tuple[int, bytes, list[Entry]]:
-    """An INDEX's payload: place of the one before (0: none), chain before it, entries. raises: BadRecord"""
-    import numpy as np
-
-    if len(data) < INDEX_HEAD.size:
-        raise BadRecord("an index without a head")
-    n, _, before, chain = INDEX_HEAD.unpack_from(data)
-    if len(data) < INDEX_HEAD.size + n * _ENTRY_BYTES:
-        raise BadRecord("an index that is shorter than it says")
-    at, columns = INDEX_HEAD.size, []
-    for _, form in INDEX_COLUMNS:
-        column = np.frombuffer(data, form, n, at)
-        columns.append(column.tolist())
-        at += column.nbytes
-    return before, chain, [Entry(*row) for row in zip(*columns, strict=True)]
-
-
-def _columns(entries: list[Entry]) -> bytes:
-    import numpy as np
-
-    return b"".join(
-        np.array([entry[place] for entry in entries], form).tobytes()
-        for place, (_, form) in enumerate(INDEX_COLUMNS)
-    )
-
-
-_ENTRY_BYTES = sum(int(form[-1]) for _, form in INDEX_COLUMNS)
-
-
 def _tag(record: Record, stored: bytes) -> int:
     """The tag in a payload of JSON; 0 for what has none."""
-    import json
-
-    from collectors.recording.codec import decompressed
-
     if record.kind not in NOTED:
         return 0
     try:

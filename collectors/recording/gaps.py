@@ -50,8 +50,8 @@ def _told(segment: Segment, row: int, allowance: Allowance) -> Gap | None:
         return _gap(before, now, "nobody recorded") if is_pause else None
     body: Mapping[str, Any] = {}
     try:
-        data = segment.payload(row)
-        if len(data) <= NOTE_BYTES and allowance.takes(len(data)):
+        data = b"" if allowance.is_spent else segment.payload(row)
+        if allowance.takes(len(data)) and 0 < len(data) <= NOTE_BYTES:
             body = read_body(data)
     except BadRecord:
         pass  # when it was is known all the same

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from collectors.recording.layout import FRAMES, BadRecord, Kind, RecordingError, Tag
+from collectors.recording.layout import FRAMES, HAPPENED, SLIGHT_S, BadRecord, Kind, RecordingError, Tag
 from collectors.recording.noted import Allowance, read_json
 from collectors.recording.reader import Recording
-from collectors.recording.rewriting import SLIGHT_S, is_simulated
+from collectors.recording.rewriting import is_simulated
 from collectors.recording.ring import SUFFIX
 from collectors.recording.schema import SchemaError, from_json
-from collectors.recording.segment import Segment
+from collectors.recording.segment import Segment, unfolded
 from collectors.recording.signing import NO_SIGNATURE
 from collectors.recording.times import counted
 from collectors.text import clean
@@ -21,23 +21,12 @@ from collectors.text import clean
 if TYPE_CHECKING:
     from collectors.recording.verify import Fault
 
-HAPPENED = (
-    Tag.ALERT,
-    Tag.ALERT_CLEARED,
-    Tag.STAGE,
-    Tag.POLL_FAILURE,
-    Tag.RECOVERY,
-    Tag.HAPPENED,
-)
-"""Tags of events that tell of the fleet; the others tell of the recording itself."""
-
-
-SCHEMA_BYTES, SCHEMAS_MOST = 16 * 2**20, 2_000
+SCHEMA_BYTES, SCHEMAS_MOST = 8 * 2**20, 2_000
 """JSON of schemas that is read, and how many different ones."""
 
-
-CHECKED_RECORDS, CHECKED_BYTES = 20_000, 2**20
-"""A longer file is not searched for damage: `verify` is there for it."""
+CHECKED_RECORDS, CHECKED_BYTES, CHECKED_NOTE_BYTES = 20_000, 2**20, 16 * 2**20
+"""A longer file is not searched for damage, and notes that unpack to more are not looked into: `verify` is
+there for that."""
 
 _PLACES_MOST, _FRAMES_MOST = 20, 100
 
@@ -129,7 +118,7 @@ def _info(recording: Recording) -> Info:
         start=int(table.t_wall[0]) / 1e6 if table.rows else None,
         end=int(table.t_wall[-1]) / 1e6 if table.rows else None,
         frames=len(segment.frame_rows),
-        events=int(np.isin(tags, HAPPENED).sum()),
+        events=int(np.isin(tags, list(HAPPENED)).sum()),
         actions=int((table.tag == Tag.INTENT).sum()),
         marks=len(recording.marks()) if table.rows else 0,
         gaps=len(gaps),
@@ -156,14 +145,14 @@ def _looked_for_damage(recording: Recording) -> "tuple[Fault, ...]":
         return ()
     from collectors.recording.verify import verify
 
-    faults = verify(segment.path).faults
+    faults = verify(segment.path, note_bytes=CHECKED_NOTE_BYTES).faults
     for fault in faults[:_PLACES_MOST]:
         row = int(np.searchsorted(table.offset, fault.offset, side="right")) - 1
         number = int(np.searchsorted(segment.frame_rows, row))
         with suppress(RecordingError):
             # What is found not to be readable is a gap from then on.
             for each in range(number, min(number + _FRAMES_MOST, recording.frames)):
-                if abs(recording.frame(each).at - recording.time_of(each)) < SLIGHT_S:
+                if abs(recording.picture(each).at - recording.time_of(each)) < SLIGHT_S:
                     break
     return faults
 
@@ -179,9 +168,9 @@ def _sizes(segment: Segment) -> tuple[tuple[int, ...], int]:
     read: dict[int, int] = {}
     for place, row in enumerate(at_schemas):
         try:
-            record, _ = segment.stored(int(row))
+            record, stored = segment.stored(int(row))
             if record.pcrc not in read:
-                data = segment.payload(int(row))
+                data = unfolded(record, stored)
                 if len(read) >= SCHEMAS_MOST or not allowance.takes(len(data)):
                     segment.notices.append("it has very many schemas: not all of its numbers are counted")
                     break

@@ -25,7 +25,8 @@ HEADER_MOST = 2**20
 
 FILE_HEADER = struct.Struct("<8sHHHHIII")
 RECORD = struct.Struct("<8sBBHIIIIqqI")
-HLEN = RECORD.size + 4
+_CRC = struct.Struct("<I")
+HLEN = RECORD.size + _CRC.size
 HLEN_MOST = 256
 INDEX_HEAD = struct.Struct("<IIQ32s")
 INDEX_COLUMNS = (
@@ -90,6 +91,13 @@ class Tag(IntEnum):
     BOOKMARK = 48
 
 
+HAPPENED = frozenset({Tag.ALERT, Tag.ALERT_CLEARED, Tag.STAGE, Tag.POLL_FAILURE, Tag.RECOVERY, Tag.HAPPENED})
+"""Tags of events of the fleet, whose body is an event of a frame; others tell of the recording itself."""
+
+SLIGHT_S = 1e-5
+"""Times that differ by less are one: they are whole microseconds in the file, and floats in memory."""
+
+
 class RecordingError(Exception):
     """A recording that cannot be read or written: what, where, what to do."""
 
@@ -129,7 +137,7 @@ class FileHeader:
             zlib.crc32(text),
             0,
         )
-        return head[:24] + struct.pack("<I", zlib.crc32(head[:24])) + text
+        return head[:24] + _CRC.pack(zlib.crc32(head[:24])) + text
 
     @classmethod
     def unpack(cls, data: bytes) -> "tuple[FileHeader, int]":
@@ -199,25 +207,26 @@ class Record(NamedTuple):
             self.t_mono,
             self.pcrc,
         )
-        return body + struct.pack("<I", zlib.crc32(body))
+        return body + _CRC.pack(zlib.crc32(body))
 
 
 def unpack_record(data: bytes | memoryview, offset: int = 0) -> Record:
     """The record header at `offset`. raises: BadRecord if it is damaged, or there are too few bytes."""
     if len(data) - offset < HLEN:
         raise BadRecord("cut off in a record's header")
-    sync, kind, flags, hlen, *rest = RECORD.unpack_from(data, offset)
+    sync, kind, flags, hlen, stored, seq, key_seq, ref_seq, t_wall, t_mono, pcrc = RECORD.unpack_from(
+        data, offset
+    )
     if sync != SYNC or not HLEN <= hlen <= HLEN_MOST:
         raise BadRecord("no record begins here")
-    if len(data) - offset < hlen:
+    crc_at = offset + hlen - _CRC.size
+    if len(data) < crc_at + _CRC.size:
         raise BadRecord("cut off in a record's header")
-    (hcrc,) = struct.unpack_from("<I", data, offset + hlen - 4)
-    if zlib.crc32(data[offset : offset + hlen - 4]) != hcrc:
+    if zlib.crc32(data[offset:crc_at]) != _CRC.unpack_from(data, crc_at)[0]:
         raise BadRecord("a record's header is damaged")
-    found = Record(kind, flags, *rest)._replace(hlen=hlen)
-    if found.stored > PAYLOAD_MOST:
-        raise BadRecord(f"a record claims {found.stored} bytes")
-    return found
+    if stored > PAYLOAD_MOST:
+        raise BadRecord(f"a record claims {stored} bytes")
+    return Record(kind, flags, stored, seq, key_seq, ref_seq, t_wall, t_mono, pcrc, hlen)
 
 
 def chained(chain: bytes, record: bytes, payload: bytes) -> bytes:

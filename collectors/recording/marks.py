@@ -93,7 +93,11 @@ def _append(opened: int, beside: Path, line: bytes) -> None:
         raise RecordingError(f"{beside} is full, at {BYTES_MOST // 2**20} MB: the bookmark is not kept")
     # A line that was cut off stays alone: the new one begins on its own.
     is_open = status.st_size > 0 and os.pread(opened, 1, status.st_size - 1) != b"\n"
-    os.write(opened, (b"\n" if is_open else b"") + line + b"\n")
+    whole = (b"\n" if is_open else b"") + line + b"\n"
+    if os.write(opened, whole) < len(whole):
+        raise RecordingError(
+            f"{beside}: only a part could be written, the disk is full. The bookmark is not kept"
+        )
 
 
 def _marked(line: bytes) -> Marked | None:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from collectors.fleet import Event, EventKind
 from collectors.recording.draft import draft
-from collectors.recording.info import HAPPENED
-from collectors.recording.layout import Kind, RecordingError, Tag
+from collectors.recording.layout import HAPPENED, SLIGHT_S, Kind, RecordingError, Tag
 from collectors.recording.noted import Noted
 from collectors.recording.notes import event_json, mark_json
 from collectors.recording.redact import Redaction
@@ -24,6 +23,7 @@ from collectors.recording.rewriting import (
     Rewriter,
     facts_of,
     is_simulated,
+    look_through,
     moments,
     no_progress,
     origin,
@@ -31,7 +31,7 @@ from collectors.recording.rewriting import (
 from collectors.recording.ring import RingLimits
 from collectors.recording.stream import Stamp, Stream
 from collectors.recording.times import counted
-from collectors.sessions import Mark
+from collectors.sessions import Gap, Mark
 from collectors.text import clean
 
 if TYPE_CHECKING:
@@ -76,12 +76,16 @@ def merge(
     both = (one, other)
     _refuse(one, other)
     offset = offset_of(one, other)
+    contexts = _contexts(one, other, offset)
+    for recording in both:
+        # Where one is damaged the other's frames stand, if it has any.
+        look_through(recording)
     shift = offset.seconds if abs(offset.seconds) >= NOISE_S else 0.0
     covered = (_covered(one, 0.0), _covered(other, shift))
     first = 1 if _length(covered[1]) > _length(covered[0]) else 0
     spans = _spans(covered, first)
     facts = facts_of(both[first].header.facts, [origin("merge", r, r.start, r.end) for r in both])
-    told = [_told(offset, shift), f"numbers are of {_name(both[first], first)} where it has any"]
+    told = [_told(offset, shift), *contexts, f"numbers are of {_name(both[first], first)} where it has any"]
     simulated, redaction = is_simulated(one), Redaction()
     with draft(out, overwrite=overwrite, sources=(*one.paths, *other.paths)) as path:
         stream = Stream(None, path, RingLimits(), facts, redaction, simulated=simulated)
@@ -99,7 +103,8 @@ def merge(
         "event or action that both told stands" if twice == 1 else "events and actions that both told stand"
     )
     told += [f"{twice} {what} once"] if twice else []
-    told += [f"{counted(rewriter.lost, 'frame')} could not be read"] if rewriter.lost else []
+    lost = sum(int(segment.lost.sum()) for recording in both for segment in recording.segments)
+    told += [f"{counted(lost, 'frame')} could not be read"] if lost else []
     return tuple(told)
 
 
@@ -139,13 +144,30 @@ def _keys(one: Noted) -> Iterator[object]:
 
 
 def _refuse(one: "Recording", other: "Recording") -> None:
-    if one.id and one.id == other.id and one.segments[0].number == other.segments[0].number:
+    is_copy = one.id and one.id == other.id and one.segments[0].number == other.segments[0].number
+    if is_copy or any(path.samefile(also) for path in one.paths for also in other.paths):
         raise RecordingError("both are the same recording: give two operators' recordings")
     if not one.frames or not other.frames:
         raise RecordingError("one of them has no frames: there is nothing to join")
     clocks = [is_simulated(r) for r in (one, other)]
     if clocks[0] != clocks[1]:
         raise RecordingError("one of them is of a simulated fleet, the other is not")
+
+
+def _contexts(one: "Recording", other: "Recording", offset: Offset) -> list[str]:
+    """A sentence where their contexts have different names: each operator names them in his own settings.
+
+    raises: RecordingError if nothing tells that they are of one fleet
+    """
+    named = [clean(str(r.header.facts.get("context") or "none"), 120) for r in (one, other)]
+    if named[0] == named[1]:
+        return []
+    if not offset.shared:
+        raise RecordingError(
+            f"one is of context {named[0]}, the other of {named[1]}, and no action was seen by both: nothing "
+            "tells that they are of one fleet"
+        )
+    return [f"their contexts are {named[0]} and {named[1]}: both saw the same actions"]
 
 
 def _covered(recording: "Recording", shift: float) -> list[tuple[float, float]]:
@@ -202,8 +224,9 @@ def _written(
         while place < len(spans) - 1 and _is_over(spans[place], spans[place + 1], at, first):
             before, place = spans[place], place + 1
             if spans[place].start > before.end:
-                rewriter.gap(before.end, spans[place].start, "neither recording has it", stamp)
-        is_shown = spans[place].whose == who and spans[place].start <= at <= spans[place].end
+                rewriter.gap(Gap(before.end, spans[place].start, "neither recording has it"), stamp)
+        span = spans[place]
+        is_shown = span.whose == who and span.start - SLIGHT_S <= at <= span.end + SLIGHT_S
         if moment.note is not None:
             is_wanted = is_shown if moment.note.tag in _OF_SHOWN else moment.note.tag not in _OF_ONE
             if is_wanted and not seen.has(who, moment.note, at):
@@ -213,19 +236,21 @@ def _written(
             continue
         done += 1
         progress("frames", done, both[0].frames + both[1].frames)
+        if (frame := rewriter.read(both[who], moment.number)) is None:
+            continue
         if whose != who:
             text = f"numbers from here on: {_name(both[who], who)}" + (f"; {told}" if whose < 0 else "")
             note = Event(at, EventKind.NOTE, "tidegate", "", clean(text, 300))
             rewriter.event(Tag.HAPPENED, event_json(note), stamp)
             whose = who
         of_second += who
-        rewriter.frame(both[who], moment.number, stamp)
+        rewriter.frame(frame, stamp)
     return of_second, seen.twice
 
 
 def _is_over(now: Span, after: Span, at: float, first: int) -> bool:
     """Whether the next stretch has begun: a time that both have is of the one that covers more."""
-    return at > now.end if now.whose == first else at >= after.start
+    return at > now.end + SLIGHT_S if now.whose == first else at >= after.start - SLIGHT_S
 
 
 _OF_ONE = frozenset({Tag.GAP, Tag.DROPPED})

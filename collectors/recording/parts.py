@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collectors.fleet import Event, Past
+from collectors.recording.built import Builder
 from collectors.recording.decode import Decoder
 from collectors.recording.gaps import gaps_of
-from collectors.recording.layout import HLEN, NOTED, BadRecord, Kind, Tag
+from collectors.recording.layout import HAPPENED, HLEN, NOTED, BadRecord, Kind, Tag
 from collectors.recording.noted import (
     JSON_MOST,
     NOTE_BYTES,
@@ -21,14 +22,12 @@ from collectors.recording.noted import (
 )
 from collectors.recording.notes import event_from
 from collectors.recording.segment import TIME_MOST, Segment
-from collectors.recording.shape import Builder
 from collectors.recording.state_at import StateAt
 from collectors.recording.window import runs
 from collectors.sessions import Gap
 
-HAPPENED = frozenset({Tag.ALERT, Tag.ALERT_CLEARED, Tag.STAGE, Tag.POLL_FAILURE, Tag.RECOVERY, Tag.HAPPENED})
-"""Tags whose body is an event of a frame."""
-
+# A member of an enumeration is looked up each time that it is named, here once for each of very many rows.
+_EVENT, _PAST = int(Kind.EVENT), int(Tag.PAST)
 _EVENTS_MOST = 5_000
 _HAPPENED_BYTES = 6 * 2**20
 """JSON that is read for the events of one frame: the first one can tell a long past."""
@@ -134,11 +133,11 @@ class Part:
         allowance = Allowance(_HAPPENED_BYTES)
         for row in range(begin, min(int(rows[local]), begin + _EVENTS_MOST)):
             tag = int(table.tag[row])
-            if table.kind[row] != Kind.EVENT or not (tag in HAPPENED or tag == Tag.PAST):
+            if table.kind[row] != _EVENT or not (tag in HAPPENED or tag == _PAST):
                 continue
             if (one := self.noted(row, allowance)) is None:
                 continue
-            if tag == Tag.PAST:
+            if tag == _PAST:
                 past += islice(past_from(one.body), PAST_MOST - len(past))
             elif (event := event_from(one.body)) is not None:
                 events.append(event)
@@ -151,8 +150,8 @@ class Part:
         table = self.segment.table
         try:
             data = self.segment.payload(row)
-            is_long = len(data) > (JSON_MOST if table.tag[row] == Tag.PAST else NOTE_BYTES)
-            if is_long or not (allowance is None or allowance.takes(len(data))):
+            is_left_out = allowance is not None and not allowance.takes(len(data))
+            if is_left_out or len(data) > (JSON_MOST if table.tag[row] == _PAST else NOTE_BYTES):
                 return None
             body = read_body(data)
         except BadRecord:

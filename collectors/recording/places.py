@@ -5,8 +5,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from collectors.fleet import Event, EventKind, Frame, Past
-from collectors.recording.layout import Kind, Tag
+from collectors.fleet import Event, EventKind, Frame, Past, Severity
+from collectors.recording.layout import HAPPENED, SLIGHT_S, Kind, Tag
 from collectors.recording.noted import PAST_MOST
 from collectors.recording.notes import event_from, intent_from, outcome_from
 from collectors.recording.playing import Course
@@ -26,13 +26,10 @@ PASTS = 10
 LOOKED_AT = 40_000
 """Most notes that are read to find one alert or action: a file from outside may hold any number of others."""
 
-SLIGHT_S = 1e-5
-"""Times that differ by less are one: they are whole microseconds in the file, and floats here."""
-
-HAPPENED = frozenset({Tag.ALERT, Tag.ALERT_CLEARED, Tag.STAGE, Tag.POLL_FAILURE, Tag.RECOVERY, Tag.HAPPENED})
-"""Tags whose body is an event of a frame."""
-
 ALERTS = frozenset({Tag.ALERT, Tag.ALERT_CLEARED})
+
+ALERT_WORDS = frozenset({*(severity.value for severity in Severity), "cleared", "forgotten"})
+"""What the actor of an alert's event says of it: how severe it is, or how it ended."""
 
 ACTIONS = frozenset({Tag.INTENT, Tag.RESULT})
 
@@ -67,6 +64,7 @@ class Recorded(Course, Protocol):
     @property
     def gaps(self) -> tuple[Gap, ...]: ...
     def frame(self, number: int) -> Frame: ...
+    def picture(self, number: int) -> Frame: ...
     def times_at(self, at: float) -> tuple[int, ...]: ...
     def window(self, first: int, last: int) -> Series: ...
     def noted(
@@ -78,10 +76,10 @@ class Recorded(Course, Protocol):
     def noted_before(
         self, until: float, kinds: Container[Kind] = ..., tags: Container[int] | None = ...
     ) -> Iterator[Noted]: ...
-    def view_at(self, at: float) -> View | None: ...
+    def view_at(self, at: float, number: int | None = None) -> View | None: ...
     def timeline(self, parts: int) -> Timeline: ...
     def marks(self) -> tuple[Mark, ...]: ...
-    def add_mark(self, mark: Mark) -> None: ...
+    def add_mark(self, mark: Mark, number: int | None = None) -> None: ...
     def refresh(self) -> bool: ...
     def close(self) -> None: ...
 
@@ -147,13 +145,13 @@ def past_told(recording: Recorded, start: float, until: float) -> tuple[Past, ..
 
 
 def found_next(recording: Recorded, target: Target, direction: Literal[1, -1], at: float) -> Place | None:
-    """The nearest alert, action or mark on that side of `at`; None if there is none.
+    """The nearest alert, action or bookmark on that side of `at`; None if there is none.
 
     Where very much else happened it is as far as was looked, which its sentence tells.
     """
-    if target == "mark":
-        marks = _marks(recording)
-        return _next_after(marks, at) if direction > 0 else _last_before(marks, at)
+    if target == "bookmark":
+        bookmarks = _bookmarks(recording)
+        return _next_after(bookmarks, at) if direction > 0 else _last_before(bookmarks, at)
     told, tags = (_alert_told, ALERTS) if target == "alert" else (_action_told, HAPPENED | ACTIONS)
     kinds = {Kind.EVENT, Kind.ACTION}
     if direction > 0:
@@ -172,34 +170,41 @@ def _happened(recording: Recorded, start: float, end: float) -> Iterator[tuple[N
             yield one, event
 
 
-def _marks(recording: Recorded) -> list[Place]:
+def _bookmarks(recording: Recorded) -> list[Place]:
     return [
-        (one.at, f"Mark of {one.actor} at {clock(one.at)}{f': {one.note}' if one.note else ''}.")
+        (one.at, f"Bookmark of {one.actor} at {clock(one.at)}{f': {one.note}' if one.note else ''}.")
         for one in sorted(recording.marks())
     ]
 
 
 def _places(
-    recording: Recorded, target: Target, told: Callable[[Noted], str | None], notes: Iterable[Noted]
+    recording: Recorded,
+    target: Target,
+    told: Callable[[Noted], tuple[str, str] | None],
+    notes: Iterable[Noted],
 ) -> Iterator[Place]:
-    """Where frames first show an alert or an action, of these notes; the last can be where looking ends."""
+    """Where frames first show an alert or an action, of these notes; the last can be where looking ends.
+
+    told: what a note is, and what it says; None for one that is no place
+    """
     for count, one in enumerate(notes):
-        text = told(one)
+        found = told(one)
         is_over = count >= LOOKED_AT
-        if text is None and not is_over:
+        if found is None and not is_over:
             continue
         at = recording.time_of(landing(recording, one.at))
-        if text is None:
+        if found is None:
             yield at, f"No {target} among {LOOKED_AT:,} events up to {clock(at)}: again to look further."
         else:
-            yield at, clean(f"{target.capitalize()} at {clock(at)}: {text}", 256)
+            what, text = found
+            yield at, clean(f"{what} at {clock(at)}: {text}", 256)
         if is_over:
             return
 
 
 def _firing(recording: Recorded) -> Iterator[Place]:
     """The first frame, where alerts were firing in it."""
-    found = recording.frame(0).alerts if recording.frames else ()
+    found = recording.picture(0).alerts if recording.frames else ()
     if found:
         at = recording.time_of(0)
         worst = min(found, key=lambda alert: alert.severity.value)
@@ -208,22 +213,24 @@ def _firing(recording: Recorded) -> Iterator[Place]:
         yield at, clean(text, 256)
 
 
-def _alert_told(one: Noted) -> str | None:
+def _alert_told(one: Noted) -> tuple[str, str] | None:
     event = event_from(one.body)
     if event is None or event.kind is not EventKind.ALERT:
         return None
-    return f"{event.subject}: {event.text}" if event.subject else event.text
+    text = f"{event.subject}: {event.text}" if event.subject else event.text
+    return f"Alert {event.actor}" if event.actor in ALERT_WORDS else "Alert", text
 
 
-def _action_told(one: Noted) -> str | None:
+def _action_told(one: Noted) -> tuple[str, str] | None:
     if one.kind == Kind.EVENT:
         event = event_from(one.body) if one.body.get("kind") == EventKind.ACTION else None
-        return None if event is None else event.text
+        return None if event is None else ("Action", event.text)
     if one.tag == Tag.INTENT:
         intent = intent_from(one.body)
-        return "asked for" if intent is None else f"asked for {intent.operation} of {intent.target}"
+        text = "asked for" if intent is None else f"asked for {intent.operation} of {intent.target}"
+        return "Action", text
     outcome = outcome_from(one.body)
-    return "answered" if outcome is None else outcome.text
+    return "Action", "answered" if outcome is None else outcome.text
 
 
 def _next_after(places: Iterable[Place], at: float) -> Place | None:

@@ -153,6 +153,8 @@ class Recording:
                     f"{name}more than {ITEMS_MOST:,} alerts, nodes or other items of one kind at one time: "
                     "the first ones are shown"
                 )
+            if segment.file.is_gone:
+                told.append(f"{name}its file was removed: it can be looked at until this is closed")
             if part.left_out:
                 told.append(f"{name}left out, for there are too many: {', '.join(sorted(part.left_out))}")
         return tuple(told)
@@ -204,19 +206,32 @@ class Recording:
         raises: RecordingError if there is no such frame, or none of its segment can be read
         """
         part, local = self._placed(number)
-        events, past = part.happened(local)
+        return self._built(number, part, local, *part.happened(local))
+
+    def picture(self, number: int) -> Frame:
+        """As `frame`, without what happened before it: that can be a hundred times as much to read."""
+        return self._built(number, *self._placed(number))
+
+    def _built(
+        self, number: int, part: Part, local: int, events: tuple[Event, ...] = (), past: tuple[Past, ...] = ()
+    ) -> Frame:
         for _ in range(_TRIES):
             near = part.readable(local)
             if near < 0:
                 break
             try:
-                return _built(part, near, events, past)
+                return _of(part, near, events, past)
             except BadRecord:
                 part.segment.note_lost(near)
         raise RecordingError(
             f"{part.segment.path}: no frame near number {number + 1} can be read. "
             "`tidegate recording verify` tells why"
         )
+
+    def numbered(self) -> Iterator[tuple[int, Part]]:
+        """Each segment, with the number of its first frame. Where it is damaged, its own frames can be fewer
+        than count, or more."""
+        yield from zip(self._starts[:-1], self.parts, strict=True)
 
     def window(self, first: int, last: int) -> Window:
         """The frames from number `first` to `last` as numbers. raises: RecordingError"""
@@ -263,12 +278,14 @@ class Recording:
         rows = list(self._noted_rows(start, end, kinds, tags))
         return _read(rows[:: max(1, -(-len(rows) // most))], THINNED_BYTES)
 
-    def view_at(self, at: float) -> View | None:
-        """What the operator looked at; None where it was not recorded."""
+    def view_at(self, at: float, number: int | None = None) -> View | None:
+        """What the operator looked at; None where it was not recorded.
+
+        number: of the frame that is shown then, where the clock told that time more than once
+        """
         if not self.frames:
             return None
-        number = self.index_at(at)
-        part, local = self._placed(number)
+        part, local = self._placed(self.index_at(at) if number is None else number)
         segment = part.segment
         table, rows = segment.table, segment.frame_rows
         behind = int(rows[local + 1]) if local + 1 < len(rows) else table.rows
@@ -300,10 +317,15 @@ class Recording:
             found += [one.mark for one in beside if one.segment == part.segment.number]
         return tuple(sorted(set(found)))
 
-    def add_mark(self, mark: Mark) -> None:
-        """Keep a bookmark beside the file. raises: RecordingError if that cannot be done"""
-        part, local = self._placed(self.index_at(mark.at))
+    def add_mark(self, mark: Mark, number: int | None = None) -> None:
+        """Keep a bookmark beside the file; number: as in `view_at`.
+
+        raises: RecordingError if that cannot be done
+        """
+        part, local = self._placed(self.index_at(mark.at) if number is None else number)
         segment = part.segment
+        if segment.file.is_gone:
+            raise RecordingError(f"{segment.path} was removed: no bookmark can be kept beside it")
         row = segment.frame_rows[local]
         seq, t_mono = int(segment.table.seq[row]), max(int(segment.table.t_mono[row]), 0)
         sidecars.add_mark(segment.path, sidecars.Marked(mark, segment.id, segment.number, seq, t_mono))
@@ -424,7 +446,7 @@ def _close(segments: Sequence[Segment]) -> None:
         one.close()
 
 
-def _built(part: Part, local: int, events: tuple[Event, ...], past: tuple[Past, ...]) -> Frame:
+def _of(part: Part, local: int, events: tuple[Event, ...], past: tuple[Past, ...]) -> Frame:
     """A frame of a segment. raises: BadRecord if it cannot be decoded or built"""
     decoded = part.decoder.frame(local)
     segment = part.segment
@@ -442,5 +464,4 @@ def _built(part: Part, local: int, events: tuple[Event, ...], past: tuple[Past, 
         events,
         past,
     )
-    notes = frame.notes if stood.lost_from is None else (*frame.notes, STATE_LOST)
-    return replace(frame, mode="REPLAY", notes=notes)
+    return frame if stood.lost_from is None else replace(frame, notes=(*frame.notes, STATE_LOST))

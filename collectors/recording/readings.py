@@ -19,13 +19,17 @@ from typing import Final, NamedTuple
 
 from collectors.readings import NO_REASON, SIGNALS, Interval, Quality, Reading, Reason
 from collectors.recording.codec import CLAMP
-
-SEPARATOR: Final = "\x1f"
-"""Between the parts of a label: no text that was cleaned has one."""
+from collectors.recording.schema import SEPARATOR
 
 READINGS, FEATURES, CELLS, TOTALS = "readings", "features", "cells", "totals"
 FAMILIES: Final = (READINGS, FEATURES, CELLS, TOTALS)
 """Ids of the blocks that hold readings."""
+
+MODELS, RELEASES, EXPOSURE, THROTTLES, SOURCES, PLANE, ACCELERATORS = (
+    "models", "releases", "exposure", "throttles", "sources", "plane", "accelerators",
+)  # fmt: skip
+PLAIN: Final = (MODELS, RELEASES, EXPOSURE, THROTTLES, SOURCES, PLANE, ACCELERATORS)
+"""Ids of the blocks of plain numbers."""
 
 SHARES: Final = 10_000
 """Parts of 1 that a share is kept in."""

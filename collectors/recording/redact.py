@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
-from collectors.recording.schema import PART
+from collectors.recording.schema import SEPARATOR
 
 REDACTED = "[redacted]"
 POLICY = "tidegate-1"
@@ -89,6 +89,13 @@ class _Substitutes(Protocol):
     def sub(self, new: str, text: str) -> str: ...
 
 
+def _compiled(extra: Sequence[str]) -> tuple[_Substitutes, ...]:
+    # Most have no expressions of their own: a library of 2 MB less.
+    from collectors.regex import compiled
+
+    return tuple(cast("_Substitutes", compiled(one)) for one in extra)
+
+
 class Redaction:
     """Takes secrets out of texts, and of whatever is made of texts.
 
@@ -97,9 +104,7 @@ class Redaction:
 
     def __init__(self, extra: Sequence[str] = ()) -> None:
         """extra: RE2 expressions of what else is secret here. raises: ValueError, with a sentence"""
-        from collectors.regex import compiled
-
-        self._more = tuple(cast("_Substitutes", compiled(one)) for one in extra)
+        self._more = _compiled(extra) if extra else ()
         mark = hashlib.sha256("\n".join(extra).encode()).hexdigest()[:8] if extra else ""
         self.policy = f"{POLICY}+{len(extra)}-{mark}" if extra else POLICY
         self._known: dict[str, str] = {}
@@ -173,7 +178,7 @@ def _is(one: object, other: object) -> bool:
 def _printable(text: str) -> str:
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c == PART else " " for c in text)
+    return "".join(c if c.isprintable() or c == SEPARATOR else " " for c in text)
 
 
 def _bare_url(found: "re.Match[str]") -> str:

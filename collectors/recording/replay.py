@@ -158,7 +158,7 @@ class ReplaySource:
         self._post(lambda showing: showing.move(seconds))
 
     def seek_next(self, target: Target, direction: Literal[1, -1]) -> None:
-        """To the next alert, action or mark that way; where there is none, it is told."""
+        """To the next alert, action or bookmark that way; where there is none, it is told."""
         self._post(lambda showing: showing.seek_next(target, direction))
 
     def set_loop(self, at: float, *, is_start: bool) -> None:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from collectors.fleet import Frame
-from collectors.recording.layout import FRAMES, NOTED, BadRecord, Footer, Kind, RecordingError, Tag
-from collectors.recording.noted import JSON_MOST, NOTE_BYTES, Allowance, Noted, read_body
+from collectors.recording.layout import FRAMES, NOTED, SLIGHT_S, Kind, RecordingError, Tag
+from collectors.recording.noted import Allowance, Noted
 from collectors.recording.redact import Redaction
-from collectors.recording.segment import TIME_MOST, Segment
+from collectors.recording.segment import TIME_MOST
 from collectors.recording.stream import Stamp, Stream
 from collectors.recording.succession import TICKS_MOST_US
 from collectors.recording.times import stamp as told_time
+from collectors.sessions import Gap
 from collectors.text import clean
 
 if TYPE_CHECKING:
@@ -40,9 +41,6 @@ _ORIGINS_MOST = 8
 _PAST_BYTES = 6 * 2**20
 """JSON of what was before anybody watched that is copied."""
 
-SLIGHT_S = 1e-5
-"""Times that differ by less are one: they are whole µs in the file, and floats here."""
-
 
 def is_simulated(recording: "Recording") -> bool:
     """Whether a simulated fleet was watched: as its header tells, or, where that could not know, its last
@@ -50,7 +48,7 @@ def is_simulated(recording: "Recording") -> bool:
     if recording.header.facts.get("simulated") is True:
         return True
     try:
-        return recording.frames > 0 and recording.frame(recording.frames - 1).simulated
+        return recording.frames > 0 and recording.picture(recording.frames - 1).simulated
     except RecordingError:
         return False
 
@@ -118,16 +116,13 @@ def numbers(recording: "Recording", start: float, end: float) -> list[int]:
     raises: RecordingError if there are none
     """
     found: list[int] = []
-    base = 0
-    for segment in recording.segments:
-        footer = segment.footer
-        if footer is not None and not segment.is_loaded and _is_outside(footer, start, end):
-            base += footer.frames
+    for first, part in recording.numbered():
+        begin, stop = part.span
+        if stop < start - SLIGHT_S or begin > end + SLIGHT_S:
             continue
-        walls = segment.table.t_wall[segment.frame_rows] / 1e6
+        walls = part.walls[: part.frames] / 1e6
         is_in = (walls >= start - SLIGHT_S) & (walls <= end + SLIGHT_S)
-        found += (np.flatnonzero(is_in) + base).tolist()
-        base += len(walls)
+        found += (np.flatnonzero(is_in) + first).tolist()
     if recording.frames and start <= end and recording.time_of(shown := recording.index_at(start)) <= end:
         found = sorted({*found, shown})
     if not found:
@@ -138,52 +133,43 @@ def numbers(recording: "Recording", start: float, end: float) -> list[int]:
     return found
 
 
-def _is_outside(footer: Footer, start: float, end: float) -> bool:
-    walls = footer.first_wall / 1e6, footer.last_wall / 1e6
-    return max(walls) < start or min(walls) > end
-
-
 def moments(recording: "Recording", wanted: Sequence[int], start: float, end: float) -> Iterator[Moment]:
     """The frames of those numbers and the notes from `start` to `end`, in the order they were recorded in.
 
     Notes that are damaged are left out, and so is what only the file it stands in needs.
     """
     first, last, kept = wanted[0], wanted[-1], frozenset(wanted)
-    behind, past = 0, Allowance(_PAST_BYTES)
-    for segment in recording.segments:
-        footer, number = segment.footer, behind
-        is_unread = footer is not None and not segment.is_loaded
-        behind += footer.frames if footer is not None and is_unread else len(segment.frame_rows)
-        if last < number or first >= behind:
+    past = Allowance(_PAST_BYTES)
+    for base, part in recording.numbered():
+        behind = base + part.frames
+        if last < base or first >= behind:
             continue
-        table, rows = segment.table, segment.frame_rows
+        table, rows = part.segment.table, part.segment.frame_rows
         # From the first frame's events on, which stand before it, to what follows the last one.
-        low = int(rows[first - number - 1]) + 1 if first > number else 0
-        high = int(rows[last - number + 1]) if last + 1 < behind else table.rows
-        number = max(first, number)
+        before, after = min(first - base, len(rows)) - 1, last - base + 1
+        low = int(rows[before]) + 1 if before >= 0 else 0
+        high = int(rows[after]) if after < len(rows) else table.rows
+        number = base + before + 1 if before >= 0 else base
         for row in range(low, high):
             at, tick, kind = int(table.t_wall[row]) / 1e6, int(table.t_mono[row]), int(table.kind[row])
             if kind in FRAMES:
-                if number in kept:
+                # A footer may count fewer frames than there are: the next number is another segment's.
+                if number in kept and number < behind:
                     yield Moment(at, tick, number, None)
                 number += 1
                 continue
-            is_kept = kind in NOTED and not (kind == Kind.EVENT and table.tag[row] in OF_THE_STREAM)
-            if is_kept and start <= at <= end and (one := _note(segment, row, past)) is not None:
+            tag = int(table.tag[row])
+            if kind not in NOTED or (kind == Kind.EVENT and tag in OF_THE_STREAM) or not start <= at <= end:
+                continue
+            if (one := part.noted(row, past if tag == Tag.PAST else None)) is not None:
                 yield Moment(at, tick, -1, one)
 
 
-def _note(segment: Segment, row: int, past: Allowance) -> Noted | None:
-    table = segment.table
-    try:
-        data, is_past = segment.payload(row), table.tag[row] == Tag.PAST
-        if len(data) > (JSON_MOST if is_past else NOTE_BYTES) or (is_past and not past.takes(len(data))):
-            return None
-        body = read_body(data)
-    except BadRecord:
-        return None
-    at, seq = int(table.t_wall[row]) / 1e6, int(table.seq[row])
-    return Noted(at, int(table.kind[row]), int(table.tag[row]), seq, body)
+def look_through(recording: "Recording") -> None:
+    """Decode every frame, so that `gaps` knows of all that is damaged: else it knows of what was read."""
+    for _, part in recording.numbered():
+        for _ in part.decoder.numbers(range(len(part.segment.frame_rows))):
+            pass
 
 
 class Rewriter:
@@ -196,12 +182,22 @@ class Rewriter:
         self._stream, self._redaction = stream, redaction
         self._stamp: Stamp | None = None
         self._began: int | None = None
-        self._good_at: float | None = None
-        self._is_lost = False
         self.frames = self.lost = 0
 
-    def frame(self, recording: "Recording", number: int, stamp: Stamp) -> None:
-        """A frame; one that cannot be read becomes a gap, told before the next one that can."""
+    def read(self, recording: "Recording", number: int) -> Frame | None:
+        """A frame of a recording; None if it cannot be read."""
+        try:
+            frame = recording.frame(number)
+            # In place of a damaged one a reader gives the frame before it, which has its own time.
+            if abs(frame.at - recording.time_of(number)) < SLIGHT_S:
+                return frame
+        except RecordingError:
+            pass  # counted, and told at the end
+        self.lost += 1
+        return None
+
+    def frame(self, frame: Frame, stamp: Stamp) -> None:
+        """Write a frame, at this time. raises: RecordingError if the clock leaps too far for one file"""
         self._stamp = stamp
         self._began = stamp.wall if self._began is None else self._began
         if abs(stamp.wall - self._began) > TICKS_MOST_US // 2:
@@ -210,17 +206,8 @@ class Rewriter:
                 f"its clock leaps from {told_time(self._began / 1e6)} to {told_time(stamp.wall / 1e6)}: "
                 "cut out what lies before or behind, with --from and --to"
             )
-        frame = self._read(recording, number)
-        if frame is None:
-            self._is_lost = True
-            self.lost += 1
-            return
         at = stamp.wall / 1e6
-        if self._is_lost and self._good_at is not None:
-            self.gap(self._good_at, at, "damaged in the recording that this was made from", stamp)
-        self._is_lost, self._good_at = False, at
-        self._stream.frame(frame if frame.at == at else replace(frame, at=at), stamp)
-        self.frames += 1
+        self.frames += self._stream.frame(frame if frame.at == at else replace(frame, at=at), stamp)
 
     def note(self, one: Noted, stamp: Stamp, more: Mapping[str, Any] | None = None) -> None:
         """An event, action or mark. more: members that it has not"""
@@ -233,20 +220,12 @@ class Rewriter:
         """An event of our own."""
         self._stream.note(Kind.EVENT, tag, body, stamp)
 
-    def gap(self, start: float, end: float, why: str, stamp: Stamp) -> None:
+    def gap(self, gap: Gap, stamp: Stamp) -> None:
         """A stretch without frames, before the next one."""
-        body = {"from": start, "to": end, "why": why, "text": f"not recorded: {why}"}
-        self._stream.note(Kind.EVENT, Tag.GAP, body, stamp)
+        body = {"from": gap.start, "to": gap.end, "why": gap.why, "text": f"not recorded: {gap.why}"}
+        self.event(Tag.GAP, body, stamp)
 
     def close(self) -> None:
         """End the file."""
         if self._stamp is not None:
             self._stream.close(self._stamp)
-
-    def _read(self, recording: "Recording", number: int) -> Frame | None:
-        try:
-            frame = recording.frame(number)
-        except RecordingError:
-            return None
-        # In place of a damaged one a reader gives the frame before it, which has its own time.
-        return frame if abs(frame.at - recording.time_of(number)) < SLIGHT_S else None

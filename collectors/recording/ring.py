@@ -34,10 +34,11 @@ class RingLimits:
     """How much is kept. max_bytes: of all segments together; max_age_s: since one was last written to
 
     segment_bytes, segment_s: after so much a new segment begins
+    The first two are by default what a configuration that says nothing of them has.
     """
 
-    max_bytes: int = 2 * 2**30
-    max_age_s: float = 7 * 86_400.0
+    max_bytes: int = 2_000 * 10**6
+    max_age_s: float = 14 * 86_400.0
     segment_bytes: int = 256 * 2**20
     segment_s: float = 86_400.0
 

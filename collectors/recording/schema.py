@@ -15,9 +15,8 @@ from collectors.text import clean
 ROWS_MOST, VALUES_MOST, NAMES_MOST = 1_000_000, 1_000_000, 1_000_000
 """Most rows of a block, values of a frame and names of a schema that a reader accepts."""
 
-PART = "\x1f"
-"""Stands between the names of a label that is made of several."""
-
+SEPARATOR = "\x1f"
+"""Between the names of a label that is made of several: no text that was cleaned has one."""
 
 _LABEL_MOST = 256
 
@@ -173,8 +172,7 @@ def _name(found: object) -> str:
         raise TypeError("a name that is no text")
     if len(found) <= _LABEL_MOST and found.isascii() and found.isprintable():
         return found
-    # The unit separator parts the names that a label is made of: "model\x1ffeature".
-    return PART.join(clean(part, _LABEL_MOST) for part in found.split(PART, 8))
+    return SEPARATOR.join(clean(part, _LABEL_MOST) for part in found.split(SEPARATOR, 8))
 
 
 def _names(found: Sequence[object]) -> tuple[str, ...]:

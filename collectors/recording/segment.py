@@ -4,6 +4,7 @@ Every payload's CRC is checked before it is used. Not for two threads at once.
 """
 
 import zlib
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +37,7 @@ from collectors.recording.layout import (
 from collectors.recording.noted import cleaned, read_json, tag_of
 from collectors.recording.schema import Schema, SchemaError, from_json
 from collectors.recording.table import Table, joined, of_rows, read_page
-from collectors.recording.walk import Budget, File, Place, last_index, record_at, walked
+from collectors.recording.walk import Ahead, Budget, File, Place, last_index, record_at, walked
 
 RECORDS_MOST = 1_000_000
 """Records of one file that are shown: of a longer one, the last ones."""
@@ -61,10 +62,39 @@ class Damage(NamedTuple):
     size: int
 
 
+def unfolded(record: Record, stored: bytes) -> bytes:
+    """A payload that is no frame, from what is stored of it. raises: BadRecord"""
+    return unpacked_text(stored) if record.flags & ZSTD else stored
+
+
+def _checked(record: Record, stored: bytes) -> bytes:
+    """raises: BadRecord if it is not what was written"""
+    if len(stored) < record.stored or zlib.crc32(stored) != record.pcrc:
+        raise BadRecord("a payload that is damaged")
+    return stored
+
+
+def _payload_at(file: File | Ahead, place: Place) -> bytes:
+    """The payload of a record that is no frame, unpacked. raises: BadRecord if it is damaged"""
+    record = place.record
+    stored = file.read(place.offset + record.hlen, record.stored)
+    return unfolded(record, _checked(record, stored))
+
+
+def _tag(ahead: Ahead, place: Place) -> int:
+    if place.record.kind not in NOTED:
+        return 0
+    try:
+        return tag_of(_payload_at(ahead, place))
+    except BadRecord:
+        return UNTOLD
+
+
 class Segment:
     """A file that is open for reading. Its table is loaded at need; a live file can grow, see `refresh`.
 
-    header: facts are cleaned; first: offset of the first record; end: behind the last complete one
+    header: facts are cleaned; is_header_lost: it was damaged, and a schema told what it was
+    first: offset of the first record; end: behind the last complete one
     notices: what is to be told about the file as such, in sentences; damages: found by walking
     lost: for each frame whether it is known that it cannot be decoded; see `note_lost`
     version: rises whenever its table, or what is known to be lost, becomes another
@@ -83,6 +113,7 @@ class Segment:
         self._table: Table | None = None
         self._frame_rows: NDArray[np.int64] = np.empty(0, np.int64)
         self._directory: tuple[int, ...] = ()
+        self.is_header_lost = False
         try:
             self.header, self.first = self._header()
             self.end = self.first
@@ -162,16 +193,18 @@ class Segment:
         """From a SCHEMA, which repeats it. raises: RecordingError if there is none near the beginning"""
         first = -1
         limit = min(self.file.size, FILE_HEADER.size + 8 * HEADER_MOST)
-        for place in walked(self.file, 0, limit, Budget(headers=20_000, bytes=8 * HEADER_MOST)):
+        ahead = Ahead(self.file)
+        for place in walked(ahead, 0, limit, Budget(headers=20_000, bytes=8 * HEADER_MOST)):
             first = place.offset if first < 0 else first
             if place.record.kind != Kind.SCHEMA:
                 continue
             try:
-                found = read_json(self.payload_of(place))
+                found = read_json(_payload_at(ahead, place))
             except BadRecord:
                 continue
             facts = found.get("header") if isinstance(found, dict) else None
             if isinstance(facts, dict):
+                self.is_header_lost = True
                 self.notices.append("its file header is damaged: what it told was found in a schema")
                 return FileHeader(facts), first
         if first < 0:
@@ -192,7 +225,7 @@ class Segment:
             is_whole = record.kind == Kind.FOOTER and record.size == footer.size
             if not is_whole or record.flags & ZSTD or record.stored < FOOTER.size:
                 return None
-            payload = self.payload_of(Place(at, record))
+            payload = _payload_at(self.file, Place(at, record))
         except BadRecord:
             return None
         size = len(payload) - FOOTER.size
@@ -243,30 +276,25 @@ class Segment:
             record = record_at(self.file, offset, self.file.size)
             if record.kind != Kind.INDEX:
                 return None
-            return read_page(self.payload_of(Place(offset, record)), self.first, offset)
+            return read_page(_payload_at(self.file, Place(offset, record)), self.first, offset)
         except BadRecord:
             return None
 
     def _walk(self, start: int, end: int, budget: Budget, seq: int = -1) -> Table:
         """The records in [start, end), by their headers; `seq`: of the one before."""
-        rows: list[tuple[int, ...]] = []
+        rows = array("q")
         after = start
-        for offset, record in walked(self.file, start, end, budget, seq):
+        ahead = Ahead(self.file)
+        for place in walked(ahead, start, end, budget, seq):
+            offset, record = place
             if offset > after:
                 self.damages.append(Damage(after, offset - after))
-            after = offset + record.size
-            rows.append((offset, record.size, *record[3:8], record.kind, self._tag(offset, record)))
+            size = record.size
+            after = offset + size
+            rows.extend((offset, size, *record[3:8], record.kind, _tag(ahead, place)))
         if after < end < self.file.size:
             self.damages.append(Damage(after, end - after))
         return of_rows(rows)
-
-    def _tag(self, offset: int, record: Record) -> int:
-        if record.kind not in NOTED:
-            return 0
-        try:
-            return tag_of(self.payload_of(Place(offset, record)))
-        except BadRecord:
-            return UNTOLD
 
     def _take(self, table: Table) -> None:
         """Make it this file's table: numbers rise, times are within reason."""
@@ -325,14 +353,6 @@ class Segment:
         self._take(joined([before, more]))
         return True
 
-    def payload_of(self, place: Place) -> bytes:
-        """The payload of a record that is no frame, unpacked. raises: BadRecord if it is damaged"""
-        record = place.record
-        stored = self.file.read(place.offset + record.hlen, record.stored)
-        if len(stored) < record.stored or zlib.crc32(stored) != record.pcrc:
-            raise BadRecord("a payload that is damaged")
-        return unpacked_text(stored) if record.flags & ZSTD else stored
-
     def stored(self, row: int) -> tuple[Record, bytes]:
         """A record and its payload as it is stored. raises: BadRecord if it is damaged, or another one"""
         table = self.table
@@ -341,15 +361,11 @@ class Segment:
         record = unpack_record(data)
         if record.size != size or record.seq != table.seq[row] or record.kind != table.kind[row]:
             raise BadRecord("a record that is not the one in the index")
-        stored = data[record.hlen :]
-        if len(stored) < record.stored or zlib.crc32(stored) != record.pcrc:
-            raise BadRecord("a payload that is damaged")
-        return record, stored
+        return record, _checked(record, data[record.hlen :])
 
     def payload(self, row: int) -> bytes:
         """The payload of a row that is no frame, unpacked. raises: BadRecord"""
-        record, stored = self.stored(row)
-        return unpacked_text(stored) if record.flags & ZSTD else stored
+        return unfolded(*self.stored(row))
 
     def row_of(self, seq: int) -> int:
         """The row of a record by its number; -1 if there is none."""
@@ -369,7 +385,7 @@ class Segment:
                 record, stored = self.stored(int(one))
                 if record.pcrc in self._read_schemas:
                     continue
-                made = from_json(read_json(unpacked_text(stored) if record.flags & ZSTD else stored))
+                made = from_json(read_json(unfolded(record, stored)))
             except (BadRecord, SchemaError):
                 continue
             self._read_schemas.add(record.pcrc)

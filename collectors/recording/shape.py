@@ -1,4 +1,4 @@
-"""Frames as numbers and states, as a recording keeps them: `Shaper`; and back: `Builder`.
+"""Frames as numbers and states, as a recording keeps them; `built` makes frames of them again.
 
 Numbers stand in blocks (see `readings` for those of readings); beside them:
 
@@ -23,15 +23,12 @@ from typing import Any, NamedTuple, TypeVar
 from collectors.fleet import Frame, Node
 from collectors.readings import Reason
 from collectors.recording import state_json
-from collectors.recording.built import Builder
 from collectors.recording.codec import Exceptions, Numbers
 from collectors.recording.families import Reasons, Unplaced
 from collectors.recording.readings import first_tick, keyed
 from collectors.recording.schema import Schema
 from collectors.recording.state import Parts
 from collectors.recording.vector import Vector, model_keys, node_keys, release_keys, throttle_keys
-
-__all__ = ["Builder", "Shaped", "Shaper"]
 
 T = TypeVar("T")
 
@@ -40,7 +37,7 @@ class Shaped(NamedTuple):
     """A frame as it is written.
 
     schema: of its numbers; is_new_schema: no frame before had it
-    values, times: as `codec.Payload`; not changed later
+    values, times: as `codec.Payload`; the next frame that is taken changes them in place
     reasons: (id, reason) that are told for the first time; to be written before the frame
     changed: body of an EVENT STATE, to be written before the frame; {} if nothing did
     """
@@ -88,8 +85,8 @@ class Shaper:
         return Shaped(
             vector.schema,
             is_new,
-            vector.values.copy(),
-            vector.times.copy(),
+            vector.values,
+            vector.times,
             vector.exceptions,
             self._reasons.news(),
             self._parts.changes(),

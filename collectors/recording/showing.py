@@ -10,9 +10,8 @@ from typing import Any, Literal
 from collectors.ageing import counted_on
 from collectors.fleet import Event, Frame, Past
 from collectors.recording import playing
-from collectors.recording.layout import RecordingError
+from collectors.recording.layout import SLIGHT_S, RecordingError
 from collectors.recording.places import (
-    SLIGHT_S,
     WINDOW_S,
     Recorded,
     begin_of,
@@ -213,7 +212,7 @@ class Showing:
         return places[places.index(shown) - 1] if is_there else places[-1]
 
     def seek_next(self, target: Target, direction: Literal[1, -1]) -> None:
-        """To the nearest alert, action or mark that way; where there is none, it is told."""
+        """To the nearest alert, action or bookmark that way; where there is none, it is told."""
         at = playing.time_at(self.now, self.recording)
         found = found_next(self.recording, target, direction, at)
         if found is None:
@@ -253,16 +252,16 @@ class Showing:
             return
         there = playing.sought(self.now, at, self.recording)
         exact = playing.time_at(there, self.recording)
-        frame = self.recording.frame(there.number)
+        frame = self.recording.picture(there.number)
         if gap_at(self.recording, there.number, exact):
             frame = counted_on(frame, exact)
-        self.mark_frame = replace(frame, at=exact, mode="REPLAY", events=(), past=())
+        self.mark_frame = replace(frame, at=exact, mode="REPLAY")
         self.now = replace(self.now, mark=exact)
 
     def bookmark(self, note: str) -> None:
         """Mark the time that is shown, in the name of who uses this machine."""
         at, text = playing.time_at(self.now, self.recording), clean(note.strip(), NOTE_LIMIT)
-        self.recording.add_mark(Mark(at, _user(), text))
+        self.recording.add_mark(Mark(at, _user(), text), self.now.number)
         self.is_timeline_due = True
         self.tell(f"Marked {clock(at)}{f': {text}' if text else ''}.")
 
@@ -407,7 +406,7 @@ class Showing:
             is_at_end=now.is_at_end,
             told=told,
             tellings=self._tellings,
-            view=recording.view_at(at),
+            view=recording.view_at(at, now.number),
         )
 
 

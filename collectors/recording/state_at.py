@@ -13,8 +13,15 @@ from collectors.recording.segment import UNTOLD, Segment
 from collectors.recording.state import ITEMS_MOST, ORDER, applied
 
 _TELLING = (Tag.SNAPSHOT, Tag.STATE, Tag.REASON, UNTOLD)
+_TRIED = 16
+"""Snapshots that are tried, from the latest back, where some are damaged."""
+
 _LATER = 16
+"""Rows behind the one that is asked for: what these refer to was a frame, also where it is lost."""
+
 _MISSING_MOST = 100_000
+"""Lost records that are looked at one by one."""
+
 _BODIES_BYTES = 2 * 2**20
 """Unpacked JSON that is kept read."""
 
@@ -89,7 +96,7 @@ class StateAt:
     def _snapshot_before(self, row: int) -> int:
         """The row of the latest snapshot that can be read; -1 if there is none."""
         place = int(np.searchsorted(self._snapshots, row, "right"))
-        for one in self._snapshots[:place][::-1][:16]:
+        for one in self._snapshots[:place][::-1][:_TRIED]:
             if self._body(int(one))[0] is not None:
                 return int(one)
         return -1

@@ -1,7 +1,8 @@
 """Frames and notes as records, one after another, in segments that follow each other.
 
-Everything here is of one thread and may wait for a disk; every call that writes raises OSError, after which
-the same call may be repeated. What was written before stays whole. Source: docs/tgrec.md.
+Everything here is of one thread and may wait for a disk; every call that writes raises OSError, RemovedError
+where somebody removed the file, and RecordingError where none can be begun; the same call may be repeated
+after each. What was written before stays whole. Source: docs/tgrec.md.
 """
 
 import json
@@ -16,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from collectors.fleet import Frame
-from collectors.recording.codec import Numbers, Payload, compressed, packed_frame
-from collectors.recording.file import SegmentFile
+from collectors.recording.codec import Base, Numbers, Payload, compressed, packed_frame
+from collectors.recording.file import RemovedError, SegmentFile
 from collectors.recording.layout import BACKFILLED, ZSTD, Kind, Tag
 from collectors.recording.redact import Redaction
 from collectors.recording.ring import RingLimits
@@ -29,6 +30,9 @@ from collectors.recording.succession import TICKS_MOST_US, Succession, whole_fac
 KEY_EVERY, SUBKEY_EVERY = 60, 10
 STEP_US = 500_000
 """Difference of the deltas of both clocks from which on it is told as a step."""
+
+_PIECE = 4096
+"""Numbers that are copied at a time."""
 
 COMPRESSED_FROM = 256
 """Bytes of JSON from which on it is compressed."""
@@ -45,7 +49,7 @@ class Stream:
     """What is written of one session.
 
     path: of the segment being written; None before the first frame and after the end
-    frames: written so far
+    frames: written so far, without those that were removed with their file
     """
 
     def __init__(
@@ -66,6 +70,8 @@ class Stream:
         self._flags = BACKFILLED if facts.get("source") == "backfill" else 0
         self.frames = 0
         self._file: SegmentFile | None = None
+        # When the file was opened, in µs of the watched clock, and how many frames had been written by then.
+        self._opened_at, self._frames_before = 0, 0
         self._due: deque[tuple[Kind, int, dict[str, Any]]] = deque()
         self._view: dict[str, Any] | None = None
         self._mono, self._tick, self._began, self._t0_wall = 0, 0, 0, 0
@@ -77,7 +83,8 @@ class Stream:
 
     def _restate(self) -> None:
         """Whatever a reader has to know is told before the next frame: nothing of it is in the file."""
-        self._schema: tuple[Schema, int] | None = None
+        # Its number, and its record's payload: it is told again behind each INDEX.
+        self._schema: tuple[int, bytes] | None = None
         self._needs_snapshot = self._needs_key = True
         self._needs_schema = False
         self._count = 0
@@ -146,20 +153,10 @@ class Stream:
             self._needs_key = True
         self._index_if_due(stamp)
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether there is a file that is written."""
-        return self._file is not None
-
     def sync(self) -> None:
         """All that was written is on the disk. raises: OSError; call `fail_over` then"""
         if self._file is not None:
             self._file.sync()
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether somebody removed the file that is written."""
-        return self._file is not None and self._file.is_gone
 
     def fail_over(self) -> None:
         """Leave the segment as it is: nobody knows what of it is on the disk. The next frame begins
@@ -169,12 +166,17 @@ class Stream:
             self._file = None
         self._restate()
 
-    def close(self, stamp: Stamp) -> None:
-        """End the run: INDEX, FOOTER, all on the disk. raises: OSError; the file is closed all the same"""
+    def close(self, stamp: Stamp) -> int:
+        """End the run: INDEX, FOOTER, all on the disk. Returns the file's bytes, 0 where there is none.
+
+        raises: OSError, RemovedError; the file is closed all the same
+        """
         try:
+            self._look_for_file()
             if self._file is not None:
                 self._write_note(Kind.EVENT, Tag.RUN_STOP, {"text": "the recording ended"}, stamp)
                 self._finish(stamp)
+            return self.size
         finally:
             self.abandon()
 
@@ -189,6 +191,7 @@ class Stream:
         """A file that can be appended to, with all in it that had to come first."""
         self._mono += max(0, stamp.tick - self._tick) if self._files.is_begun else 0
         self._tick = stamp.tick
+        self._look_for_file()
         if self._file is not None and is_frame and self._is_full(stamp):
             self._leave(stamp)
         if self._file is None:
@@ -201,6 +204,14 @@ class Stream:
             self._due.popleft()
         if self._needs_schema:
             self._tell_schema(stamp)
+
+    def _look_for_file(self) -> None:
+        """raises: RemovedError if the file was removed; the next call begins another"""
+        file = self._file
+        if file is not None and file.is_gone:
+            lost, self.frames = self.frames - self._frames_before, self._frames_before
+            self.fail_over()
+            raise RemovedError(file.path, self._opened_at / 1e6, lost)
 
     def _is_full(self, stamp: Stamp) -> bool:
         assert self._file is not None
@@ -229,6 +240,7 @@ class Stream:
         file, is_appended = self._files.next(stamp.wall)
         assert file.header is not None
         self._file, self._t0_wall = file, whole_fact(file.header, "t0_wall")
+        self._opened_at, self._frames_before = stamp.wall, self.frames
         self._began = self._mono
         if is_appended:
             totals = file.totals
@@ -260,8 +272,8 @@ class Stream:
             body = {"step_s": step / 1e6, "text": f"the clock went {way} by {abs(step) / 1e6:.1f} s"}
             self._due.append((Kind.EVENT, Tag.CLOCK_STEP, body))
             self._last_wall = stamp.wall
-        if before is None or abs(step) > STEP_US:
-            self._offset = offset
+        # From frame to frame: a clock that is a hair slow for a day is not set.
+        self._offset = offset
 
     def _write_frame(self, frame: Frame, shaped: Shaped, stamp: Stamp) -> None:
         """What it needs, then the frame. What was told of it is not told again when a disk has to be asked
@@ -281,19 +293,20 @@ class Stream:
         self._taken = frame, shaped._replace(reasons=(), changed={})
         assert self._schema is not None
         kind, base = self._next_kind()
-        values, times = shaped.values - base[0], shaped.times - base[1]
-        payload = compressed(packed_frame(Payload(self._schema[1], values, times, shaped.exceptions)))
+        numbers = Payload(self._schema[0], shaped.values, shaped.times, shaped.exceptions)
+        payload = compressed(packed_frame(numbers, base))
         file.append(kind, payload, stamp.wall, self._mono, flags=ZSTD | self._flags)
-        self._last = shaped.values, shaped.times
+        self._last = _copied(shaped.values, self._last[0]), _copied(shaped.times, self._last[1])
         if kind is Kind.KEY:
-            self._key, self._count, self._needs_key = self._last, 0, False
+            self._key = _copied(shaped.values, self._key[0]), _copied(shaped.times, self._key[1])
+            self._count, self._needs_key = 0, False
         self._count += 1
         self._index_if_due(stamp)
 
-    def _next_kind(self) -> tuple[Kind, tuple[Any, Any]]:
+    def _next_kind(self) -> tuple[Kind, Base | None]:
         """What the next frame is, and the numbers that it is told against."""
         if self._needs_key or self._count >= KEY_EVERY:
-            return Kind.KEY, (np.int32(0), np.int32(0))
+            return Kind.KEY, None
         if self._count % SUBKEY_EVERY == 0:
             return Kind.SUBKEY, self._key
         return Kind.DELTA, self._last
@@ -301,25 +314,22 @@ class Stream:
     def _tell_new_schema(self, schema: Schema, stamp: Stamp) -> None:
         """Twice, for all behind it hangs on it. Its number is its place in the file: rising, and never used
         before, also by an earlier run."""
-        assert self._file is not None
-        own = replace(schema, id=self._file.seq)
+        file = self._file
+        assert file is not None and file.header is not None
+        own = replace(schema, id=file.seq)
+        payload = compressed(_json(self._redaction.value(to_json(own, file.header.facts))))
         for _ in range(2):
-            self._append_schema(own, stamp)
-        self._schema = own, own.id
+            file.append(Kind.SCHEMA, payload, stamp.wall, self._mono, flags=ZSTD)
+        self._schema = own.id, payload
         self._needs_key, self._needs_schema = True, False
 
     def _tell_schema(self, stamp: Stamp) -> None:
         """What follows each INDEX: the schema once, and the whole state."""
         if self._schema is not None:
-            self._append_schema(self._schema[0], stamp)
+            assert self._file is not None
+            self._file.append(Kind.SCHEMA, self._schema[1], stamp.wall, self._mono, flags=ZSTD)
             self._tell_state(stamp)
         self._needs_schema = False
-
-    def _append_schema(self, schema: Schema, stamp: Stamp) -> None:
-        file = self._file
-        assert file is not None and file.header is not None
-        told = self._redaction.value(to_json(schema, file.header.facts))
-        file.append(Kind.SCHEMA, compressed(_json(told)), stamp.wall, self._mono, flags=ZSTD)
 
     def _tell_state(self, stamp: Stamp) -> None:
         assert self._shaper is not None
@@ -363,7 +373,18 @@ class Stream:
         self._files.prune(file.path)
 
 
-_NO_NUMBERS: tuple[Numbers, Numbers] = np.empty(0, np.int32), np.empty(0, np.int32)
+_NO_NUMBERS: Base = np.empty(0, np.int32), np.empty(0, np.int32)
+
+
+def _copied(numbers: Numbers, before: Numbers) -> Numbers:
+    """Numbers apart from those that the next frame changes, in the room of those of before: of a large fleet
+    most are always 0, and pages of memory that nobody wrote to take none."""
+    kept = before if len(before) == len(numbers) else np.zeros_like(numbers)
+    for at in range(0, len(numbers), _PIECE):
+        one, other = numbers[at : at + _PIECE], kept[at : at + _PIECE]
+        if not np.array_equal(one, other):
+            other[:] = one
+    return kept
 
 
 def _json(value: object) -> bytes:

@@ -1,5 +1,6 @@
 """Which file is written next: one that was asked for, one that can be gone on with, or a new one."""
 
+import os
 import platform
 import re
 from collections.abc import Mapping
@@ -120,9 +121,9 @@ class Succession:
             return
         self._claimed = None
         if claimed.header is None:
-            with suppress(OSError):
-                claimed.path.unlink()  # made by `claim`, and empty
-        claimed.close()
+            claimed.discard()  # made by `claim`, and empty
+        else:
+            claimed.close()
 
     def _follow(self, file: SegmentFile) -> None:
         assert file.header is not None
@@ -187,9 +188,7 @@ class Succession:
             )
         except OSError:
             if file is not self._claimed:
-                with suppress(OSError):
-                    file.path.unlink()
-                file.close()
+                file.discard()
             raise
         self._claimed = None
         return file
@@ -199,10 +198,12 @@ class Succession:
             assert self._folder is not None
             ring.make_folder(self._folder)
             return self._folder / ring.segment_name(wall / 1e6, recording, number), number
+        if not os.path.lexists(self._single):
+            return self._single, number  # somebody removed it
         # Beside the one file that was asked for, whose disk failed, or which is too old to be gone on with.
         while True:
             path = self._single.with_name(f"{self._single.stem}-{number:04d}{self._single.suffix}")
-            if not path.exists():
+            if not os.path.lexists(path):
                 return path, number
             number += 1
 

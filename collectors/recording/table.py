@@ -1,5 +1,6 @@
 """The records of a file as columns of numbers, and the INDEX pages that they are read from."""
 
+from array import array
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -47,7 +48,7 @@ class Table(NamedTuple):
 def joined(parts: Sequence[Sequence[NDArray[Any]]]) -> Table:
     """One table of several, each in columns."""
     if not parts:
-        return of_rows([])
+        return of_rows(array("q"))
     return _of_columns([np.concatenate([part[at] for part in parts]) for at in range(len(INDEX_COLUMNS))])
 
 
@@ -55,10 +56,11 @@ def _of_columns(columns: Sequence[NDArray[Any]]) -> Table:
     return Table(*columns)
 
 
-def of_rows(rows: Sequence[tuple[int, ...]]) -> Table:
-    """A table of rows."""
-    columns: Sequence[Sequence[int]] = list(zip(*rows, strict=True)) if rows else [()] * len(INDEX_COLUMNS)
-    return Table(*(np.array(column, kind) for column, kind in zip(columns, _TABLE_TYPES, strict=True)))
+def of_rows(numbers: "array[int]") -> Table:
+    """A table of rows, one after another: as many objects as rows would cost a hundred MB."""
+    rows = np.frombuffer(numbers, np.int64).reshape(-1, len(INDEX_COLUMNS))
+    columns = (column.astype(kind) for column, kind in zip(rows.T, _TABLE_TYPES, strict=True))
+    return Table(*columns)
 
 
 def read_page(payload: bytes, first: int, end: int) -> tuple[int | None, Table]:

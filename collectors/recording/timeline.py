@@ -206,7 +206,7 @@ def _firing(recording: "Recording") -> Iterator[Tick]:
     if not recording.frames:
         return
     try:
-        frame = recording.frame(0)
+        frame = recording.picture(0)
     except RecordingError:
         return
     for alert in frame.alerts[:TICKS_MOST]:

@@ -1,15 +1,16 @@
 """A stretch of a recording as a recording of its own."""
 
+import bisect
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collectors.recording.draft import draft
-from collectors.recording.layout import Kind, RecordingError, Tag
+from collectors.recording.layout import SLIGHT_S, Kind, RecordingError, Tag
 from collectors.recording.noted import Noted
 from collectors.recording.notes import mark_json, view_json
 from collectors.recording.redact import Redaction
 from collectors.recording.rewriting import (
-    SLIGHT_S,
     Moment,
     Progress,
     Rewriter,
@@ -21,8 +22,10 @@ from collectors.recording.rewriting import (
     origin,
 )
 from collectors.recording.ring import RingLimits
+from collectors.recording.state_json import number
 from collectors.recording.stream import Stamp, Stream
 from collectors.recording.times import counted, stamp
+from collectors.sessions import Gap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,13 +56,20 @@ def trim(
         rewriter = Rewriter(stream, redaction)
         try:
             stream.claim()
+            before, told_gaps = math.inf, list[_Stretch]()
             for one in _with_marks(recording, wanted, start, end):
                 at = Stamp(round(one.at * 1e6), one.tick)
                 if one.note is not None:
                     rewriter.note(one.note, at)
-                else:
-                    progress("frames", rewriter.frames, len(wanted))
-                    rewriter.frame(recording, one.number, at)
+                    told_gaps += _gap_in(one.note)
+                    continue
+                progress("frames", rewriter.frames + rewriter.lost, len(wanted))
+                if (frame := rewriter.read(recording, one.number)) is None:
+                    continue
+                for gap in _untold(recording, before, one.at, told_gaps):
+                    rewriter.gap(gap, at)
+                rewriter.frame(frame, at)
+                before, told_gaps = one.at, []
             rewriter.close()
         finally:
             stream.abandon()
@@ -70,6 +80,30 @@ def trim(
     if began < start - SLIGHT_S:
         told.append(f"it begins at {stamp(began)}, with the whole frame that was shown at {stamp(start)}")
     return tuple(told)
+
+
+_Stretch = tuple[float, float]
+
+
+def _gap_in(note: Noted) -> "Iterator[_Stretch]":
+    """The stretch that an event tells nothing was recorded in, if it does."""
+    if note.kind == Kind.EVENT and note.tag in (Tag.GAP, Tag.DROPPED):
+        edges = [number(note.body.get(name)) for name in ("from", "to")]
+        if edges[0] is not None and edges[1] is not None:
+            yield edges[0], edges[1]
+
+
+def _untold(recording: "Recording", since: float, until: float, told: list[_Stretch]) -> "Iterator[Gap]":
+    """Gaps between two frames that no event of the recording tells: between its runs, and what is damaged."""
+    # They are asked for each time: what is damaged shows when it is read.
+    gaps = recording.gaps
+    place = bisect.bisect_left(gaps, (since - SLIGHT_S,))
+    while place < len(gaps) and gaps[place].start < until - SLIGHT_S:
+        gap = gaps[place]
+        place += 1
+        is_told = any(abs(a - gap.start) < SLIGHT_S and abs(b - gap.end) < SLIGHT_S for a, b in told)
+        if gap.end <= until + SLIGHT_S and not is_told:
+            yield gap
 
 
 def _with_marks(recording: "Recording", wanted: list[int], start: float, end: float) -> "Iterator[Moment]":

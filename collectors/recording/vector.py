@@ -7,28 +7,33 @@ from numpy.typing import NDArray
 
 from collectors.fleet import Frame, Model, Node, Release, SourceHealth
 from collectors.readings import Reading
-from collectors.recording.built import ACCELERATORS, EXPOSURE, MODELS, PLANE, RELEASES, SOURCES, THROTTLES
 from collectors.recording.codec import NO_EXCEPTIONS, Exceptions, Numbers
 from collectors.recording.families import Family, Reasons, Rows, Sink, Unplaced
 from collectors.recording.readings import (
+    ACCELERATORS,
     BOUNDS_MOST,
     CELLS,
+    EXPOSURE,
     FAMILIES,
     FEATURES,
+    MODELS,
+    PLANE,
     READINGS,
-    SEPARATOR,
+    RELEASES,
     SHARES,
+    SOURCES,
+    THROTTLES,
     TOTALS,
     clamped,
     era_of,
     keyed,
     ticks,
 )
-from collectors.recording.schema import NAMES_MOST, VALUES_MOST, Axis, Block, Column, Schema
+from collectors.recording.schema import NAMES_MOST, SEPARATOR, VALUES_MOST, Axis, Block, Column, Schema
 from collectors.recording.state_json import offset_ms
 
 _SHARE = 1 / SHARES
-AT_ONCE = 10_000
+_AT_ONCE = 10_000
 """Numbers of a frame that are kept as a list at most before they are stored."""
 
 _SOURCE_COLUMNS = (
@@ -36,6 +41,7 @@ _SOURCE_COLUMNS = (
     Column("interval", "s", 0.001),
     *map(Column, ("up", "targets", "queries", "received_bytes", "skipped", "has_time", "era")),
 )
+_ACCELERATOR_COLUMNS = (Column("busy"), Column("mark", "code"))
 
 
 def model_keys(models: Iterable[Model]) -> list[str]:
@@ -89,15 +95,15 @@ class Vector:
         self._throttles = Rows(THROTTLES, "cell", levels)
         self._sources = Rows(SOURCES, "source", _SOURCE_COLUMNS)
         self._plane = Rows(PLANE, "plane", (Column("clock_offset", "s", 0.001), Column("has_clock_offset")))
-        self._accelerators = Rows(ACCELERATORS, "accelerator", (Column("busy"), Column("mark", "code")))
         self._plane.learn([""])
         self._slots: dict[str, int] = {}
         self._first_rows: dict[str, int] = {}
+        self._accelerators_at = 0
         self._unfilled()
 
     def _unfilled(self) -> None:
         self._last: Frame | None = None
-        self._held: dict[str, tuple[Model | None, dict[tuple[str, str], None]]] = {}
+        self._held: dict[str, Model] = {}
         self._arrangement: list[tuple[str, tuple[int, int]]] = []
         self._busy_at = self._marks_at = np.zeros(0, np.intp)
 
@@ -169,7 +175,8 @@ class Vector:
             self._tiers.update(dict.fromkeys(model.tiers))
             for (name, label), found in _rows(key, model):
                 self._families[name].learn(found)
-                self._families[name].labels.setdefault(label)
+                if name != READINGS:  # whose rows are those of its two axes
+                    self._families[name].labels.setdefault(label)
         self._families[TOTALS].learn(frame.totals)
         self._of_models.learn(self._models)
         self._exposure.learn(label for label, _ in _exposures(frame.releases))
@@ -205,10 +212,15 @@ class Vector:
         blocks: list[Block] = []
         at = 0
         for name, family in families.items():
-            made = family.laid_out(axes[name], at)
-            at += sum(block.size for block in made)
-            blocks += made
-        self._lay_out_nodes()
+            blocks.append(family.laid_out(axes[name], at))
+            at += blocks[-1].size
+        # Only readings can be exceptional: they come first, and of all else no state is kept.
+        self._states, self._ids = np.zeros(at, np.uint8), np.zeros(at, np.uint16)
+        for name, family in families.items():
+            family.clear_all(self._states)
+            beside = family.beside(axes[name], at)
+            at += sum(block.size for block in beside)
+            blocks += beside
         for rows in (
             self._of_models,
             self._releases,
@@ -219,40 +231,36 @@ class Vector:
         ):
             blocks.append(rows.laid_out(at))
             at += blocks[-1].size
-        blocks.append(self._accelerators.laid_out(at))
+        blocks.append(self._accelerators_laid_out(at))
         at += blocks[-1].size
         self.schema = Schema(self.schema.id + 1, tuple(self._sources.labels), tuple(blocks))
         self.values, self.times = np.zeros(at, np.int32), np.zeros(len(self._sources.labels), np.int32)
-        self._states, self._ids = np.zeros(at, np.uint8), np.zeros(at, np.uint16)
-        for family in families.values():
-            family.clear_all(self._states)
         self._must_list = True
         self._unfilled()
 
-    def _lay_out_nodes(self) -> None:
-        self._accelerators.labels.clear()
+    def _accelerators_laid_out(self, start: int) -> Block:
+        labels: list[str] = []
         for key, slots in self._slots.items():
-            self._first_rows[key] = len(self._accelerators.labels)
-            self._accelerators.learn(f"{key}{SEPARATOR}{slot}" for slot in range(slots))
+            self._first_rows[key] = len(labels)
+            labels += (f"{key}{SEPARATOR}{slot}" for slot in range(slots))
+        self._accelerators_at = start
+        return Block(ACCELERATORS, (Axis("accelerator", tuple(labels)),), _ACCELERATOR_COLUMNS)
 
     def _fill_models(self, models: Sequence[Model], sink: Sink) -> None:
-        held, now = self._held, {}
-        for key, model in zip(model_keys(models), models, strict=True):
-            was = held.get(key, _NOTHING)
-            if was[0] is model:
-                now[key] = was
+        held, now = self._held, dict(zip(model_keys(models), models, strict=True))
+        for key, model in now.items():
+            was = held.get(key)
+            if was is model:
                 continue
-            rows: dict[tuple[str, str], None] = {}
-            for place, found in _rows(key, model):
-                self._fill_row(*place, found, sink)
-                rows[place] = None
-            if len(sink.places) > AT_ONCE:
+            for (name, label), found in _rows(key, model):
+                self._fill_row(name, label, found, sink)
+            if len(sink.places) > _AT_ONCE:
                 self._store(sink)
             self._of_models.take(self.values, [(key, (_share(model.throttle),))])
-            self._clear(was[1].keys() - rows.keys(), sink)
-            now[key] = model, rows
+            if was is not None and not _has_same_rows(was, model):
+                self._clear(_places(key, was) - _places(key, model), sink)
         for key in held.keys() - now.keys():
-            self._clear(held[key][1], sink)
+            self._clear(_places(key, held[key]), sink)
         self._held = now
 
     def _fill_row(self, name: str, label: str, readings: Mapping[str, Reading], sink: Sink) -> None:
@@ -285,16 +293,13 @@ class Vector:
             self._arrangement = arrangement
             firsts = [self._first_rows[key] for key, _ in arrangement]
             self._busy_at, self._marks_at = (
-                _spread(firsts, [size[which] for size in sizes], self._accelerators.start + which)
+                _spread(firsts, [size[which] for size in sizes], self._accelerators_at + which)
                 for which in (0, 1)
             )
         busy = b"".join(node.busy for node in nodes)
         marks = "".join(node.marks for node in nodes).encode("ascii", "replace")
         self.values[self._busy_at] = np.frombuffer(busy, np.uint8)
         self.values[self._marks_at] = np.frombuffer(marks, np.uint8)
-
-
-_NOTHING: tuple[None, dict[tuple[str, str], None]] = (None, {})
 
 
 def _rows(key: str, model: Model) -> Iterator[tuple[tuple[str, str], Mapping[str, Reading]]]:
@@ -307,6 +312,21 @@ def _rows(key: str, model: Model) -> Iterator[tuple[tuple[str, str], Mapping[str
     for feature, tiers in model.cells.items():
         for tier, found in tiers.items():
             yield (CELLS, SEPARATOR.join((key, feature, tier))), found
+
+
+def _places(key: str, model: Model) -> set[tuple[str, str]]:
+    """(family, label) of each row of a model."""
+    return {place for place, _ in _rows(key, model)}
+
+
+def _has_same_rows(one: Model, other: Model) -> bool:
+    """Whether the two have the same tiers, features and cells: those of one object mostly have, all day."""
+    return (
+        one.tiers.keys() == other.tiers.keys()
+        and one.by_feature.keys() == other.by_feature.keys()
+        and one.cells.keys() == other.cells.keys()
+        and all(cells.keys() == other.cells[feature].keys() for feature, cells in one.cells.items())
+    )
 
 
 def _spread(firsts: Sequence[int], sizes: Sequence[int], start: int) -> NDArray[np.intp]:

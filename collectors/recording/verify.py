@@ -4,16 +4,15 @@ CRCs find damage. The chain finds changes, but whoever can write the file can co
 signature, or a head that was kept elsewhere, is evidence.
 """
 
-import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from collectors.recording.codec import decompressed, unpacked_text
+from collectors.recording.codec import decompressed
 from collectors.recording.file import SIGNED_OF_FOOTER
 from collectors.recording.folder import newest, recordings
 from collectors.recording.layout import (
@@ -30,26 +29,29 @@ from collectors.recording.layout import (
     Kind,
     Record,
     RecordingError,
+    chained,
     first_chain,
     unpack_record,
 )
-from collectors.recording.noted import Allowance, read_json, tag_of
+from collectors.recording.noted import Allowance, look_at_json, read_json, told_of
+from collectors.recording.rewriting import Progress, no_progress
 from collectors.recording.schema import SchemaError, from_json
-from collectors.recording.segment import Segment
+from collectors.recording.segment import TIME_MOST, Segment, unfolded
 from collectors.recording.table import PAGE_MOST, Table, read_page
-from collectors.recording.walk import Budget, File, Place, walked
+from collectors.recording.walk import Ahead, Budget, File, Place, walked
 from collectors.text import clean
 
 HEADERS_MOST = 2_500_000
 """Records of one file that are walked."""
 
-SCHEMA_BYTES = 16 * 2**20
+SCHEMA_BYTES = 8 * 2**20
 """JSON of different schemas, of one file, whose every name is looked at."""
 
 FAULTS_MOST = 200
 """Faults that are told, of one file."""
 
-_BLOCK = 2**20
+_TOLD_BYTES = 2**20
+"""Bytes from one telling of how far it is to the next."""
 
 
 class Fault(NamedTuple):
@@ -94,20 +96,33 @@ class Report:
         return not self.faults
 
 
-def verify(path: Path, key: Path | None = None, head: str = "") -> Report:
+def verify(
+    path: Path,
+    key: Path | None = None,
+    head: str = "",
+    *,
+    progress: Progress = no_progress,
+    note_bytes: int | None = None,
+) -> Report:
     """Walk a file, or all segments of the newest recording in a folder.
 
     key: file with a public Ed25519 key (PEM); head: value of the chain that was kept, in hex
+    progress: told of bytes
+    note_bytes: unpacked bytes of EVENTs, ACTIONs and MARKs that are looked into, None for all: of what is
+    beyond, only the CRC is checked, and not what an INDEX tells of it
     raises: RecordingError if it is no recording, or the key cannot be read; NewerFormat
     """
     public, wanted = _public(key), _kept(head)
     segments, notices = newest(path) if path.is_dir() else ([Segment(path)], [])
-    return _verified(path, segments, notices, public, wanted)
+    return _verified(path, segments, notices, public, wanted, progress, note_bytes)
 
 
-def verify_all(folder: Path, key: Path | None = None) -> tuple[tuple[Report, ...], tuple[str, ...]]:
+def verify_all(
+    folder: Path, key: Path | None = None, *, progress: Progress = no_progress
+) -> tuple[tuple[Report, ...], tuple[str, ...]]:
     """Walk each recording in a folder, in order of time; sentences on files that cannot be read.
 
+    progress: told of bytes, of one recording after the other
     raises: RecordingError if there is none that can be read, or the key cannot be
     """
     public = _public(key)
@@ -122,7 +137,7 @@ def verify_all(folder: Path, key: Path | None = None) -> tuple[tuple[Report, ...
                 unread.append(clean(str(error), 512))
         if segments:
             named = segments[0].path if len(segments) == 1 else folder / f"recording {segments[0].id}"
-            reports.append(_verified(named, segments, [], public, b""))
+            reports.append(_verified(named, segments, [], public, b"", progress))
     if not reports:
         first = f" ({unread[0]})" if unread else ""
         raise RecordingError(f"{clean(str(folder), 512)} holds no recording that can be read{first}")
@@ -139,15 +154,24 @@ def _public(key: Path | None) -> object | None:
 
 
 def _verified(
-    path: Path, segments: Sequence[Segment], notices: Sequence[str], public: object | None, wanted: bytes
+    path: Path,
+    segments: Sequence[Segment],
+    notices: Sequence[str],
+    public: object | None,
+    wanted: bytes,
+    progress: Progress,
+    note_bytes: int | None = None,
 ) -> Report:
     """What was found in the segments of one recording, in order; they are closed."""
     try:
-        checks = [_Check(segment, wanted) for segment in segments]
+        notes = None if note_bytes is None else Allowance(note_bytes)
+        checks = [_Check(segment, wanted, notes) for segment in segments]
+        before, most = 0, sum(segment.file.size for segment in segments)
         for check in checks:
-            check.run()
-        for before, after in pairwise(checks):
-            after.follow(before)
+            check.run(lambda done, before=before: progress("bytes", before + done, most))  # type: ignore[misc]  # the default binds it
+            before += check.segment.file.size
+        for one, following in pairwise(checks):
+            following.follow(one)
         signed = [_signature(check, public) for check in checks]
     finally:
         for segment in segments:
@@ -179,13 +203,15 @@ def _verified(
 
 @dataclass
 class _Check:
-    """The walk of one file. chain: over what is there; told: as the last record that carries it says
+    """The walk of one file. chain: over what is there, up to the last record
 
     wanted: a head that was kept, or its beginning; met: the record that the chain had it behind, if any
+    looked_into: bytes of notes that may be; None: all
     """
 
     segment: Segment
     wanted: bytes = b""
+    looked_into: Allowance | None = None
     met: int | None = None
     chain: bytes = b""
     faults: list[Fault] = field(default_factory=list)
@@ -200,18 +226,23 @@ class _Check:
     _at: float | None = None
     _damaged: bool = False
 
-    def run(self) -> None:
-        """Walk it all."""
+    def run(self, progress: Callable[[int], None]) -> None:
+        """Walk it all. progress: told how many bytes are done"""
         segment, file = self.segment, self.segment.file
         names = ("records", "frames", "events", "indexes", "tail")
         self.counts = {"files": 1, "bytes": file.size, **dict.fromkeys(names, 0)}
         self.chain = self._running = first_chain(file.read(0, segment.first))
-        for note in segment.notices:
-            self._fault(0, note) if "damaged" in note else self.notes.append(note)
+        if segment.is_header_lost:
+            self._fault(0, "the file header is damaged")
+        self.notes += segment.notices
         budget = Budget(headers=HEADERS_MOST, bytes=4 * 2**30)
-        end, seq, t_mono = segment.first, -1, 0
-        for place in walked(file, segment.first, file.size, budget):
+        end, seq, t_mono, told_at = segment.first, -1, 0, 0
+        ahead = Ahead(file)
+        for place in walked(ahead, segment.first, file.size, budget):
             record = place.record
+            if place.offset >= told_at:
+                progress(place.offset)
+                told_at = place.offset + _TOLD_BYTES
             self._at = _seconds(record.t_wall)
             if place.offset > end:
                 self._lose(end, f"{place.offset - end} bytes are no record")
@@ -224,7 +255,10 @@ class _Check:
             if record.t_mono < t_mono:
                 self._fault(place.offset, "its recording time goes back")
             end, seq, t_mono = place.offset + record.size, record.seq, max(t_mono, record.t_mono)
-            self._take(place)
+            try:
+                self._take(place, ahead.read(place.offset, record.size))
+            except BadRecord as error:
+                self._lose(place.offset, str(error))
         if budget.is_spent:
             self._fault(end, "not all of it was looked at: it is too long, or too damaged")
         self.counts["tail"] = file.size - end
@@ -248,11 +282,10 @@ class _Check:
                 0, f"it does not follow {before.segment.path.name}: one of them was changed or replaced"
             )
 
-    def _take(self, place: Place) -> None:
-        """Check one record and count it."""
-        file, record = self.segment.file, place.record
-        head = file.read(place.offset, record.hlen)
-        stored = file.read(place.offset + record.hlen, record.stored)
+    def _take(self, place: Place, data: bytes) -> None:
+        """Check one record, header and payload, and count it."""
+        record = place.record
+        head, stored = data[: record.hlen], data[record.hlen :]
         if zlib.crc32(stored) != record.pcrc:
             self._damaged = True
             self._fault(
@@ -263,8 +296,9 @@ class _Check:
                 self._look_into(place, _unpacked(record, stored))
             except (BadRecord, SchemaError) as error:
                 self._fault(place.offset, f"record {record.seq} ({_named(record.kind)}): {error}")
-        self._running = hashlib.sha256(self._running + head + stored).digest()
-        self.chain = hashlib.sha256(self.chain + head + stored).digest()
+        is_one = self._running == self.chain
+        self.chain = chained(self.chain, head, stored)
+        self._running = self.chain if is_one else chained(self._running, head, stored)
         if self.wanted and self.chain.startswith(self.wanted):
             self.met = record.seq
         self.counts["records"] += 1
@@ -277,17 +311,17 @@ class _Check:
         offset, record = place
         tag = 0
         if record.kind in NOTED:
-            body, tag = read_json(payload), tag_of(payload)
-            if not isinstance(body, dict):
-                raise BadRecord("a description that is no object")
-            if record.kind == Kind.ACTION and isinstance(told := body.get("chain"), str):
-                self._compare(offset, record, told)
+            if self.looked_into is None or self.looked_into.takes(len(payload)):
+                tag, told = told_of(payload)
+                if record.kind == Kind.ACTION and told is not None:
+                    self._compare(offset, record, told)
         elif record.kind == Kind.SCHEMA:
             # The same one follows each INDEX.
             if record.pcrc not in self._schemas:
-                found = read_json(payload)
                 if self._allowance.takes(len(payload)):
-                    from_json(found)
+                    from_json(read_json(payload))
+                else:
+                    look_at_json(payload)
             self._schemas.add(record.pcrc)
         elif record.kind == Kind.INDEX:
             self._index(offset, record, payload)
@@ -316,7 +350,8 @@ class _Check:
         # Where records are lost the INDEX is right, and that they are lost was told.
         if not self._damaged and (previous or 0) != (self._indexes[-1][0] if self._indexes else 0):
             self._fault(offset, "an INDEX that points to another one than the one before it")
-        if not self._damaged and not self._lists(listed):
+        is_known = not (self._damaged or (self.looked_into is not None and self.looked_into.is_spent))
+        if is_known and not self._lists(listed):
             self._fault(offset, "an INDEX that lists other records than those that are there")
         self._compare(offset, record, INDEX_HEAD.unpack_from(payload)[3].hex())
         self._indexes.append((offset, int(listed.t_mono[0]), int(listed.seq[0])))
@@ -405,8 +440,8 @@ def _evidence(checks: list[_Check], signed: list[str], wanted: bytes) -> tuple[l
 
 def _is_cut_off(file: File, end: int) -> bool:
     """Whether what is behind the last record is the beginning of one."""
-    data = file.read(end, HLEN_MOST)
     try:
+        data = file.read(end, HLEN_MOST)
         return bool(data) and (len(data) < HLEN or unpack_record(data).stored > 0)
     except BadRecord:
         return False
@@ -416,7 +451,7 @@ def _unpacked(record: Record, stored: bytes) -> bytes:
     """raises: BadRecord"""
     if not record.flags & ZSTD:
         return stored
-    return decompressed(stored) if record.kind in FRAMES else unpacked_text(stored)
+    return decompressed(stored) if record.kind in FRAMES else unfolded(record, stored)
 
 
 def _named(kind: int) -> str:
@@ -424,4 +459,4 @@ def _named(kind: int) -> str:
 
 
 def _seconds(t_wall: int) -> float | None:
-    return t_wall / 1e6 if 0 <= t_wall < 32_503_680_000 * 10**6 else None
+    return t_wall / 1e6 if 0 <= t_wall < TIME_MOST else None

@@ -23,8 +23,12 @@ from collectors.recording.layout import (
     unpack_record,
 )
 
-_FIRST_CHUNK, _CHUNK = 2**12, 2**20
+_AHEAD = 2**17
 _BACK_CHUNK = 4 * 2**20
+_UNREADABLE = 2**20
+"""Bytes that are passed over where the disk cannot read."""
+
+_INDEX_MARK = SYNC + bytes((Kind.INDEX,))
 _EXTENTS_MOST = 1024
 _FAILED = 8
 """What a header costs that is none: a file can be full of them, and none leads on."""
@@ -74,6 +78,11 @@ class File:
         """Its size now."""
         return os.fstat(self._fd).st_size
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was removed: it can be read for as long as it is open."""
+        return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
+
     def read(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset`. raises: BadRecord if the disk cannot read them"""
         try:
@@ -111,6 +120,41 @@ class File:
             self._fd = -1
 
 
+class Ahead:
+    """A file that is read from front to back: one large read serves many small ones.
+
+    What it holds is as the file was when it was read: one walk, one of these.
+    """
+
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self._start, self._data = 0, b""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset`. raises: BadRecord if the disk cannot read them"""
+        data, at = self.at(offset, size)
+        return data[at : at + size]
+
+    def at(self, offset: int, size: int) -> tuple[bytes, int]:
+        """Bytes in which up to `size` from `offset` are, and where in them. raises: as `read`"""
+        if not self.holds(offset, size):
+            self._data = self.file.read(offset, max(size, _AHEAD))
+            self._start = offset
+        return self._data, offset - self._start
+
+    def find(self, mark: bytes, start: int) -> tuple[int, int]:
+        """Offset of the next `mark` at or after `start`, no further than is read at once, and where to search
+        on; -1 where there is none so far. raises: BadRecord if the disk cannot read it"""
+        data, at = self.at(start, len(mark))
+        place = data.find(mark, at)
+        behind = self._start + len(self._data)
+        return (-1, max(behind - len(mark), start) + 1) if place < 0 else (self._start + place,) * 2
+
+    def holds(self, offset: int, size: int) -> bool:
+        """Whether so many bytes from there are in memory."""
+        return self._start <= offset and offset + size <= self._start + len(self._data)
+
+
 def record_at(file: File, offset: int, end: int) -> Record:
     """The header at `offset` of a record that is complete before `end`. raises: BadRecord"""
     found = unpack_record(file.read(offset, min(HLEN_MOST, end - offset)))
@@ -119,7 +163,7 @@ def record_at(file: File, offset: int, end: int) -> Record:
     return found
 
 
-def walked(file: File, start: int, end: int, budget: Budget, seq: int = -1) -> Iterator[Place]:
+def walked(ahead: Ahead, start: int, end: int, budget: Budget, seq: int = -1) -> Iterator[Place]:
     """Complete records in [start, end), each with a number after the one before.
 
     seq: number of the record before the first; -1 where it is not known.
@@ -130,35 +174,36 @@ def walked(file: File, start: int, end: int, budget: Budget, seq: int = -1) -> I
     at, good = start, start
     while end - at >= HLEN and not budget.is_spent:
         try:
-            found = record_at(file, at, end)
-            is_next = seq < found.seq <= seq + 1 + (at - good) // HLEN or (seq < 0 and at == start)
+            found = unpack_record(*ahead.at(at, min(HLEN_MOST, end - at)))
+            behind = at + found.size
+            is_next = behind <= end and (
+                seq < found.seq <= seq + 1 + (at - good) // HLEN or (seq < 0 and at == start)
+            )
         except BadRecord:
             is_next = False
         budget.headers -= 1 if is_next else _FAILED
         if not is_next:
-            at = _next_sync(file, at + 1, end, budget)
+            at = _next_sync(ahead, at + 1, end, budget)
             continue
         yield Place(at, found)
-        at, seq = at + found.size, found.seq
-        good = at
+        at = good = behind
+        seq = found.seq
 
 
-def _next_sync(file: File, start: int, end: int, budget: Budget) -> int:
+def _next_sync(ahead: Ahead, start: int, end: int, budget: Budget) -> int:
     """Offset of the next mark of a record's beginning in [start, end), holes left out; `end` if none."""
-    # What a search finds at once should not cost the reading of a large chunk.
-    chunk = _FIRST_CHUNK
     while start < end and budget.bytes > 0:
-        start = file.data_from(start)
+        if not ahead.holds(start, len(SYNC)):
+            start = ahead.file.data_from(start)
         try:
-            data = file.read(start, min(chunk, end - start))
+            place, behind = ahead.find(SYNC, start)
         except BadRecord:
-            data = b""
-        chunk = min(2 * chunk, _CHUNK)
-        place = data.find(SYNC)
-        budget.bytes -= len(data) if place < 0 else place + 1
+            start += _UNREADABLE
+            continue
+        budget.bytes -= behind - start + 1
         if place >= 0:
-            return start + place
-        start += max(len(data) - len(SYNC) + 1, 1) if data else _CHUNK
+            return place
+        start = behind
     return end
 
 
@@ -169,7 +214,7 @@ def last_index(file: File, start: int, end: int, budget: Budget) -> Place | None
         while stop > low and budget.back_bytes > 0 and budget.headers > 0:
             begin = max(low, stop - _BACK_CHUNK)
             try:
-                data = file.read(begin, stop - begin + len(SYNC) - 1)
+                data = file.read(begin, stop - begin + len(_INDEX_MARK) - 1)
             except BadRecord:
                 data = b""
             budget.back_bytes -= max(len(data), 1)
@@ -180,16 +225,11 @@ def last_index(file: File, start: int, end: int, budget: Budget) -> Place | None
 
 
 def _last_index_of(file: File, data: bytes, begin: int, end: int, budget: Budget) -> Place | None:
-    place = data.rfind(SYNC)
+    place = data.rfind(_INDEX_MARK)
     while place >= 0 and budget.headers > 0:
-        budget.headers -= _FAILED if data[place + 8 : place + 9] == bytes((Kind.INDEX,)) else 1
-        # The kind stands behind the mark: most records need no closer look.
-        if place + 8 >= len(data) or data[place + 8] == Kind.INDEX:
-            try:
-                found = record_at(file, begin + place, end)
-            except BadRecord:
-                found = None
-            if found is not None and found.kind == Kind.INDEX:
-                return Place(begin + place, found)
-        place = data.rfind(SYNC, 0, place + len(SYNC) - 1)
+        budget.headers -= _FAILED
+        try:
+            return Place(begin + place, record_at(file, begin + place, end))
+        except BadRecord:
+            place = data.rfind(_INDEX_MARK, 0, place + len(_INDEX_MARK) - 1)
     return None

@@ -13,14 +13,13 @@ from collectors.recording.readings import (
     FEATURES,
     NO_VALUE,
     READINGS,
-    SEPARATOR,
     STATE_BITS,
     Scale,
     States,
     scale,
     value_of,
 )
-from collectors.recording.schema import Block, Column, Schema
+from collectors.recording.schema import SEPARATOR, Block, Column, Schema
 from collectors.recording.segment import Segment
 from collectors.sessions import Gap
 

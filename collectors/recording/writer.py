@@ -3,7 +3,6 @@
 Trouble with a disk is told, and never holds up a frame, a key or an action. Source: docs/tgrec.md, "Writer".
 """
 
-import errno
 import math
 import threading
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from collectors.fleet import Event, EventKind, Frame
+from collectors.recording.file import RemovedError
 from collectors.recording.layout import Kind, RecordingError, Tag
 from collectors.recording.notes import event_json, mark_json, view_json
 from collectors.recording.redact import Redaction
@@ -22,6 +22,7 @@ from collectors.recording.ring import RingLimits, warning
 from collectors.recording.signing import read_signer
 from collectors.recording.stream import Stamp, Stream
 from collectors.recording.succession import own_facts
+from collectors.recording.trouble import trouble, trouble_at_end, trouble_behind
 from collectors.sessions import Mark, RecorderState, View
 from collectors.text import clean
 
@@ -39,6 +40,9 @@ NOTES_MOST = 100_000
 
 SYNC_S, RETRY_S, CLOSE_S, FLUSH_S = 10.0, 1.0, 2.0, 1.0
 
+TOLD_S = 10.0
+"""How long trouble is told that is over, but has cost something."""
+
 STILL_S = 15.0
 """Time without a frame from which on it is told as a gap: ticks come each second."""
 
@@ -47,9 +51,6 @@ PAST_AT_ONCE = 5_000
 
 _UNHURRIED = frozenset({Tag.SNAPSHOT, Tag.STATE, Tag.REASON, Tag.PAST, Tag.VIEW})
 """Events that are parts of frames, or many: they wait for the disk as frames do."""
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 class _Item:
@@ -110,6 +111,7 @@ class RecordingWriter:
         self._thread = threading.Thread(target=self._run, name="tidegate-recorder", daemon=True)
         self._is_closing = self._has_ended = self._has_begun = False
         self._trouble = ""
+        self._behind, self._told_until = "", 0.0
         self._since = self._until = 0.0
         self._dropped = self._untold = 0
         # What was kept in trouble is not let go while it is written at last.
@@ -119,8 +121,9 @@ class RecordingWriter:
         self._last_view: View | None = None
         # When the last frame came, and by which clocks.
         self._came_at, self._came_tick = 0.0, 0
-        # Of the thread alone.
-        self._was_troubled, self._is_dirty, self._synced = False, False, 0.0
+        # Of the thread alone. What the next gap says; "" where there is none to tell.
+        self._gap_why = ""
+        self._is_dirty, self._synced = False, 0.0
         self._written_at: float | None = None
         self._waiting: list[Future[None]] = []
 
@@ -159,8 +162,12 @@ class RecordingWriter:
             size_bytes=self._size,
             frames=self._written,
             dropped=self._dropped,
-            trouble=self._trouble,
+            trouble=self._trouble or self._still_told(),
         )
+
+    def _still_told(self) -> str:
+        is_told = self._has_ended or time.monotonic() < self._told_until
+        return self._behind if is_told else ""
 
     def put(self, frame: Frame) -> None:
         """Record a frame, with its events. Never waits: what the disk cannot take is dropped, and counted."""
@@ -257,7 +264,7 @@ class RecordingWriter:
         made = []
         for event in frame.events:
             body = self._redaction.value(event_json(event))
-            made.append(_Item(stamp, None, Kind.EVENT, _tag_of(event), body))
+            made.append(_Item(stamp, None, Kind.EVENT, tag_of(event), body))
         for start in range(0, len(frame.past), PAST_AT_ONCE):
             part = frame.past[start : start + PAST_AT_ONCE]
             made.append(_Item(stamp, None, Kind.EVENT, Tag.PAST, {"past": part}))
@@ -284,7 +291,11 @@ class RecordingWriter:
             self._dropped += 1
             self._untold += 1
         if len(self._queue) > NOTES_MOST + KEPT_FRAMES:
-            self._queue.popleft()
+            oldest = self._queue.popleft()
+            if waiting and waiting[0] is oldest:
+                waiting.popleft()
+            if oldest.done is not None:
+                _tell(oldest.done)
 
     def _run(self) -> None:
         stream = self._stream
@@ -317,6 +328,9 @@ class RecordingWriter:
                 continue
             try:
                 self._write(stream, item)
+            except RemovedError as error:
+                self._lose(error, stream)
+                continue  # into another file: an intent that waits is still on the disk in time
             except (OSError, RecordingError) as error:
                 self._meet(error, item)
                 if self._is_closing:
@@ -327,10 +341,10 @@ class RecordingWriter:
             self._done(stream, item)
         try:
             if self._has_begun:
-                stream.close(self._now())
-                self._size = self._path.stat().st_size if self._path is not None else 0
-        except OSError as error:
-            self._trouble = _sentence(error, self._place())
+                self._size = stream.close(self._now()) or self._size
+        except (OSError, RecordingError) as error:
+            self._written = stream.frames
+            self._trouble = trouble_at_end(error, self._place())
 
     def _next(self) -> _Item | None:
         """The oldest item, held; None when there is none, and it is time to look at the disk or to end."""
@@ -366,9 +380,9 @@ class RecordingWriter:
         """The frame, behind what tells of those before it that are not in the file."""
         lost, gap = self._untold, None
         start = self._written_at if self._written_at is not None else frame.at
-        if self._was_troubled:
+        if self._gap_why:
             # Where every frame was kept, nothing is missing, and nothing is drawn.
-            gap = _gap(start if lost else frame.at, frame.at, lost, "nothing could be written")
+            gap = _gap(start if lost else frame.at, frame.at, lost, self._gap_why)
         elif lost:
             text = f"{lost} frames were dropped: the disk was too slow"
             body = {"frames": lost, "from": start, "to": frame.at, "text": text}
@@ -377,7 +391,7 @@ class RecordingWriter:
         if stream.frame(frame, item.stamp, gap):
             self._written_at, self._is_dirty = frame.at, True
         if gap is not None:
-            self._was_troubled = False
+            self._gap_why = ""
             self._told(lost)
 
     def _told(self, lost: int) -> None:
@@ -412,21 +426,27 @@ class RecordingWriter:
             self._is_dirty = False
             try:
                 stream.sync()
-                if stream.is_gone:
-                    stream.fail_over()
             except OSError:
                 stream.fail_over()
         waiting, self._waiting = self._waiting, []
         for done in waiting:
             _tell(done)
 
+    def _lose(self, error: RemovedError, stream: Stream) -> None:
+        """What was written is gone: say it, here and in the gap that the next frame tells."""
+        self._gap_why, self._written_at = "its file was removed", error.since
+        self._written, self._size = stream.frames, 0
+        self._behind, self._told_until = trouble_behind(error), time.monotonic() + TOLD_S
+        with self._changed:
+            self._untold += error.frames
+
     def _meet(self, error: OSError | RecordingError, item: _Item) -> None:
         """Trouble: say it, keep what can be kept, hold nobody up."""
-        self._was_troubled = True
+        self._gap_why = self._gap_why or "nothing could be written"
         with self._changed:
             item.is_held = False
             self._is_behind = True
-            self._trouble = _sentence(error, self._place())
+            self._trouble = trouble(error, self._place())
             waiting = [one.done for one in self._queue if one.done is not None]
             for one in self._queue:
                 one.done = None
@@ -451,7 +471,7 @@ def _boot_us() -> int:
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-def _tag_of(event: Event) -> int:
+def tag_of(event: Event) -> Tag:
     """What kind of event it is, so that an index finds it without reading."""
     if event.kind is EventKind.ALERT:
         return Tag.ALERT_CLEARED if event.actor in {"cleared", "forgotten"} else Tag.ALERT
@@ -466,20 +486,6 @@ def _tag_of(event: Event) -> int:
 
 def _gap(start: float, end: float, frames: int, why: str) -> dict[str, Any]:
     return {"from": start, "to": end, "frames": frames, "why": why, "text": f"not recorded: {why}"}
-
-
-def _sentence(error: OSError | RecordingError, place: Path) -> str:
-    """What is wrong with the disk, and what to do."""
-    if isinstance(error, RecordingError):
-        return clean(f"nothing is recorded: {error}", 400)
-    said = error.strerror or str(error)
-    if error.errno in _FULL:
-        mend = "free some space there, and it goes on by itself"
-    elif error.errno in _DENIED:
-        mend = "see who may write there, and it goes on by itself"
-    else:
-        mend = "it is tried again each second"
-    return clean(f"nothing is recorded: {place}: {said}; {mend}", 400)
 
 
 def _tell(done: "Future[None]") -> None:

@@ -1,10 +1,12 @@
-"""Terminals for the tests, all of them ended afterwards."""
+"""Terminals and planes for the tests, all of them ended afterwards."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
+from tests.e2e.operating_plane import Plane
 from tests.e2e.terminal import Terminal
 
 
@@ -26,3 +28,12 @@ def start() -> Iterator[Callable[..., Terminal]]:
     yield begin
     for terminal in started:
         terminal.close()
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> Iterator[Plane]:
+    """A plane of its own, which can be killed."""
+    made = Plane(tmp_path)
+    made.start()
+    yield made
+    made.kill()

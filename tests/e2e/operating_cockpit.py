@@ -18,6 +18,8 @@ CALM_S = SETTLE_S + 0.03
 REASON = r"Reason +(\w[^│]*?) *│"
 PHRASE = r"y is off: type (\S+) in the row above"
 TYPING_S = 0.03
+AGAIN_S = 5.0
+"""A key is pressed again after so long where a second one would do something else: a busy machine is slow."""
 """Between two characters: faster is taken for a paste."""
 
 
@@ -49,7 +51,7 @@ class Cockpit:
         while (left := end - time.monotonic()) > 0:
             self.terminal.pump(left)
 
-    def see(self, *patterns: str, seconds: float = 15) -> None:
+    def see(self, *patterns: str, seconds: float = 60) -> None:
         """Wait until all of them are on the screen; fail with the screen otherwise."""
         self.terminal.until(lambda: all(re.search(one, self.text) for one in patterns), seconds)
 
@@ -60,8 +62,7 @@ class Cockpit:
 
     def opened(self, key: str, title: str) -> None:
         """Open a dialog; back when its keys count."""
-        self.press(key)
-        self.see(title)
+        self.press_for(key, title, every_s=AGAIN_S)
         # They count so long after it was painted, which is a little later than it was seen.
         self.read_for(CALM_S + 0.07)
 
@@ -83,7 +84,9 @@ class Cockpit:
         assert found
         self.see(rf"{PHRASE}|y apply ")
         if asked := re.search(PHRASE, self.text):
-            self.press("shift+tab", *asked[1])
+            self.press_for("shift+tab", "›Type ", every_s=AGAIN_S)
+            self.press(*asked[1])
+            self.see(rf"{re.escape(asked[1])} +✔ typed")
         return found[1]
 
     def confirm(self) -> None:

@@ -73,7 +73,7 @@ class Terminal:
         """The screen."""
         return "\n".join(self.screen.display)
 
-    def until(self, holds: Callable[[], bool], seconds: float = 15) -> None:
+    def until(self, holds: Callable[[], bool], seconds: float = 60) -> None:
         """Read until `holds`; fail with the screen otherwise."""
         end = time.monotonic() + seconds
         while not holds():
@@ -113,7 +113,7 @@ class Terminal:
         """End what is left."""
         with suppress(ProcessLookupError):  # what it left behind is in its group
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(5)
+        self.process.wait(60)
         for end in (self.fd, self.child):
             if end >= 0:
                 os.close(end)

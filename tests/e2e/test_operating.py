@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,21 +30,12 @@ def demo(start: Callable[..., Terminal], tmp_path: Path) -> Callable[..., tuple[
         places = own_places(tmp_path)
         terminal = start("-m", "tui", "demo", *options, size=size, environment=places)
         cockpit = Cockpit(terminal, places)
-        cockpit.see(r"plane at http://[\d.]+:\d+", r"aurora-5 .*\d%", seconds=30)
+        cockpit.see(r"plane at http://[\d.]+:\d+", r"aurora-5 .*\d%", seconds=60)
         found = re.search(r"plane at (http://[\d.]+:\d+)", cockpit.text)
         assert found
         return cockpit, found[1]
 
     return begin
-
-
-@pytest.fixture
-def plane(tmp_path: Path) -> Iterator[Plane]:
-    """A plane of its own, which can be killed."""
-    made = Plane(tmp_path)
-    made.start()
-    yield made
-    made.kill()
 
 
 @pytest.fixture
@@ -249,7 +240,7 @@ def test_a_killed_plane_is_unknown_until_it_is_back(
         assert not re.search("failed|refused", said)
 
         plane.start()
-        cockpit.see(r"voice/free sent → ✔ applied: level admit 100% → admit 70%", seconds=20)
+        cockpit.see(r"voice/free sent → ✔ applied: level admit 100% → admit 70%", seconds=60)
     keys = [one.key for one in proxy.requests if one.line == "POST /v1/throttles/voice/free:set"]
     assert is_carried_out or len(keys) > 1
     (entry,) = cockpit.audit(plane.url, "--feature", "voice", "--tier", "free")

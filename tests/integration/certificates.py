@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from tests.debian_binary import lacking
 
 _KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
 
@@ -42,7 +42,7 @@ class Authority:
 def authority(folder: Path) -> Authority:
     """A new CA in a folder; the test is skipped where openssl is missing."""
     if shutil.which("openssl") is None:
-        pytest.skip("no openssl here to make certificates: install it")
+        lacking("no openssl here to make certificates: install it")
     folder.mkdir(parents=True, exist_ok=True)
     _openssl(
         f"req -x509 {_KEY} -keyout {folder / 'ca.key'} -out {folder / 'ca.pem'} -days 2 -subj /CN=test-ca"

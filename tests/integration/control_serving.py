@@ -153,7 +153,7 @@ async def following(url: str, **more: Any) -> AsyncIterator[AsyncIterator[PlaneU
 
 
 async def until(
-    updates: AsyncIterator[PlaneUpdate], holds: Callable[[PlaneUpdate], bool], within_s: float = 10
+    updates: AsyncIterator[PlaneUpdate], holds: Callable[[PlaneUpdate], bool], within_s: float = 60
 ) -> PlaneUpdate:
     """The first update for which `holds`."""
     seen: list[PlaneUpdate] = []

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from collectors import fleet
 from collectors.control.http import Timing
 from collectors.control.interface import PlaneError
 from collectors.fleet import SourceState
+from collectors.text import LIMIT
 from tests.integration.control_serving import (
     ADMIN,
     FLAGS,
@@ -182,7 +182,7 @@ async def test_hostile_text_is_cleaned_wherever_it_comes_in() -> None:
     assert shown.unit == "unknown"
     # A rev that could not be sent back as it came is none.
     assert shown.etag == ""
-    assert shown.feature == "[2J" + "n" * (fleet.LIMIT - 4) + "…"
+    assert shown.feature == "[2J" + "n" * (LIMIT - 4) + "…"
 
 
 @pytest.mark.parametrize(

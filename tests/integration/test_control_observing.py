@@ -52,7 +52,7 @@ async def observing(
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for a condition."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.02)
 

@@ -220,7 +220,7 @@ async def test_a_failure_that_nobody_waits_for_is_no_noise() -> None:
     async with operating(url) as operator:
         stream = operator.carry_out(decided([ten(replace(CELL, feature="A B"))], "queue p99"))
         assert (await anext(stream)).kind is R
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while any("_meet" in repr(task) for task in asyncio.all_tasks()):
                 await asyncio.sleep(0.005)
         assert [one async for one in stream] == []
@@ -347,7 +347,7 @@ async def test_what_was_applied_is_in_the_next_update() -> None:
         assert f"rev {held.etag}" in done.text
         update = await until(updates, lambda one: level(one) == 0.5)
         lines = [event.text for event in update.events]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not lines:
                 lines += [event.text for event in (await anext(updates)).events]
         assert lines == ["admit 100% → 50%, ttl 10 m, reason: queue p99 over 20 s"]

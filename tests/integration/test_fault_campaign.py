@@ -102,7 +102,7 @@ async def test_a_brake_that_never_landed_is_told_so_in_the_end() -> None:
                 losing.odds = NO_FAULTS
                 told.append(outcome)
             assert told[-1].kind is OutcomeKind.UNKNOWN
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while (look := (await ann.rehearse([intending.advance(release)]))[0]).code == "in-progress":
                     await asyncio.sleep(0.02)
             assert look.warnings[0] == "the release.pause without an answer was refused"
@@ -120,7 +120,7 @@ async def test_a_doubled_page_of_the_log_is_not_taken_for_another() -> None:
             await asyncio.sleep(HURRIED.read_s)
             proxy.odds, proxy.reads = NO_FAULTS, Odds(double_reply=1.0, delay_s=0.02)
             said: list[str] = []
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while len(said) < len(cells):
                     looks = await operator.rehearse(intents)
                     said += [one for look in looks for one in look.warnings if "without an answer" in one]

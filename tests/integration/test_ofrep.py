@@ -147,7 +147,7 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(
         monkeypatch.setattr(parsing, "BODY_S", 0.2)
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(head.encode())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert b" 400 " in await reader.readline()
             assert b"did not arrive within" in await reader.readuntil(b"}")
         writer.close()

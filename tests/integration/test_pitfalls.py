@@ -384,7 +384,7 @@ async def test_pitfall_24_the_servers_clock(scripted: Scripted, ahead_s: float) 
     for _ in range(2):
         poll = await poller.poll()
     await poller.aclose()
-    assert poll.at == pytest.approx(time.time() + ahead_s, abs=5)
+    assert poll.at == pytest.approx(time.time() + ahead_s, abs=60)
     assert 0 <= poll.at - (answer(poll, "running").at or 0) < 5
 
 

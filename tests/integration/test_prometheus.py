@@ -325,7 +325,7 @@ def _p99(row: Row) -> Interval | None:
 
 async def polled(poller: PrometheusPoller, enough: Callable[[Poll], bool]) -> Poll:
     """Polls, until one is enough."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not enough(poll := await poller.poll()):
             await asyncio.sleep(0.2)
     return poll

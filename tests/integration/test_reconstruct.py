@@ -6,62 +6,43 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from collectors.config import Context, read_settings
-from collectors.fleet import Frame, SourceState
 from collectors.live import known_presets
 from collectors.prometheus.answer import rows
 from collectors.prometheus.wire import Sample
 from collectors.readings import Interval, Quality
 from collectors.reconstruct import progress
-from collectors.reconstruct.audit import read_log
-from collectors.reconstruct.plan import Asked
-from collectors.reconstruct.ranges import Unanswered
-from collectors.reconstruct.run import Done, FileError, Reconstruction
+from collectors.reconstruct.run import FileError
 from collectors.recording.exports.openmetrics import write_openmetrics
 from collectors.recording.exports.readings import Changes
 from collectors.recording.layout import BACKFILLED, FRAMES, Tag
 from collectors.recording.reader import Recording
 from collectors.recording.verify import verify
-from collectors.signals.presets import absence
 from collectors.signals.promql import render
 from collectors.signals.quantiles import interval
-from tests.backfill import Fleet, context_toml, remembering
+from tests.backfill import Fleet, remembering
 from tests.integration.conftest import asked
-
-pytestmark = pytest.mark.slow
-
-STEP_S = 15.0
-HOURS_S = 7200.0
-START = (time.time() - 3 * 86_400) // 3600 * 3600
-GAP = (START + 1800, START + 2700)
-GONE_FROM = START + 5400
-TIERS = ("gold", "free")
-
-FLEET = Fleet(
-    3, TIERS, START, HOURS_S, STEP_S, gaps=[GAP], without=lambda model, at: model == 2 and at >= GONE_FROM
+from tests.reconstructed import (
+    FLEET,
+    GAP,
+    GONE_FROM,
+    HOURS_S,
+    START,
+    STEP_S,
+    TIERS,
+    context_of,
+    frames_of,
+    made,
+    no_surroundings,  # noqa: F401  # a fixture
+    reconstruction,
 )
 
-
-@pytest.fixture(autouse=True)
-def no_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The developer's own configuration, servers and proxies stay out of the tests."""
-    for name in ("CONFIG", "CONTEXT", "PROMETHEUS", "PLANE"):
-        monkeypatch.delenv(f"TIDEGATE_{name}", raising=False)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -69,43 +50,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Three models in two tiers for two hours, with a quarter of an hour lost, and one model that ends."""
     with remembering(tmp_path_factory.mktemp("past"), FLEET.lines()) as base:
         yield base
-
-
-def context_of(url: str, folder: Path) -> Context:
-    file = folder / "context.toml"
-    file.write_text(context_toml(url, TIERS), encoding="utf-8")
-    return read_settings(file).context(None)[1]
-
-
-def reconstruction(
-    url: str, out: Path, start: float, end: float, step: float | None = None, log: str = "", stretch: int = 0
-) -> Reconstruction:
-    context = context_of(url, out.parent)
-    presets = known_presets(context)
-    return Reconstruction(
-        Asked("past", context, presets, start, end, step, log),
-        out,
-        version="test",
-        absence=lambda signal, stacks: absence(signal, stacks, presets),
-        plane=read_log(log) if log else None,
-        stretch_steps=stretch,
-    )
-
-
-def made(work: Reconstruction) -> Done:
-    done = asyncio.run(work.run(lambda step: None, lambda cost, first: True))
-    assert done is not None
-    return done
-
-
-def frames_of(file: Path) -> list[Frame]:
-    recording = Recording.open(file)
-    try:
-        assert recording.is_closed
-        assert recording.notices == ()
-        return [recording.frame(number) for number in range(recording.frames)]
-    finally:
-        recording.close()
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +151,7 @@ def test_the_file_says_what_it_is(whole: Path) -> None:
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-import tests.integration.test_reconstruct as t
+import tests.reconstructed as t
 url, out, start, end = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
 t.made(t.reconstruction(url, out, start, end, stretch=40))
 """
@@ -287,139 +231,6 @@ def test_other_arguments_do_not_touch_a_file(url: str, whole: Path, tmp_path: Pa
     assert whole.read_bytes() == before
 
 
-@contextmanager
-def between(url: str, change: Callable[[dict[str, list[str]], bytes], tuple[int, bytes]]) -> Iterator[str]:
-    """A proxy before a server: `change` makes (status, body) of the parameters and the server's body."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            posted = self.rfile.read(length)
-            query = urllib.parse.urlsplit(self.path).query or posted.decode()
-            try:
-                with urllib.request.urlopen(url + self.path, posted or None) as answer:
-                    body = answer.read()
-            except urllib.error.HTTPError as error:
-                body = error.read()
-            status, body = change(urllib.parse.parse_qs(query), body)
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=web.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{web.server_address[1]}"
-    finally:
-        web.shutdown()
-        web.server_close()
-
-
-def refusal(said: str) -> bytes:
-    return json.dumps({"status": "error", "errorType": "execution", "error": said}).encode()
-
-
-def test_a_server_that_allows_little_is_asked_for_little(url: str, tmp_path: Path) -> None:
-    """At most 12 points an answer, and now and then no answer at all: the same readings, frame by frame."""
-    numbers: list[int] = []
-
-    def change(form: dict[str, list[str]], body: bytes) -> tuple[int, bytes]:
-        if "start" in form:
-            points = (float(form["end"][0]) - float(form["start"][0])) / float(form["step"][0]) + 1
-            if points > 12.5:
-                return 422, refusal("exceeded maximum resolution of 12 points per timeseries")
-            numbers.append(round(points))
-        return 200, body
-
-    plain, little = tmp_path / "plain.tgrec", tmp_path / "little.tgrec"
-    made(reconstruction(url, plain, START + 900, START + 1500))
-    with between(url, change) as slow:
-        made(reconstruction(slow, little, START + 900, START + 1500, step=STEP_S))
-    assert max(numbers) <= 12
-    ours, theirs = frames_of(little), frames_of(plain)
-    assert len(ours) == 41
-    assert [frame.models for frame in ours] == [frame.models for frame in theirs]
-
-
-def test_partial_answers_are_marked(url: str, tmp_path: Path) -> None:
-    """On the readings they gave and on the source, and in the end."""
-
-    def change(form: dict[str, list[str]], body: bytes) -> tuple[int, bytes]:
-        if (
-            "num_requests_waiting" in form.get("query", [""])[0]
-            and "step" in form
-            and "timestamp" not in body.decode()
-        ):
-            found = json.loads(body)
-            if found["status"] == "success" and "count by" not in form["query"][0]:
-                found["warnings"] = ["store eu-1 did not answer"]
-                return 200, json.dumps(found).encode()
-        return 200, body
-
-    out = tmp_path / "partial.tgrec"
-    with between(url, change) as some:
-        done = made(reconstruction(some, out, START + 900, START + 1100))
-    assert any("store eu-1 did not answer" in one for one in done.troubles)
-    for frame in frames_of(out):
-        (source,) = frame.sources
-        assert source.state is SourceState.PARTIAL
-        waiting = frame.models[0].tiers["gold"]["waiting"]
-        assert (waiting.quality, waiting.reason.code) == (Quality.SUSPECT, "partial")
-        assert frame.models[0].tiers["gold"]["running"].quality is Quality.GOOD
-
-
-def test_a_refused_query_costs_its_own_signal_alone(url: str, tmp_path: Path) -> None:
-    """What it said is in the recording and told in the end; the rest is as true as before."""
-
-    def change(form: dict[str, list[str]], body: bytes) -> tuple[int, bytes]:
-        query = form.get("query", [""])[0]
-        if "num_requests_waiting" in query and "count by" not in query and "step" in form:
-            return 422, refusal("found duplicate series for the match group")
-        return 200, body
-
-    out = tmp_path / "refused.tgrec"
-    with between(url, change) as some:
-        done = made(reconstruction(some, out, START + 900, START + 1000))
-    assert any("asked for waiting" in one and "duplicate series" in one for one in done.troubles)
-    frame = frames_of(out)[-1]
-    assert "waiting" not in frame.models[0].tiers["gold"]
-    assert frame.models[0].tiers["gold"]["running"].value == FLEET.running(0, 0, frame.at)
-
-
-def test_a_server_that_is_gone_leaves_what_can_be_gone_on_from(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a sentence, and not as a source that was lost then; the next run ends with the same file."""
-    monkeypatch.setattr("collectors.reconstruct.ranges.PATIENCE_S", (0.01,))
-    out, whole = tmp_path / "x.tgrec", tmp_path / "y" / "x.tgrec"
-    whole.parent.mkdir()
-    served = 0
-
-    def change(form: dict[str, list[str]], body: bytes) -> tuple[int, bytes]:
-        nonlocal served
-        served += 1
-        return (200, body) if served < 120 else (503, b"gone")
-
-    with between(url, change) as some:
-        context_url = some
-        with pytest.raises(Unanswered, match="HTTP 503"):
-            made(reconstruction(some, out, START, START + 1200, stretch=20))
-        known = progress.read(out)
-        assert known is not None
-        assert known.done >= 1
-        served = -100_000
-        made(reconstruction(some, out, START, START + 1200, stretch=20))
-        made(reconstruction(context_url, whole, START, START + 1200, stretch=20))
-    assert out.read_bytes() == whole.read_bytes()
-
-
 def test_what_is_not_kept_is_told(url: str, tmp_path: Path) -> None:
     """From when there is data; where there is none at all, that; and nothing is written then."""
     told: list[float] = []
@@ -467,6 +278,7 @@ def test_without_scrapes_samples_say_how_old_they_are(tmp_path: Path) -> None:
             assert one.value == fleet.waiting(0, 0, last)
         tokens = frame.models[0].tiers["gold"]["tokens_out"]
         if tokens.quality is Quality.GOOD and tokens.value is not None:
+            assert isinstance(tokens.value, float)
             assert 12_000 < tokens.value < 18_000, "no rate of a window that is half full"
 
 

@@ -31,16 +31,7 @@ PAGE = (
     b'vllm:num_requests_running{model_name="llama"} 3\nvllm:num_requests_waiting{model_name="llama"} 1\n'
     b'vllm:gpu_cache_usage_perc{model_name="llama"} 0.5\n'
 )
-COMMANDS = """
-import sys
-from tui import cli
-from tui.recordings import add_recordings
-
-parser = cli._Parser(prog="tidegate")
-add_recordings(parser.add_subparsers(), cli._add, cli._usage, cli._add_sources)
-args = parser.parse_args(sys.argv[1:])
-sys.exit(args.run(args))
-"""
+TIDEGATE = (sys.executable, "-m", "tui")
 
 Record = Callable[..., "subprocess.Popen[str]"]
 
@@ -66,7 +57,7 @@ def run(tmp_path: Path) -> Iterator[Record]:
     }
 
     def start(*arguments: str | Path) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-c", COMMANDS, *map(str, arguments)]
+        command = [*TIDEGATE, *map(str, arguments)]
         child = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )
@@ -137,6 +128,21 @@ def test_what_was_killed_goes_on(page: str, run: Record, tmp_path: Path) -> None
     assert again.returncode == 0 and frames_in(file) > before >= 2 and verify(file).is_sound
 
 
+def test_it_goes_on_when_nobody_reads_its_lines(page: str, run: Record, tmp_path: Path) -> None:
+    """`| head -1`: what it watches is recorded all the same, and that the rest was not printed is told."""
+    file = tmp_path / "night.tgrec"
+    child = run("record", "--scrape", page, "--out", file)
+    assert child.stdout is not None and child.stdout.readline().startswith("recording direct")
+    child.stdout.close()
+    until(lambda: frames_in(file) >= 2)
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(10) == 0
+    assert child.stderr is not None
+    said = child.stderr.read()
+    assert "its reader went away" in said and said.count("\n") == 1
+    assert verify(file).is_sound and frames_in(file) >= 2
+
+
 def test_mistakes_are_told(page: str, run: Record, tmp_path: Path) -> None:
     """A file that is no recording, and nothing to watch: exit status 2, one sentence, nothing changed."""
     other = tmp_path / "letter.txt"
@@ -179,6 +185,27 @@ def busy(models: Sequence[Model], n: int, at: float) -> tuple[Model, ...]:
     return tuple(found)
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl", "openmetrics"])
+def test_an_export_ends_with_its_reader(long: Path, run: Record, form: str) -> None:
+    """`| head -1` ends it as a shell has it of any program: without a word. A full disk is told, with 1."""
+    child = run("recording", "export", long, "--format", form)
+    assert child.stdout is not None and child.stderr is not None
+    assert child.stdout.readline()
+    child.stdout.close()
+    assert child.wait(30) == 141
+    assert not child.stderr.read()
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*TIDEGATE, "recording", "export", str(long), "--format", form],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("tidegate: ") and "No space left" in done.stderr
+
+
 METER = """
 import resource, subprocess, sys
 done = subprocess.run(sys.argv[1:])
@@ -193,8 +220,7 @@ def test_an_export_needs_little_memory(long: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for form in ("csv", "jsonl", "openmetrics", "sqlite"):
         out = tmp_path / form
-        command = [sys.executable, "-c", COMMANDS, "recording", "export", str(long)]
-        command += ["--format", form, "--out", str(out)]
+        command = [*TIDEGATE, "recording", "export", str(long), "--format", form, "--out", str(out)]
         done = subprocess.run([sys.executable, "-c", METER, *command], capture_output=True, text=True)
         status, most_kb = map(int, done.stdout.split()[-2:])
         assert status == 0, done.stderr

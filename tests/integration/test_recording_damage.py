@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.recording_damage import Judge, exercised
 from collectors.recording.layout import FRAMES, Kind, RecordingError
 from collectors.recording.reader import Recording
 from collectors.recording.verify import verify
 from tests.recording_files import Tape, simple_frames, tape_of, without
+from tests.recording_judge import Judge, exercised
 
 pytestmark = pytest.mark.slow
 

@@ -125,8 +125,8 @@ async def test_fast_playing_tells_all_that_happened(tmp_path: Path) -> None:
     source.bookmark("here")
     await until(frames, lambda one: source.position.told.startswith("Marked"))
     source.seek(live[-1].at)
-    source.seek_next("mark", -1)
-    back = await until(frames, lambda one: "Mark of" in source.position.told)
+    source.seek_next("bookmark", -1)
+    back = await until(frames, lambda one: "Bookmark of" in source.position.told)
     assert back.at == marked
     await until(frames, lambda one: source.timeline is not None and len(source.timeline.marks) == 1)
     await source.aclose()

@@ -1,12 +1,13 @@
 """`tidegate report` on real recordings: what it prints and writes, and what it refuses."""
 
-import argparse
+import csv
 import os
 import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,6 @@ from collectors.recording.writer import RecordingWriter
 from collectors.sessions import Mark, View
 from tests.reported import AT, applied, incident, throttling
 from tui.cli import main
-from tui.reporting import add_report
 
 
 def written(path: Path, frames: Sequence[Frame]) -> Path:
@@ -51,20 +51,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*words: str | Path) -> int:
     """The command, as the command line runs it."""
-    parser = argparse.ArgumentParser()
-    group = parser.add_subparsers()
-
-    def add(
-        into: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, runs: object, *_: str
-    ) -> argparse.ArgumentParser:
-        made = into.add_parser(name)
-        made.set_defaults(run=runs)
-        return made
-
-    add_report(group, add)
-    args = parser.parse_args(["report", *map(str, words)])
-    status: int = args.run(args)
-    return status
+    return main(["report", *map(str, words)])
 
 
 def test_markdown_on_standard_output(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +65,7 @@ def test_markdown_on_standard_output(recording: Path, capsys: pytest.CaptureFixt
         "At 14:07:00 alice throttled images for free (admit 100% → admit 30%, for 30 min): applied",
         "Ticket REL-7",
         "| aurora: pro | 14:04:00 | +30 s | +1 min | +3 min (action 1) | +3 min 10 s | +6 min | +6 min |",
-        "The operator was on the model screen of aurora, at 120 by 40 cells.",
+        "The operator was on the model screen of aurora, at 120 by 40 characters.",
         "| images for free | admit 30% | alice |",
         "| 14:10:00 | bookmark | alice |",
     ):
@@ -205,3 +192,70 @@ def test_a_folder_names_the_file(recording: Path, capsys: pytest.CaptureFixture[
     assert f"| File | night.tgrec, the newest recording in {recording.parent.name}" in (
         capsys.readouterr().out.replace("\\", "")
     )
+
+
+def raw(recording: Path, folder: Path, tier: str) -> list[tuple[float, float, dict[str, tuple[float, ...]]]]:
+    """Of a tier the stretches in which its numbers stayed, and these: (value, lo, hi), from an export."""
+    out = folder / "raw.csv"
+    assert main(["recording", "export", str(recording), "--format", "csv", "--out", str(out)]) == 0
+    with out.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["model"] == "aurora" and row["tier"] == tier]
+    newest: dict[str, tuple[float, ...]] = {}
+    found = []
+    times = sorted({float(row["epoch"]) for row in rows})
+    for start, end in pairwise([*times, AT + 1200]):
+        for row in rows:
+            if float(row["epoch"]) == start and row["quality"] == "good":
+                newest[row["signal"]] = tuple(float(row[name] or "nan") for name in ("value", "lo", "hi"))
+        found.append((start, end, dict(newest)))
+    return found
+
+
+def test_harm_is_what_the_raw_numbers_add_up_to(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Plain arithmetic on the exported numbers gives what the report prints of a tier, figure by figure.
+
+    While the p99 was surely above the promise of 2 s: at least 1, 5 or 50 of 100 that were let in waited
+    longer, each by at least as far as the lower bound of its quantile is above it; at most all that came but
+    those whose quantile is surely within, each by at most the upper bound of the next quantile, the slowest
+    one of 100 left aside.
+    """
+    promised, above, turned = 2.0, 0.0, 0.0
+    least, most, seconds_least, seconds_most = 0.0, 0.0, 0.0, 0.0
+    for start, end, now in raw(recording, tmp_path, "pro"):
+        came, away = now["arrivals"][0] * (end - start), now["rejected"][0] * (end - start)
+        turned += away
+        (_, lo50, hi50), (_, lo95, hi95), (_, lo99, hi99) = (now[f"queue_wait_p{p}"] for p in (50, 95, 99))
+        if lo99 <= promised:
+            continue
+        above += end - start
+        least += (came - away) * (0.50 if lo50 > promised else 0.05 if lo95 > promised else 0.01)
+        most += came * (
+            0.01 if hi99 <= promised else 0.05 if hi95 <= promised else 0.5 if hi50 <= promised else 1
+        )
+        over = [max(bound - promised, 0) for bound in (lo50, lo95, lo99, hi50, hi95, hi99)]
+        seconds_least += (came - away) * (0.45 * over[0] + 0.04 * over[1] + 0.01 * over[2])
+        seconds_most += came * (0.50 * over[3] + 0.45 * over[4] + 0.04 * over[5])
+    assert (above, turned, least, most) == pytest.approx((360, 15_600, 804, 24_000))
+    assert (seconds_least, seconds_most) == pytest.approx((2_088, 78_480))
+    capsys.readouterr()
+    assert run(recording) == 0
+    told = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
+    row = next(one for one in told.splitlines() if one.startswith("| aurora, pro |"))
+    assert row == (
+        "| aurora, pro | 2 s | 12 s (8 to 16) | 6 min | – | – | 804 to 24 000 | 2 090 to 78 500 | 15 600 |"
+    )
+    assert "At least 804 and at most 24 000 requests waited longer than promised, by at least 2 090" in told
+
+
+def test_a_dash_is_no_file(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--out -` makes no file of that name: it is told how to write to standard output."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["recording", "export", str(recording), "--format", "csv", "--out", "-"]) == 1
+    told = capsys.readouterr()
+    assert "leave --out away, and it goes to standard output" in told.err
+    assert not told.out
+    assert list(tmp_path.iterdir()) == []

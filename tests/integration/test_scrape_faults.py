@@ -12,6 +12,7 @@ import pytest
 
 from collectors.fleet import SourceState
 from collectors.scrape.poller import PageTarget, ScrapePoller
+from tests.debian_binary import lacking
 from tests.integration.scrape_site import (
     DEMO,
     RUNNING,
@@ -65,9 +66,9 @@ def hung(handler: Handler) -> None:
     [
         (sent(page(), length=10_000), "the connection broke before the page was whole"),
         (cut_in_chunk, "the connection broke before the page was whole"),
-        (lambda handler: None, "no whole answer within 0.4 s"),
-        (dripping, "no whole answer within 0.4 s"),
-        (hung, "no whole answer within 0.4 s"),
+        (lambda handler: None, "no whole answer within 1 s"),
+        (dripping, "no whole answer within 1 s"),
+        (hung, "no whole answer within 1 s"),
         (sent(b"<html><body>Sign in</body></html>"), "this is no metrics page: it answers HTML"),
         (sent(b"x", 503), "it answers HTTP 503 Service Unavailable"),
         (sent(b"", 401), "it answers HTTP 401 Unauthorized; give it credentials"),
@@ -87,11 +88,9 @@ def hung(handler: Handler) -> None:
     ],
 )
 async def test_a_page_that_fails(site: Site, reply: Reply, said: str) -> None:
-    """Each fault is a sentence, costs no more than its time limit, and touches no other page."""
+    """Each fault is a sentence, is left by the time limit at the latest, and touches no other page."""
     site.replies |= {"/a": reply, "/b": sent(page(7))}
-    began = time.monotonic()
-    poll = await one_poll(site.url("/a"), site.url("/b"), timeout_s=0.4)
-    assert time.monotonic() - began < 3
+    poll = await one_poll(site.url("/a"), site.url("/b"), timeout_s=1.0 if "within" in said else 60.0)
     assert poll.health.error == f"{site.url('/a')}: {poll.health.error.partition('/a: ')[2]}"
     assert poll.health.error.partition("/a: ")[2].startswith(said)
     assert poll.health.error.isprintable()
@@ -132,7 +131,7 @@ async def test_hostile_labels(site: Site) -> None:
 async def test_certificates_are_verified(tmp_path: Path) -> None:
     """An unknown certificate is refused with a sentence, unless verifying was turned off or it is trusted."""
     if shutil.which("openssl") is None:
-        pytest.skip("no openssl here to make a certificate: install it")
+        lacking("no openssl here to make a certificate: install it")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     made = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
     names = f"-addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {certificate}"

@@ -165,19 +165,20 @@ async def test_a_connection_closed_while_idle_is_opened_again(site: Site) -> Non
 
 async def test_a_poll_within_a_poll_is_skipped(site: Site) -> None:
     """The second is never queued: it returns at once, without answers, and is counted."""
-    begun = threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
 
     def slow(handler: Handler) -> None:
         begun.set()
-        site.over.wait(0.3)
+        assert go_on.wait(60)
         sent(page(1))(handler)
 
     site.replies["/a"] = slow
     async with polling(PageTarget(site.url("/a"))) as poller:
         first = asyncio.create_task(poller.poll())
-        await asyncio.to_thread(begun.wait, 5)
+        await asyncio.to_thread(begun.wait, 60)
         second = await poller.poll()
         assert not first.done()
+        go_on.set()
         assert (second.answers, second.health.skipped, second.health.state) == ((), 1, SourceState.CONNECTING)
         assert value(await first, RUNNING) == 1
         assert len(site.asked) == 1
@@ -195,7 +196,7 @@ async def test_a_cancelled_poll_does_not_harm_the_next(site: Site) -> None:
     site.replies |= {"/a": slow, "/b": sent(page(2, model="b"))}
     async with polling(PageTarget(site.url("/a")), PageTarget(site.url("/b"))) as poller:
         task = asyncio.create_task(poller.poll())
-        await asyncio.to_thread(begun.wait, 5)
+        await asyncio.to_thread(begun.wait, 60)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -275,19 +276,19 @@ async def test_closing(site: Site) -> None:
 
     def silent(_: Handler) -> None:
         begun.set()
-        site.over.wait(10)
+        site.over.wait()
 
     site.replies["/a"] = silent
     async with polling(PageTarget(site.url("/a"))) as poller:
         polled = asyncio.create_task(poller.poll())
-        await asyncio.to_thread(begun.wait, 5)
+        await asyncio.to_thread(begun.wait, 60)
         workers = [thread for thread in threading.enumerate() if thread.name.startswith("scrape")]
         assert workers
         assert all(worker.daemon for worker in workers)
         await poller.aclose()
         assert (await polled).health.state is SourceState.LOST
     for worker in workers:
-        await asyncio.to_thread(worker.join, 5)
+        await asyncio.to_thread(worker.join, 60)
         assert not worker.is_alive()
 
 

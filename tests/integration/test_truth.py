@@ -36,7 +36,7 @@ class Fleet:
     def stop(self) -> dict[float, dict[str, Any]]:
         """End it; its truth by time."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
+        self.process.wait(60)
         lines = [json.loads(line) for line in self.truth.read_text(encoding="utf-8").splitlines()]
         return {line["t"]: line for line in lines}
 

@@ -32,10 +32,10 @@ from collectors.fleet import (
 )
 from collectors.intents import Ability, PlaneFacts
 from collectors.readings import SIGNALS, Interval, Quality, Reading, Reason, reading
-from collectors.recording.codec import CLAMP, Exceptions
+from collectors.recording.built import Builder
+from collectors.recording.codec import CLAMP, Exceptions, packed, unpacked
 from collectors.recording.layout import BadRecord
 from collectors.recording.readings import stem
-from collectors.recording.shape import Builder
 from collectors.recording.state import applied
 from collectors.text import clean
 from tests.frames import AT
@@ -216,6 +216,19 @@ class Maker:
 
 
 SEEDS = st.integers(0, 2**32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS, st.sampled_from((0, 1, 7, 8192, 8193, 20_000)), st.floats(0, 1))
+def test_differences_come_back(seed: int, size: int, share: float) -> None:
+    """Of any share of any numbers, modulo 2**32, however many pieces they are packed in."""
+    draw = np.random.default_rng(seed)
+    base = draw.integers(-(2**31), 2**31, size).astype(np.int32)
+    moved = draw.integers(-(2 ** draw.integers(1, 32)), 2**31, size).astype(np.int32)
+    numbers = base + np.where(draw.random(size) < share, moved, 0).astype(np.int32)
+    block = packed(numbers, base)
+    assert block == packed(numbers - base)
+    assert np.array_equal(unpacked(block, size) + base, numbers)
 
 
 @settings(max_examples=80, deadline=None)

@@ -68,7 +68,7 @@ def press(app: CockpitApp, key: str) -> None:
     app.screen.press(key)
 
 
-async def until(pilot: Pilot[int], holds: Callable[[], bool], seconds: float = 5) -> None:
+async def until(pilot: Pilot[int], holds: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for a condition; fail with the screen when it never holds."""
     end = time.monotonic() + seconds
     while not holds():
@@ -235,14 +235,14 @@ async def test_q_quits_and_closes_the_source() -> None:
     before = set(threading.enumerate())
     async with cockpit([demo_frame()]) as (app, pilot, source):
         await pilot.press("q")
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while app.return_code is None and time.monotonic() < end:
             await asyncio.sleep(0.01)
     assert app.return_code == 0
-    assert source.is_closed.wait(10)
+    assert source.is_closed.wait(60)
     own = [t for t in set(threading.enumerate()) - before if t.name == "tidegate-feed"]
     for thread in own:
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -250,7 +250,7 @@ async def test_it_ends_after_the_seconds_it_was_given() -> None:
     """`seconds` quits by itself, with status 0."""
     app = CockpitApp(lambda: Scripted([demo_frame()]), seconds=0.05)
     async with app.run_test():
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while app.return_code is None and time.monotonic() < end:
             await asyncio.sleep(0.01)
     assert app.return_code == 0
@@ -261,7 +261,7 @@ async def test_before_the_first_frame_the_screen_says_what_it_does() -> None:
     hold = threading.Event()
 
     def connect() -> Scripted:
-        hold.wait(5)
+        hold.wait(60)
         return Scripted([demo_frame()])
 
     app = CockpitApp(connect, context="us-east")

@@ -1,76 +1,29 @@
-"""Replay in the cockpit: of a file, and of the running session; what is live stays as it was behind it."""
+"""A recording in the cockpit: what is drawn of it at every size, and what its keys do."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 from textual import events
-from textual.pilot import Pilot
 
-from collectors.fleet import Frame
-from collectors.intents import Intent, Outcome, OutcomeKind, Target
-from collectors.sessions import RecorderState, View
-from tests.frames import AT, healthy_frame
-from tests.operated_frames import operated_frame
-from tests.replay_parts import FILE, FakeRecorder, FakeReplay, recorded
-from tests.screens.test_app import Scripted, plain_environment, press, screen_text, until
-from tui.app import CockpitApp
-from tui.dialogs.dialog import DialogScreen
+from collectors.fleet import Node
+from tests.frames import AT
+from tests.replay_cockpit import replaying, text
+from tests.replay_parts import FakeReplay, recorded
+from tests.screens.test_app import plain_environment, press, screen_text, until
 from tui.dialogs.help import HelpScreen
-from tui.link import NoOperator
-from tui.messages import OutcomeArrived
-from tui.replaying import LAST_MINUTES_S
 from tui.screens.alerts import AlertsScreen
 from tui.screens.base import CockpitScreen
 from tui.screens.differences import DifferencesScreen
 from tui.screens.fleet import FleetScreen
-from tui.screens.model import ModelScreen
 
 __all__ = ["plain_environment"]
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
-INTENT = Intent("throttle.set", Target("throttle", "images", "free"), {"level": 0.3}, {"level": 0.5}, "t-8")
 ODD_SIZES = [(1, 1), (2, 2), (20, 5), (79, 24), (40, 9), (300, 80), (500, 20), (81, 31)]
-
-
-@asynccontextmanager
-async def replaying(
-    player: FakeReplay, size: tuple[int, int] = (120, 40), **options: object
-) -> AsyncIterator[tuple[CockpitApp, Pilot[int]]]:
-    """`tidegate replay FILE`: nothing but the recording."""
-    app = CockpitApp(lambda: player, context="incident", is_replay=True, **options)  # type: ignore[arg-type]
-    async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.latest is not None)
-        yield app, pilot
-
-
-@asynccontextmanager
-async def live(
-    frame: Frame | None = None, size: tuple[int, int] = (120, 40), **options: object
-) -> AsyncIterator[tuple[CockpitApp, Pilot[int], Scripted, FakeReplay, FakeRecorder]]:
-    """A live session that is recorded."""
-    frame = frame or operated_frame()
-    source, player, recorder = Scripted([frame]), FakeReplay(recorded()), FakeRecorder()
-    given: dict[str, object] = {"recorder": recorder, "replay": lambda file: player, **options}
-    app = CockpitApp(lambda: source, context="us-east", **given)  # type: ignore[arg-type]
-    async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.latest is frame)
-        yield app, pilot, source, player, recorder
-
-
-async def to_replay(app: CockpitApp, pilot: Pilot[int]) -> None:
-    press(app, "space")
-    await until(pilot, lambda: app.latest is not None and app.latest.mode == "REPLAY")
-    await until(pilot, lambda: "REPLAY" in "\n".join(screen_text(app)))
-
-
-def text(app: CockpitApp) -> str:
-    return "\n".join(screen_text(app))
 
 
 @pytest.mark.parametrize("glyphs", ["unicode", "ascii"])
@@ -208,6 +161,26 @@ async def test_frames_that_take_long_to_draw_leave_keys_their_turn() -> None:
         assert drawn == [player.all[11].at, player.all[16].at]
 
 
+async def test_a_time_looks_the_same_wherever_it_was_come_to_from() -> None:
+    """Near an edge a cell of the heat map keeps its shade, but not that of a time before a jump."""
+    frames = [
+        replace(one, nodes=(Node("n1", "gpu", bytes([busy] * 8), " " * 8, ("delta-code",)),))
+        for one, busy in zip(recorded(3), (50, 61, 90), strict=True)
+    ]
+    async with replaying(FakeReplay(frames, at=0)) as (app, pilot):
+        player = app.live.feed.source
+        assert isinstance(player, FakeReplay)
+        looks = []
+        for before in (0, 2):
+            for place in (before, 1):
+                player.seek(frames[place].at)
+                await until(pilot, lambda at=frames[place].at: app.now == at)  # type: ignore[misc]  # the default binds the time
+            await pilot.pause(0.2)
+            looks.append([line for line in screen_text(app) if line.startswith("n1")])
+        assert looks[0] == looks[1]
+        assert "▓▓▓▓▓▓▓▓" in looks[0][0]
+
+
 async def test_a_click_on_a_lane_goes_there() -> None:
     """Columns are times; the line of words is none."""
     async with replaying(FakeReplay(recorded(), at=10)) as (app, pilot):
@@ -314,205 +287,6 @@ async def test_what_is_different_from_the_mark() -> None:
         await until(pilot, lambda: isinstance(app.screen, FleetScreen))
 
 
-async def test_nothing_can_be_written_and_each_key_says_so() -> None:
-    """S14, D16: no dialog opens, nothing is armed, and the way to a plane is shut."""
-    async with live(operated_frame(), writes="on") as (app, pilot, _, _, _):
-        assert app.is_armed
-        await to_replay(app, pilot)
-        assert not app.is_armed
-        for key in "tapBuW":
-            press(app, key)
-            await pilot.pause()
-            assert "a replay cannot write" in screen_text(app)[-1], key
-            assert not any(isinstance(screen, DialogScreen) for screen in app.screen_stack)
-        assert "[ALL WRITES OFF]" in screen_text(app)[0]
-        with pytest.raises(NoOperator, match="a replay cannot write"):
-            await app.link.rehearse([INTENT])
-        press(app, "f")
-        await pilot.pause()
-        assert app.frozen is None
-        assert "space pauses" in screen_text(app)[-1]
-
-
-async def test_arming_ends_when_a_replay_begins() -> None:
-    """S6: also for the time in which it is only being opened, and it does not come back."""
-    async with live() as (app, pilot, _, _, _):
-        assert app.latest is not None
-        app.arming.arm(app.latest)
-        assert app.is_armed
-        press(app, "space")
-        assert app.arming.left_s == 0
-        press(app, "t")
-        assert not isinstance(app.screen, DialogScreen)
-        await until(pilot, lambda: app.latest is not None and app.latest.mode == "REPLAY")
-        press(app, "L")
-        await until(pilot, lambda: app.shown is app.live)
-        assert app.arming.left_s == 0
-
-
-async def test_space_opens_the_last_minutes_and_L_goes_back() -> None:
-    """The recording is flushed before it is opened, and played from a few minutes ago."""
-    async with live() as (app, pilot, _, player, recorder):
-        latest = app.latest
-        assert latest is not None
-        press(app, "space")
-        await until(pilot, lambda: app.shown is not app.live)
-        assert recorder.flushes == 1
-        assert player.asked[0][0] == "seek"
-        assert latest.at - LAST_MINUTES_S <= float(str(player.asked[0][1])) < latest.at - LAST_MINUTES_S + 5
-        assert player.asked[1] == ("play",)
-        await until(pilot, lambda: "from now)" in text(app))
-        press(app, "L")
-        await until(pilot, lambda: "REPLAY" not in text(app))
-        assert app.latest is latest
-        await until(pilot, lambda: player.is_closed)
-        press(app, "L")
-        await pilot.pause()
-        assert "the screen is live" in text(app)
-
-
-async def test_live_is_found_as_it_was_left() -> None:
-    """Screen, filter, sort, order and cursor: what is done in the replay stays there."""
-    async with live() as (app, pilot, _, _, _):
-        await pilot.press("slash", "e", "enter", "s", "S", "j", "j")
-        home = app.screen
-        assert isinstance(home, FleetScreen)
-        before = home.view()
-        press(app, "enter")
-        await until(pilot, lambda: isinstance(app.screen, ModelScreen))
-        page = app.screen
-        await to_replay(app, pilot)
-        assert isinstance(app.screen, ModelScreen)
-        assert app.screen is not page
-        assert app.screen.view() == page.view()
-        press(app, "escape")
-        await until(pilot, lambda: isinstance(app.screen, FleetScreen))
-        assert app.screen is not home
-        press(app, "s")
-        press(app, "k")
-        press(app, "A")
-        await until(pilot, lambda: isinstance(app.screen, AlertsScreen))
-        press(app, "L")
-        await until(pilot, lambda: app.shown is app.live)
-        assert app.screen is page
-        press(app, "escape")
-        await until(pilot, lambda: app.screen is home)
-        assert home.view() == before
-
-
-async def test_esc_at_the_fleet_goes_back_to_live() -> None:
-    """First the filter, then the panel, then the replay."""
-    async with live() as (app, pilot, _, _, _):
-        await to_replay(app, pilot)
-        press(app, "tab")
-        await pilot.pause()
-        press(app, "escape")
-        assert app.shown is not app.live
-        press(app, "escape")
-        await until(pilot, lambda: app.shown is app.live)
-
-
-async def test_where_the_replay_was_left_is_remembered() -> None:
-    """The next `space` goes on from there."""
-    async with live() as (app, pilot, _, player, _):
-        await to_replay(app, pilot)
-        press(app, ".")
-        await until(pilot, lambda: app.now == AT - 230)
-        press(app, "L")
-        await until(pilot, lambda: player.is_closed)
-        again = FakeReplay(recorded())
-        app.replay = lambda file: again
-        press(app, "space")
-        await until(pilot, lambda: app.shown is not app.live)
-        assert again.asked[0] == ("seek", AT - 230)
-
-
-async def test_live_and_recorded_never_mix() -> None:
-    """The live feed goes on behind, into its own memory; frame, history, trends and time are all of one."""
-    async with live() as (app, pilot, source, _, _):
-        history, trends = app.history, app.trends
-        await to_replay(app, pilot)
-        shown, was = app.latest, app.history
-        assert was is not history
-        assert app.trends is not trends
-        later = replace(healthy_frame(AT + 40), context="us-east")
-        source.send(later)
-        await until(pilot, lambda: app.live.latest is later)
-        await pilot.pause()
-        assert app.latest is shown
-        assert app.now == shown.at if shown else False
-        assert "delta-code" in text(app)
-        assert "REPLAY" in text(app)
-        press(app, "L")
-        await until(pilot, lambda: app.latest is later)
-        assert app.history is history
-        assert app.trends is trends
-        assert "delta-code" not in text(app)
-
-
-async def test_a_recording_that_cannot_be_opened_leaves_the_screen_live() -> None:
-    """Its sentence is told, once; nothing is tried again behind the operator's back."""
-    tries: list[str] = []
-
-    def refuse(file: str) -> FakeReplay:
-        tries.append(file)
-        raise OSError(5, "Input/output error \x1b[31m")
-
-    async with live(replay=refuse) as (app, pilot, _, _, _):
-        press(app, "space")
-        await until(pilot, lambda: "no replay: OSError" in text(app))
-        assert "\x1b" not in text(app)
-        assert app.replaying is None
-        assert app.shown is app.live
-        assert tries == [FILE]
-        press(app, "t")
-        await pilot.pause()
-        assert "a replay cannot write" not in text(app)
-
-
-async def test_nothing_recorded_is_nothing_to_replay() -> None:
-    """Each with its reason."""
-    async with live(recorder=None) as (app, pilot, _, _, _):
-        for key in ("space", "b"):
-            press(app, key)
-            await pilot.pause()
-            assert "this session is not recorded" in text(app)
-    state = RecorderState(trouble="the disk is full")
-    async with live(recorder=FakeRecorder(state)) as (app, pilot, _, _, _):
-        press(app, "space")
-        await pilot.pause()
-        assert "nothing has been recorded yet: the disk is full" in text(app)
-
-
-async def test_keys_of_a_replay_say_where_they_work() -> None:
-    """D16: live, each tells how to open one; the pair that steps turns pages there."""
-    async with live() as (app, pilot, _, _, _):
-        for key in ",.<>eE+-{}i@mdV":
-            press(app, key)
-            await pilot.pause()
-            assert "in a replay; space opens one" in screen_text(app)[-2], key
-        before = text(app)
-        press(app, "]")
-        await pilot.pause()
-        assert text(app) != before
-        press(app, "?")
-        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-        press(app, "G")
-        await pilot.pause()
-        assert "IN A REPLAY" in "\n".join(line.text for line in app.screen.query_one("#help").lines)  # type: ignore[attr-defined]
-
-
-async def test_a_bookmark_in_a_live_session() -> None:
-    """At the time the key was pressed, by whoever the plane knows."""
-    async with live() as (app, pilot, _, _, recorder):
-        assert app.latest is not None
-        at = app.latest.at
-        await pilot.press("b", "x", "enter")
-        (mark,) = recorder.marks
-        assert at <= mark.at < at + 5
-        assert (mark.actor, mark.note) == (app.latest.plane.actor, "x") if app.latest.plane else False
-
-
 async def test_help_tells_the_keys_of_each_mode() -> None:
     """In a replay: what they do there, and what is off."""
     async with replaying(FakeReplay(recorded())) as (app, pilot):
@@ -525,221 +299,13 @@ async def test_help_tells_the_keys_of_each_mode() -> None:
             "go to a time",
             "OFF: a replay cannot write",
             "t throttle",
+            "LANES",
+            "actions: a bookmark",
         ):
             assert words in lines, words
+        assert lines.index("play or pause") < lines.index("KEYS of the fleet screen") < lines.index("filter")
         for words in ("back to live", "IN A DIALOG", "freeze the display"):
             assert words not in lines, words
-
-
-async def test_an_outcome_from_before_is_still_told() -> None:
-    """S11: what was sent goes on; its end is told on the bottom line, whatever is shown."""
-    async with live() as (app, pilot, _, _, _):
-        await to_replay(app, pilot)
-        outcome = Outcome(INTENT, OutcomeKind.APPLIED, AT, "admit 30%")
-        app.post_message(OutcomeArrived(outcome))
-        await until(pilot, lambda: "applied: admit 30%" in screen_text(app)[-1])
-
-
-SEEN = View("model", "delta-code", "free", dialog="Throttle · images · 2 models", width=100, height=30)
-
-
-async def test_as_the_operator_saw_it() -> None:
-    """Screen, subject, filter, sort, panel and cursor follow the recording; dialog and size are told."""
-    player = FakeReplay(recorded(), SEEN)
-    fleet = View("fleet", cursor="embed-2", panel="fleet", filter="e", sort="severity", width=120, height=40)
-    player.views[5] = fleet
-    player.views[9] = View("alerts", filter="team", width=120, height=40)
-    player._stand()
-    async with replaying(player) as (app, pilot):
-        await until(pilot, lambda: isinstance(app.screen, ModelScreen))
-        await until(
-            pilot, lambda: "seen: dialog Throttle · images · 2 models, 100x30" in screen_text(app)[-1]
-        )
-        assert app.screen.view() == View("model", "delta-code", "free")  # type: ignore[attr-defined]
-        player.step(5)
-        await until(pilot, lambda: isinstance(app.screen, FleetScreen))
-        await until(
-            pilot, lambda: isinstance(app.screen, FleetScreen) and app.screen.view().cursor == "embed-2"
-        )
-        assert isinstance(app.screen, FleetScreen)
-        assert replace(fleet, width=0, height=0) == app.screen.view()
-        assert "as seen" in text(app)
-        player.step(4)
-        await until(pilot, lambda: isinstance(app.screen, AlertsScreen))
-        assert "/team" in text(app)
-
-
-async def test_what_is_typed_is_not_taken_away() -> None:
-    """While a line is typed, the recorded view waits; then it is followed again."""
-    player = FakeReplay(recorded(), SEEN)
-    player.views[1] = View("fleet", sort="name", panel="fleet", width=120, height=40)
-    player._stand()
-    async with replaying(player) as (app, pilot):
-        await until(pilot, lambda: isinstance(app.screen, ModelScreen))
-        await pilot.press("b", "o")
-        player.step(1)
-        await until(pilot, lambda: app.now == player.all[1].at)
-        assert "bookmark: o_" in text(app)
-        await pilot.press("escape")
-        player.step(1)
-        await until(pilot, lambda: isinstance(app.screen, FleetScreen))
-
-
-async def test_an_own_look_is_free_until_V() -> None:
-    """Any key that moves ends the following and says so; V begins it again, where the recording is then."""
-    player = FakeReplay(recorded(), SEEN)
-    async with replaying(player) as (app, pilot):
-        await until(pilot, lambda: isinstance(app.screen, ModelScreen))
-        press(app, "escape")
-        await until(pilot, lambda: isinstance(app.screen, FleetScreen))
-        await until(pilot, lambda: "free look: V follows again" in text(app))
-        player.step(1)
-        await pilot.pause()
-        assert isinstance(app.screen, FleetScreen)
-        press(app, "V")
-        await until(pilot, lambda: isinstance(app.screen, ModelScreen))
-        assert "as the operator saw it" in text(app)
-
-
-async def test_playing_and_seeking_are_no_own_look() -> None:
-    """The keys of the player leave it as the operator saw it; so does reading the help."""
-    async with replaying(FakeReplay(recorded(), SEEN)) as (app, pilot):
-        for key in ("space", "]", ".", "+", "?"):
-            press(app, key)
-            await pilot.pause()
-        press(app, "j")
-        press(app, "escape")
-        await until(pilot, lambda: isinstance(app.screen, ModelScreen))
-        assert app.replaying is not None
-        assert app.replaying.is_following
-
-
-@pytest.mark.slow
-async def test_views_are_recorded_as_they_change() -> None:
-    """Screen, cursor, filter, a dialog's title and size; in a replay, that it is one; nothing typed."""
-    async with live() as (app, pilot, _, _, recorder):
-        press(app, "j")
-        app.note_view()
-        assert recorder.views[-1] == View(
-            "fleet", cursor="aurora-5-mini", panel="fleet", sort="name", width=120, height=40
-        )
-        known = len(recorder.views)
-        app.draw_all()
-        assert len(recorder.views) == known
-        press(app, "t")
-        await until(pilot, lambda: isinstance(app.screen, DialogScreen))
-        app.note_view()
-        assert recorder.views[-1].screen == "fleet"
-        assert recorder.views[-1].dialog.startswith("Throttle · ")
-        press(app, "escape")
-        await until(pilot, lambda: isinstance(app.screen, FleetScreen))
-        await pilot.resize_terminal(100, 30)
-        await until(pilot, lambda: recorder.views[-1].width == 100)
-        await to_replay(app, pilot)
-        app.note_view()
-        assert recorder.views[-1] == View("replay", width=100, height=30)
-
-
-async def test_the_recording_is_told_while_live() -> None:
-    """`rec ● 01:12:44 38 MB`; while nothing is written, amber with its sentence; without one, nothing."""
-    async with live() as (app, _, _, _, _):
-        assert "rec ● 01:12:44 38 MB" in screen_text(app)[-1]
-    full = RecorderState(FILE, trouble="the disk is full: free some space, it goes on by itself")
-    async with live(recorder=FakeRecorder(full)) as (app, _, _, _, _):
-        assert "rec ✖ OFF" in screen_text(app)[-1]
-        assert "not recorded: the disk is full" in text(app)
-        assert isinstance(app.screen, FleetScreen)
-        roles = {cell.role for line in app.screen.panel("notes").lines for cell in line.cells}
-        assert "unrecorded" in roles
-    async with live(recorder=None) as (app, _, _, _, _):
-        assert "rec" not in screen_text(app)[-1].split()
-
-
-async def test_a_flush_that_takes_its_time_holds_no_key() -> None:
-    """The disk is waited for on another thread: keys are answered meanwhile."""
-    import threading
-
-    may = threading.Event()
-    recorder = FakeRecorder()
-    recorder.flush = lambda: may.wait(5)  # type: ignore[method-assign, assignment, return-value]
-    async with live(recorder=recorder) as (app, pilot, _, _, _):
-        press(app, "space")
-        press(app, "A")
-        await until(pilot, lambda: isinstance(app.screen, AlertsScreen))
-        assert app.shown is app.live
-        may.set()
-        await until(pilot, lambda: app.shown is not app.live)
-        assert isinstance(app.screen, AlertsScreen)
-
-
-async def test_while_it_opens_all_is_live() -> None:
-    """Until the first frame no word of a replay stands beside live numbers, and keys mean what they do live;
-    but nothing can be written any more. What was said of the opening is not found again afterwards."""
-    import threading
-
-    may = threading.Event()
-    recorder = FakeRecorder()
-    recorder.flush = lambda: may.wait(5)  # type: ignore[method-assign, assignment, return-value]
-    async with live(recorder=recorder) as (app, pilot, _, player, _):
-        press(app, "space")
-        app.draw_all()
-        await pilot.pause()
-        assert "REPLAY" not in text(app)
-        assert "rec ●" in screen_text(app)[-1]
-        press(app, "m")
-        await pilot.pause()
-        assert "in a replay" in screen_text(app)[-2]
-        press(app, "t")
-        await pilot.pause()
-        assert "a replay cannot write" in screen_text(app)[-2]
-        press(app, "space")
-        await pilot.pause()
-        assert "opening the recording" in screen_text(app)[-2]
-        may.set()
-        await until(pilot, lambda: app.shown is not app.live)
-        assert player.asked[1:] == [("play",)]
-        press(app, "L")
-        await until(pilot, lambda: "REPLAY" not in text(app))
-        assert "opening the recording" not in text(app)
-
-
-async def test_a_line_that_is_typed_is_finished_before_a_replay_is_shown() -> None:
-    """Its letters would be keys there: `q` in a note must not quit."""
-    import threading
-
-    may = threading.Event()
-    recorder = FakeRecorder()
-    recorder.flush = lambda: may.wait(5)  # type: ignore[method-assign, assignment, return-value]
-    async with live(recorder=recorder) as (app, pilot, _, player, _):
-        press(app, "space")
-        await pilot.press("b", "s", "e")
-        may.set()
-        await until(pilot, lambda: app.opening is not None and app.opening.stream.latest is not None)
-        await pilot.press("q")
-        assert app.shown is app.live
-        await pilot.press("enter")
-        assert [mark.note for mark in recorder.marks] == ["seq"]
-        player.step(1)
-        await until(pilot, lambda: app.shown is not app.live)
-
-
-async def test_leaving_while_it_opens_stays_live() -> None:
-    """L before the first frame: what comes later is not shown."""
-    import threading
-
-    may = threading.Event()
-    recorder = FakeRecorder()
-    recorder.flush = lambda: may.wait(5)  # type: ignore[method-assign, assignment, return-value]
-    async with live(recorder=recorder) as (app, pilot, _, _, _):
-        press(app, "space")
-        press(app, "L")
-        may.set()
-        await asyncio.sleep(0.1)
-        await pilot.pause()
-        assert app.shown is app.live
-        assert app.replaying is None
-        assert app.opening is None
-        assert "REPLAY" not in text(app)
 
 
 async def test_what_the_player_tells_is_told() -> None:
@@ -761,14 +327,6 @@ async def test_an_answer_goes_also_while_nothing_moves(monkeypatch: pytest.Monke
         press(app, "d")
         await until(pilot, lambda: "no mark yet" in text(app))
         await until(pilot, lambda: "no mark yet" not in text(app) and "space play" in text(app))
-
-
-async def test_an_own_look_is_told_only_where_there_is_another() -> None:
-    """Of a recording without views there is nothing to follow again."""
-    async with replaying(FakeReplay(recorded())) as (app, pilot):
-        press(app, "j")
-        await pilot.pause()
-        assert "follows again" not in text(app)
 
 
 async def test_space_on_other_screens_plays() -> None:

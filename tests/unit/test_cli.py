@@ -1,6 +1,7 @@
 """What the command line refuses, and the sentence it refuses with."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -150,6 +151,21 @@ def test_completion_knows_the_commands(capsys: pytest.CaptureFixture[str]) -> No
     script = capsys.readouterr().out
     for word in ("snapshot", "check", "init", "rules", "--explain", "--alertmanager"):
         assert word in script
+
+
+def test_help_lists_every_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the summary that its own help begins with, though its options are not made yet."""
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = re.findall(r"^    (\S+) +(\S.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert {"demo", "record", "recording", "report", "throttle", "plane"} <= {name for name, _ in listed}
+    for name, summary in listed:
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        assert f"\n{summary[0].upper()}{summary[1:]}.\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["watch", "snapshot", "check", "init", "rules", "keys"])

@@ -11,7 +11,17 @@ from collectors.fleet import LastChange
 from collectors.intents import OPERATIONS, Ability, Difference, OutcomeKind, PlaneFacts, decided
 from tests.dialog_parts import ALL_ABILITIES, OPERATOR, VIEWER, CellForm, ended, operated_frame, would_apply
 from tests.frames import AT
-from tui.dialogs.decision import FRESH_S, Decision, DryRun, changed_by, missing, moved, needs
+from tui.dialogs.decision import (
+    FRESH_S,
+    MOVED_MOST,
+    Decision,
+    DryRun,
+    changed_by,
+    followed,
+    missing,
+    moved,
+    needs,
+)
 from tui.dialogs.reasons import LOOSENING, ONWARD, STOPPING, TIGHTENING, Reasons, typed, usual
 from tui.dialogs.reasons import OFFERED as OFFERED_REASONS
 from tui.format import clock
@@ -181,6 +191,23 @@ def test_what_moved_is_told_by_target() -> None:
     assert moved(was, was) == ()
 
 
+@pytest.mark.parametrize(
+    ("level", "is_brake", "is_overtaken"), [(0.2, True, True), (0.5, True, False), (0.5, False, True)]
+)
+def test_a_brake_is_overtaken_only_by_another_level(level: float, is_brake: bool, is_overtaken: bool) -> None:
+    """S8: a new rev alone stops all but a brake; what is told is bounded, the newest kept."""
+    was = decision(is_brake=is_brake)
+    frame = operated_frame(level, "t-9")
+    form = was.form.seen(frame)
+    now = followed(was, replace(was, form=form, plan=form.plan()), FRAME, frame)
+    assert now.is_overtaken is is_overtaken
+    assert followed(replace(was, is_overtaken=True), now, FRAME, frame).is_overtaken
+    told = tuple(Difference(f"{n}", "", "") for n in range(MOVED_MOST))
+    kept = followed(replace(was, moved=told), now, FRAME, frame).moved
+    assert len(kept) == MOVED_MOST
+    assert kept[-1] == (now.moved or told)[-1]
+
+
 def test_who_changed_it_is_told_once() -> None:
     """Of the targets that are decided on alone, and only where the plane's last change is another one."""
     intents = CellForm(FRAME).plan().intents
@@ -199,6 +226,9 @@ def test_reasons_are_kept_for_the_session() -> None:
     reasons = Reasons()
     reasons.keep("throttle images", "half ty")
     assert reasons.draft("throttle images") == "half ty"
+    assert reasons.draft("throttle chat") == ""
+    reasons.keep("throttle chat", "half ty")
+    reasons.keep("throttle chat", "")
     assert reasons.draft("throttle chat") == ""
     assert tuple(reasons.offered(TIGHTENING)) == TIGHTENING
     reasons.used("throttle images", "storm over")

@@ -14,10 +14,11 @@ from tests.dialog_parts import OPERATOR, CellForm, ended, operated_frame
 from tests.unit.test_decision import FRAME, NOW, decision, refused
 from tui.dialogs.decision import Decision, needs
 from tui.dialogs.drawing import BUTTONS, PHRASE, REASON, dialog_lines, rows_of, rule_line
-from tui.dialogs.fitting import away_words
+from tui.dialogs.fitting import away_words, lines_to
 from tui.dialogs.reasons import TIGHTENING
-from tui.dialogs.shown import Shown
+from tui.dialogs.shown import Shown, flowed
 from tui.dialogs.told import becomes
+from tui.widgets.lines import Cell, Line
 
 LONG = "the plane says no because another operator moved the very same cell to another level just before"
 
@@ -197,6 +198,52 @@ def test_pages_are_told_with_the_keys_that_are_bound() -> None:
     assert away_words("2 above, 12 below", keymap, "unicode") == "2 above, 12 below · PgUp PgDn"
     assert away_words("12 below", {}, "unicode") == "12 below"
     assert away_words("", keymap, "unicode") == ""
+
+
+@pytest.mark.parametrize(
+    ("row", "above", "seen", "by"),
+    [
+        ("a", 0, 4, 0),
+        ("a", 3, 4, -3),
+        ("b", 0, 4, 1),
+        ("b", 4, 4, -2),
+        ("b", 2, 4, 0),
+        # Taller than what is seen: its end, where it is typed.
+        ("b", 0, 2, 3),
+        ("b", 6, 2, -3),
+        ("buttons", 3, 4, 0),
+    ],
+)
+def test_the_row_that_has_the_keys_is_scrolled_to(row: str, above: int, seen: int, by: int) -> None:
+    """As little as it takes; of ten lines two are of row a, three of row b."""
+    lines = [Line((), id) for id in ("a", "a", "b", "b", "b", *[""] * 5)]
+    assert lines_to(row, lines, (above, len(lines) - above - seen)) == by
+
+
+def test_what_goes_on_in_the_next_line_stands_below_what_it_goes_on_with() -> None:
+    """The column of pointers stays free, whatever gap a piece had before it, and however long it is."""
+    pieces = [
+        Cell("Label".ljust(10)),
+        Cell("›one"),
+        Cell("  "),
+        Cell(" two"),
+        Cell("    a note of three words"),
+    ]
+    texts = ["".join(cell.text for cell in line).rstrip() for line in flowed(pieces, 24, 10)]
+    assert texts == ["Label     ›one   two", "           a note of", "           three words"]
+    assert ["".join(cell.text for cell in line) for line in flowed([Cell(" abc def")], 4, 0)] == [
+        " abc",
+        " def",
+    ]
+
+
+def test_a_revision_without_room_has_lines_of_its_own() -> None:
+    """Below the title: a name that is cut in two by a line's end is read as two."""
+    head = [line.text.strip("│ ") for line in dialog_lines(shown(decision()), 44, "unicode").head]
+    assert head[1:] == ["Throttle · images · 2 models · us-east", "rev t-8free"]
+    assert [line.text for line in dialog_lines(shown(decision()), 56, "unicode").head][1:] == [
+        f"│ {'Throttle · images · 2 models · us-east  rev t-8free':52} │"
+    ]
 
 
 def test_the_end_says_where_its_effect_is_told() -> None:

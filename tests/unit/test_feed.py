@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -56,7 +55,7 @@ class Heard:
     async def until(self, holds: Callable[[], bool]) -> None:
         def wait() -> None:
             with self.changed:
-                assert self.changed.wait_for(holds, 5), (len(self.frames), self.said)
+                assert self.changed.wait_for(holds, 60), (len(self.frames), self.said)
 
         await asyncio.to_thread(wait)
 
@@ -142,12 +141,10 @@ async def test_closing_is_bounded_whatever_the_source_does(monkeypatch: pytest.M
     """A source that takes a minute to close is left after the time that is allowed."""
     monkeypatch.setattr(feed_module, "CLOSE_S", 0.05)
     heard = Heard()
-    feed = Feed(lambda: Scripted(1, close_s=60), heard.arrived, heard.spoke)
+    feed = Feed(lambda: Scripted(1, close_s=3600), heard.arrived, heard.spoke)
     feed.start()
     await heard.until(lambda: len(heard.frames) == 1)
-    begin = time.monotonic()
     await feed.close()
-    assert time.monotonic() - begin < 2
 
 
 async def test_closing_does_not_wait_for_a_connect_that_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,16 +154,15 @@ async def test_closing_does_not_wait_for_a_connect_that_blocks(monkeypatch: pyte
 
     def connect() -> Scripted:
         entered.set()
-        release.wait(10)
+        release.wait()
         return Scripted(0)
 
     feed = Feed(connect, lambda frame: None, lambda sentence, trouble: None)
     feed.start()
-    await asyncio.to_thread(entered.wait, 5)
-    begin = time.monotonic()
+    assert await asyncio.to_thread(entered.wait, 60)
     await feed.close()
+    assert not release.is_set()
     release.set()
-    assert time.monotonic() - begin < 2
 
 
 async def test_closing_before_the_start_is_nothing() -> None:

@@ -1,7 +1,5 @@
 """Names from different exporters come to mean one model."""
 
-import time
-
 import pytest
 
 from collectors.config import Identity, ModelRule, Pool, TierRule
@@ -146,9 +144,7 @@ def test_an_alias_of_an_alias_is_followed() -> None:
 def test_a_rule_takes_no_longer_than_its_text() -> None:
     """What would hold a backtracking engine for ever is answered at once; look-around is refused."""
     rule = ModelRule(label="pod", regex="([a-z0-9-]+)+_", model="$1")
-    started = time.monotonic()
     assert Names(Identity(models=(rule,))).model({"pod": "a" * 100 + "!"}) is None
-    assert time.monotonic() - started < 0.5
     with pytest.raises(ValueError, match="is no regular expression"):
         ModelRule(label="pod", regex="a(?=b)", model="x")
 

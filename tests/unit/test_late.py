@@ -2,11 +2,12 @@
 
 import pytest
 
+from collectors.ageing import counted_on, held
 from collectors.readings import Quality
 from tests.cluster_frames import clusters_frame
 from tests.frames import AT, demo_frame
 from tests.operated_frames import operated_frame
-from tui.screens.late import StillHistory, counted_on, held
+from tui.screens.late import StillHistory
 from tui.store import History
 
 

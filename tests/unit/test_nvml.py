@@ -9,7 +9,6 @@ import ctypes
 import json
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -323,28 +322,21 @@ async def test_a_driver_that_hangs_holds_nobody() -> None:
 
     def hangs() -> Told:
         asked.append(1)
-        let_go.wait(10)
+        let_go.wait()
         return Told("1", ())
 
     poller = NvmlPoller(host="node-7", timeout_s=0.05, read=hangs)
-    began = time.monotonic()
     first, second = await poller.poll(), await poller.poll()
-    assert time.monotonic() - began < 2
     assert "the driver hangs" in first.health.error
     assert (second.health.state, second.health.skipped, len(asked)) == (SourceState.LOST, 1, 1)
     let_go.set()
-    for _ in range(100):
-        last = await poller.poll()
-        if last.health.state is SourceState.OK:
-            break
-        await asyncio.sleep(0.01)
-    assert last.health.state is SourceState.OK
-    hung = NvmlPoller(host="node-7", timeout_s=0.01, read=lambda: let_go.wait(10) and Told("1", ()))
+    async with asyncio.timeout(60):
+        while (await poller.poll()).health.state is not SourceState.OK:
+            await asyncio.sleep(0.01)
+    hung = NvmlPoller(host="node-7", timeout_s=0.01, read=lambda: let_go.wait() and Told("1", ()))
     let_go.clear()
     await hung.poll()
-    began = time.monotonic()
     await hung.aclose()
     await hung.aclose()
-    assert time.monotonic() - began < 1
     let_go.set()
     await poller.aclose()

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import os
 import random
 from dataclasses import replace
 from functools import partial
@@ -11,23 +12,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collectors.config import Context, PrometheusServer
-from collectors.fleet import Alert, Severity
+from collectors.alerts.matching import matched
+from collectors.alerts.told import AlertPoll
+from collectors.alerts.wire import Reader, read_prometheus
+from collectors.config import Context, Identity, PrometheusServer
+from collectors.fleet import Alert, Severity, SourceState
 from collectors.prometheus.answer import rows
 from collectors.prometheus.wire import Refused, Sample
 from collectors.readings import Interval, Quality
 from collectors.reconstruct import progress
+from collectors.reconstruct.alerts import PastAlerts
 from collectors.reconstruct.audit import LogError, read_log
 from collectors.reconstruct.exported import definitions, readings
-from collectors.reconstruct.matrix import Piece, piece_of
+from collectors.reconstruct.matrix import Piece, kept_labels, piece_of
+from collectors.reconstruct.naming import PastNames
 from collectors.reconstruct.plan import Asked, Grid, PlanError, checked, cost
 from collectors.reconstruct.poller import sample_times, samples_question
 from collectors.reconstruct.ranges import BLOCK, Ranges, Unanswered, is_too_much
-from collectors.signals.catalogue import Definition, Row
+from collectors.signals.catalogue import Answer, Definition, Row
+from collectors.signals.identity import Names
 from collectors.signals.keys import Key
 from collectors.signals.presets import read_presets
 from collectors.signals.promql import ALTERNATIVE
-from tui.reconstructing import add_reconstruct, reconstruct
+from tui.cli import command_line
+from tui.reconstructing import reconstruct
 
 NOON = 1_795_000_000.0
 
@@ -198,6 +206,24 @@ async def test_a_server_with_a_limit_is_asked_for_less() -> None:
     assert all(last - first + 1 <= 5 for first, last in ranges.asked[3:])
 
 
+async def test_a_server_that_is_slow_is_asked_for_less() -> None:
+    """A time limit is a limit like any other; where a single moment is too much, it is the server's fault."""
+
+    def slow(first: int, last: int) -> list[dict[str, object]]:
+        if last - first + 1 > fits:
+            raise Refused("did not answer within 10 s", "Ask later")
+        return flat(first, last)
+
+    fits = 3
+    ranges = Scripted(slow)  # type: ignore[arg-type]  # called like it
+    ranges.begin(64)
+    assert [(await ranges.piece("q", step)).first <= step for step in range(64)] == [True] * 64
+    fits = 0
+    ranges.begin(128)
+    with pytest.raises(Unanswered, match=r"did not answer within 10 s\. Ask later"):
+        await ranges.piece("q", 64)
+
+
 async def test_what_is_refused_is_refused_by_blocks() -> None:
     """A query that cannot be answered at some steps is missing there, however pieces happen to lie."""
 
@@ -221,6 +247,84 @@ async def test_what_is_refused_is_refused_by_blocks() -> None:
         refused.append(missing)
     block = list(range(70 - 70 % BLOCK, 70 - 70 % BLOCK + BLOCK))
     assert refused == [block] * 3
+
+
+def firing(labels: dict[str, str], first: int, last: int, began: float | None = None) -> dict[str, object]:
+    """An element of the query for alerts; without `began` one of which only that it fires is kept."""
+    name = {"__name__": "ALERTS"} if began is None else {"__name__": "ALERTS_FOR_STATE"}
+    state = {"alertstate": "firing"} if began is None else {}
+    value = "1" if began is None else f"{began}"
+    values = [[step * 15.0, value] for step in range(first, last + 1)]
+    return {"metric": {**name, **state, **labels}, "values": values}
+
+
+async def told_at(alerts: PastAlerts, step: int, *, is_fresh: bool = True) -> AlertPoll:
+    alerts.step, alerts.is_fresh = step, is_fresh
+    return await alerts.poll()
+
+
+async def test_alerts_of_the_past_are_those_that_live_ones_were() -> None:
+    """The same id and words as of a live answer; since when, by what is kept, else by the first look."""
+    hot = {"alertname": "TooHot", "severity": "page", "model_name": "acme/m-00"}
+    flat_tyre = {"alertname": "Flat\x1b[31m", "severity": "warning"}
+
+    def answer(first: int, last: int) -> list[dict[str, object]]:
+        return [firing(hot, 12, last, 100.0), firing(flat_tyre, 14, last)]
+
+    alerts = PastAlerts(PrometheusServer(url="http://p"), Scripted(answer))  # type: ignore[arg-type]  # called like it
+    alerts._ranges.begin(64)
+    assert (await told_at(alerts, 11)).told == ()
+    live = json.dumps(
+        {"status": "success", "data": {"alerts": [
+            {"labels": hot, "state": "firing", "activeAt": "1970-01-01T00:01:40Z"}]}}
+    ).encode()  # fmt: skip
+    assert (await told_at(alerts, 12)).told == read_prometheus(live, Reader("prom-alerts"), 180.0).told
+    for step in (14, 20):
+        _, other = (await told_at(alerts, step)).told
+        assert (other.name, other.since) == ("Flat[31m", 14 * 15.0)
+    poll = await told_at(alerts, 21, is_fresh=False)
+    assert [one.last_known for one in poll.told] == [True, True]
+    assert (poll.health.state, poll.health.name, poll.at) == (SourceState.OK, "prom-alerts", 21 * 15.0)
+    (before,) = [one for one in matched(poll.told, Names(Identity()), ()) if one.name == "Flat[31m"]
+    alerts.resumed([replace(before, since=7.0)])
+    _, other = (await told_at(alerts, 22)).told
+    assert other.since == 7.0
+
+
+async def test_alerts_that_are_refused_cost_themselves_alone() -> None:
+    """The source says so; it was not lost then, and nobody says that nothing fired."""
+
+    def refused(first: int, last: int) -> list[dict[str, object]]:
+        raise Refused("refused with HTTP 422, execution: no", "Mend it", status=422)
+
+    alerts = PastAlerts(PrometheusServer(url="http://p"), Scripted(refused))  # type: ignore[arg-type]  # called like it
+    alerts._ranges.begin(64)
+    poll = await told_at(alerts, 3)
+    assert (poll.told, poll.health.state) == ((), SourceState.PARTIAL)
+    assert poll.health.error == "asked for alerts, it refused with HTTP 422, execution: no. Mend it."
+
+
+def test_names_are_looked_up_once_and_are_the_same() -> None:
+    """Of labels that are the same object; what is learned is learned anew when other labels come."""
+    identity = Identity.model_validate({"tiers": [{"label": "namespace", "regex": "(.+)", "tier": "$1"}]})
+    plain, past = Names(identity), PastNames(identity)
+    known = definition("vllm", "waiting")
+    labels = kept_labels((("model_name", "acme/m"), ("namespace", "gold"), ("pod", "m-7d9f5b6c48-abcde")))
+    assert kept_labels(tuple(labels.items())) is labels
+    rows_ = (Row(labels, 1.0),)
+    taught = past.learned([Answer(known, rows_, 1.0)])
+    assert isinstance(taught, PastNames)
+    assert (taught.joined, taught.known) == (
+        plain.learned([Answer(known, rows_, 1.0)]).joined,
+        frozenset({"m"}),
+    )
+    for _ in range(2):
+        assert taught.learned([Answer(known, (Row(labels, 2.0),), 2.0)]) is taught
+        assert taught.model_of_row(rows_[0], "engine") == plain.model_of_row(rows_[0], "engine") == "m"
+        assert (taught.tier(labels), taught.feature(labels)) == ("gold", None)
+    more = taught.learned([Answer(known, (Row({"model_name": "n"}, 1.0),), 2.0)])
+    assert more.known == {"m", "n"}
+    assert taught.learned((), ["o"]).known == {"m", "o"}
 
 
 async def test_a_server_that_refuses_whoever_asks_ends_it() -> None:
@@ -365,21 +469,7 @@ def test_a_log_that_cannot_be_read_is_refused(text: str, said: str) -> None:
 
 
 def parsed(*options: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-
-    def add(group: object, name: str, run: object, summary: str, more: str = "") -> argparse.ArgumentParser:
-        return parser
-
-    def sources(_: argparse.ArgumentParser) -> None:
-        for one in ("--prometheus", "--scrape", "--alertmanager"):
-            parser.add_argument(one, action="append")
-        for one in ("--plane", "--context"):
-            parser.add_argument(one)
-        parser.add_argument("--config", type=Path)
-        parser.add_argument("--nvml", action="store_true")
-
-    add_reconstruct(None, add, sources)
-    return parser.parse_args(options)
+    return command_line().parse_args(["reconstruct", *options])
 
 
 @pytest.fixture(autouse=True)
@@ -437,6 +527,28 @@ def test_a_sidecar_of_other_arguments_is_told(tmp_path: Path, capsys: pytest.Cap
     assert reconstruct(parsed(*options, "--out", str(out))) == 2
     said = capsys.readouterr().err
     assert "was begun with other arguments (--from 9:00 --to 10:00" in said
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        (".", "is there and is no file"),
+        ("pipe", "is there and is no file"),
+        ("nowhere/a.tgrec", "its folder is not there"),
+        ("file/a.tgrec", "cannot be written: Not a directory"),
+        ("/proc/a.tgrec", "cannot be written: "),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_told_before_anybody_is_asked(
+    out: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2: asked, this server would have ended it with 1."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    options = ("--from", "2h ago", "--to", "1h ago", "--prometheus", "http://127.0.0.1:9")
+    assert reconstruct(parsed(*options, "--out", str(tmp_path / out))) == 2
+    assert said in capsys.readouterr().err
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "pipe"]
 
 
 def test_makers_are_by_definition_and_not_by_place() -> None:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +9,28 @@ import pytest
 
 from collectors.fleet import Event, EventKind, Frame
 from collectors.recording import layout, writer
-from collectors.recording.layout import (
-    Kind,
-    Tag,
-)
+from collectors.recording.layout import Kind, Tag
 from collectors.recording.ring import segments
 from collectors.recording.shape import Shaper
-from collectors.recording.writer import QUEUE_FRAMES
+from collectors.recording.writer import QUEUE_FRAMES, RecordingWriter
 from collectors.sessions import Mark, View
 from tests.frames import AT
 from tests.recording_parts import Disk, changing, made, put_all, recording, until, walk
+
+
+def fill_up(one: RecordingWriter, disk: Disk) -> None:
+    """Five frames, and a disk that has no room for the sixth."""
+    put_all(one, changing(5))
+    disk.error = errno.ENOSPC
+    one.put(next(changing(1, first=5)))
+    until(lambda: one.state.trouble != "")
+
+
+def make_room(one: RecordingWriter, disk: Disk) -> None:
+    """The disk takes everything again, and does."""
+    disk.error = 0
+    until(lambda: one.state.trouble == "")
+    one.flush()
 
 
 def test_a_slow_disk_drops_the_oldest_frames_and_no_event(
@@ -38,10 +49,8 @@ def test_a_slow_disk_drops_the_oldest_frames_and_no_event(
         disk.entered.clear()
         one.put(frames[1])
         assert disk.entered.wait(5)
-        started = time.monotonic()
-        for frame in frames[2:]:
+        for frame in frames[2:]:  # and none waits for the disk, which takes nothing yet
             one.put(frame)
-        assert time.monotonic() - started < 1.0
         assert one.state.dropped == len(frames) - 1 - QUEUE_FRAMES
         disk.open.set()
         one.flush()
@@ -58,18 +67,13 @@ def test_a_full_disk_is_told_and_recording_resumes(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(writer, "RETRY_S", 0.01)
     disk, path = Disk(monkeypatch), tmp_path / "a.tgrec"
     with recording(path) as one:
-        put_all(one, changing(5))
-        disk.error = errno.ENOSPC
-        one.put(next(changing(1, first=5)))
-        until(lambda: one.state.trouble != "")
+        fill_up(one, disk)
         for frame in changing(39, first=6):
             one.put(frame)
         assert "No space left" in one.state.trouble and "goes on by itself" in one.state.trouble
         assert one.state.is_on
         assert walk(path).rest == 0
-        disk.error = 0
-        until(lambda: one.state.trouble == "")
-        one.flush()
+        make_room(one, disk)
     found = walk(path)
     assert found.waiting == list(range(100, 145))
     gap = found.records.index(found.tags(Tag.GAP)[0])
@@ -111,14 +115,13 @@ def test_room_for_a_note_is_no_room_for_frames(tmp_path: Path, monkeypatch: pyte
             one.put(frame)
             one.mark(Mark(frame.at, "ada", ""))
         until(lambda: len(walk(path).tags(Tag.BOOKMARK)) == 1)
-        size = path.stat().st_size
+        records = len(walk(path).records)
         for _ in range(20):
+            disk.entered.clear()
+            assert disk.entered.wait(5)
             assert one.state.trouble != ""
-            time.sleep(0.005)
-        assert path.stat().st_size == size
-        disk.error = 0
-        until(lambda: one.state.trouble == "")
-        one.flush()
+        assert len(walk(path).records) == records
+        make_room(one, disk)
     found = walk(path)
     assert found.waiting == list(range(100, 135))
     assert len(found.tags(Tag.GAP)) == 1 and len(found.tags(Tag.BOOKMARK)) == 31
@@ -132,15 +135,10 @@ def test_a_minute_is_kept_while_nothing_can_be_written(
     monkeypatch.setattr(writer, "RETRY_S", 0.01)
     disk, path = Disk(monkeypatch), tmp_path / "a.tgrec"
     with recording(path) as one:
-        put_all(one, changing(5))
-        disk.error = errno.ENOSPC
-        one.put(next(changing(1, first=5)))
-        until(lambda: one.state.trouble != "")
+        fill_up(one, disk)
         for frame in changing(195, first=6):
             one.put(replace(frame, events=(Event(frame.at, EventKind.NOTE, "test", "", "x"),)))
-        disk.error = 0
-        until(lambda: one.state.trouble == "")
-        one.flush()
+        make_room(one, disk)
     found = walk(path)
     assert found.waiting == [*range(100, 105), *range(240, 301)]
     (gap,) = found.tags(Tag.GAP)
@@ -159,9 +157,7 @@ def test_nobody_waits_for_a_disk_in_trouble(tmp_path: Path, monkeypatch: pytest.
         waiting = one.append(Kind.ACTION, Tag.INTENT, {"n": 1})
         waiting.result(5)
         until(lambda: one.state.trouble != "")
-        started = time.monotonic()
-        one.note(Kind.ACTION, Tag.INTENT, {"n": 2}, wait_s=5.0)
-        assert time.monotonic() - started < 1.0
+        assert one.append(Kind.ACTION, Tag.INTENT, {"n": 2}).done()
         disk.error = 0
         until(lambda: one.state.trouble == "")
         put_all(one, changing(1, first=2))
@@ -173,18 +169,18 @@ def test_nobody_waits_for_a_disk_in_trouble(tmp_path: Path, monkeypatch: pytest.
 def test_a_stuck_disk_holds_an_action_up_for_so_long_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A write that never returns: the wait is over after what was asked for, and so is the end."""
+    """A write that does not return: the wait is over after what was asked for, and so is the end."""
     monkeypatch.setattr(writer, "CLOSE_S", 0.05)
     disk = Disk(monkeypatch)
     one = made(tmp_path / "a.tgrec")
     put_all(one, changing(2))
     disk.open.clear()
-    started = time.monotonic()
     one.note(Kind.ACTION, Tag.INTENT, {}, wait_s=0.05)
     one.close()
-    assert time.monotonic() - started < 2.0
+    assert one._thread.is_alive()
     disk.open.set()
     one._thread.join(5)
+    assert not one._thread.is_alive()
 
 
 def test_after_a_failed_sync_another_segment_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from collectors.fleet import Frame, Model, Tier
+from collectors.fleet import Exposure, Frame, Model, Release, Throttle, Tier
 from collectors.readings import Interval, Quality, Reading, Reason
 from collectors.recording.exports import openmetrics
 from collectors.recording.exports.database import write_database
@@ -210,3 +210,93 @@ def test_a_clock_that_was_set_back_is_told(tmp_path: Path) -> None:
         tmp_path, *(frame(AT + n, model("llama", float(n), AT + n)) for n in (0, 1, -3600, 2))
     )
     assert written.left_out == 2 and written.samples == 6
+
+
+def opened(at: float, level: float | None, observed: float | None, state: str = "applied") -> Frame:
+    """A frame with one throttle, and a release that has the name of a model."""
+    cell = Throttle("images", "free", 1, "t-1", level, state=state, effective_level=0.5)
+    release = Release(
+        "llama", "Llama", "model", "llama", 1, "m-1", None, "v2", (), "progressing", None,
+        (Exposure("pro", 0.25, observed),),
+    )  # fmt: skip
+    return replace(frame(at, model("llama", 1.5, AT)), throttles=(cell,), releases=(release,))
+
+
+def test_throttles_and_releases_stand_among_the_readings(tmp_path: Path) -> None:
+    """What each opens is a series of its own, also beside a model of the same name; unknown is no 0."""
+    frames = [opened(AT, 0.3, 0.2), opened(AT + 1, 1.0, None, "ramping"), frame(AT + 2)]
+    found = [
+        (row.at - AT, *row.series, row.reading and row.reading.value)
+        for row in rows(*frames)
+        if row.series.signal not in {"waiting", "queue_wait_p99"}
+    ]
+    assert found == [
+        (0, "", "free", "images", "throttle_level", 0.3),
+        (0, "", "free", "images", "throttle_in_force", 0.3),
+        (0, "llama", "pro", "", "release_desired", 0.25),
+        (0, "llama", "pro", "", "release_observed", 0.2),
+        (1, "", "free", "images", "throttle_level", 1.0),
+        (1, "", "free", "images", "throttle_in_force", 0.5),
+        (1, "llama", "pro", "", "release_observed", None),
+        (2, "", "free", "images", "throttle_in_force", None),
+        (2, "", "free", "images", "throttle_level", None),
+        (2, "llama", "pro", "", "release_desired", None),
+        (2, "llama", "pro", "", "release_observed", None),
+    ]
+    text, _ = exposed(tmp_path, *frames)
+    assert "# HELP tidegate_signal_throttle_in_force share that a throttle admits now, ratio\n" in text
+    assert f'tidegate_signal_throttle_in_force{{tier="free",feature="images"}} 0.5 {AT + 1:.3f}\n' in text
+    assert f'tidegate_signal_release_observed{{model="llama",tier="pro"}} NaN {AT + 1:.3f}\n' in text
+
+
+def test_a_choice_holds_for_throttles_and_releases_too() -> None:
+    """A choice of models leaves throttles out, which are the fleet's, and other releases."""
+    one = opened(AT, 0.3, 0.2)
+    assert {row.series.signal for row in rows(one, choice=Choice(models=frozenset({"voice"})))} == set()
+    chosen = rows(one, choice=Choice(models=frozenset({"llama"})))
+    assert {
+        row.series.signal for row in chosen if row.series.signal not in {"waiting", "queue_wait_p99"}
+    } == {
+        "release_desired",
+        "release_observed",
+    }
+    assert [row.series.signal for row in rows(one, choice=Choice(signals=frozenset({"waiting"})))] == [
+        "waiting"
+    ]
+
+
+def test_what_was_not_recorded_ends_throttles_too() -> None:
+    """Behind a gap a throttle begins anew, though it is the same."""
+    changes, one = Changes(), opened(AT, 0.3, 0.2)
+    first = list(changes.rows(one))
+    ended = list(changes.broken_off(AT + 0.001))
+    assert {row.series for row in ended} == {row.series for row in first}
+    assert len(list(changes.rows(replace(one, at=AT + 60)))) == len(first)
+
+
+def test_a_whole_database_passes_its_own_check(tmp_path: Path) -> None:
+    """SQLite itself finds nothing wrong, and +Infinity comes back as one."""
+    file = tmp_path / "out.db"
+    write_database(file, {}, rows(frame(AT, model("llama", Interval(0.5, float("inf"), 2.5), AT))))
+    with sqlite3.connect(file) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert database.execute("SELECT hi FROM readings WHERE hi > 1e300").fetchall() == [(float("inf"),)]
+    database.close()
+
+
+def test_how_far_openmetrics_is_written_is_told(tmp_path: Path) -> None:
+    """The second half, in which nothing is read any more, is told as it goes on."""
+    told: list[tuple[str, int, int]] = []
+    found = rows(frame(AT, model("llama", Interval(0.5, 1.0, 0.7), AT)))
+    write_openmetrics(io.BytesIO(), found, str(tmp_path), lambda *step: told.append(step))
+    assert told == [("signals", n, 4) for n in range(4)]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@A1", "\t=1", "\uff1d1", "\uff20A1"])
+def test_no_cell_of_text_is_a_formula(text: str) -> None:
+    """Whatever a name begins with, a spreadsheet shows it; read back, it is the name behind an apostrophe."""
+    file = io.StringIO()
+    write_csv(file, rows(frame(AT, model(text, -1.5, AT))))
+    cells = [row["model"] for row in csv.DictReader(io.StringIO(file.getvalue()))]
+    assert cells == [f"'{text}"] * 2
+    assert '"-1.5"' not in file.getvalue() and ",-1.5," in file.getvalue()

@@ -2,6 +2,8 @@
 
 import os
 import random
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from collectors.keeping import RecordingSettings
 from collectors.recording import layout, ring
 from collectors.recording.file import HeldError, SegmentFile
 from collectors.recording.layout import (
@@ -282,6 +285,17 @@ def test_the_ring_keeps_to_its_limits(tmp_path: Path, monkeypatch: pytest.Monkey
         assert sum(one.size for one in found) <= 80_000 + limits.segment_most
         assert found[-1].path == one.path and found[0].number > 0
         assert walk(found[-1].path).waiting[-1] == 799
+
+
+def test_without_a_configuration_the_limits_are_its_own() -> None:
+    """A demo keeps as much as a configuration that says nothing of it, and needs no library to know."""
+    settings, limits = RecordingSettings(), RingLimits()
+    assert limits.max_bytes == settings.max_megabytes * 10**6
+    assert limits.max_age_s == settings.max_days * 86_400
+    begun = "from tui.kept import Keeping, new_writer; new_writer(Keeping('demo'))"
+    code = f"{begun}\nimport sys; print({{'pydantic', 're2'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def sized(folder: Path, number: int, size: int, age_s: float) -> Path:

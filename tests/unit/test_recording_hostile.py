@@ -1,5 +1,6 @@
 """Files that were made to do harm: what is read of them is bounded, told, and nothing is changed by it."""
 
+import math
 import os
 import signal
 import threading
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.fleet import Event, EventKind
+from collectors.fleet import Event, EventKind, Past
 from collectors.recording import noted, parts, places, reader, state_at
 from collectors.recording.codec import TEXT_FREE, compressed, unpacked_text
 from collectors.recording.draft import LEFT_S, draft
@@ -27,17 +28,14 @@ from collectors.recording.state import ITEMS_MOST
 from collectors.recording.trim import trim
 from collectors.recording.verify import verify
 from collectors.sessions import Mark
-from tests.hostile_recordings import EVIL, chain, claiming, firing, leaping, snapshots
+from tests.hostile_recordings import EVIL, HANG_S, chain, claiming, firing, leaping, snapshots
 from tests.recording_files import T0, Tape, simple_frame, simple_frames, tape_of
+from tests.recording_parts import opened
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "one.tgrec"
-
-
-def opened(tape: Tape, path: Path) -> Recording:
-    return Recording.open(tape.write(path))
 
 
 def told(tape: Tape, after: float, kind: EventKind = EventKind.NOTE, text: str = "something") -> None:
@@ -65,6 +63,64 @@ def test_long_text_of_few_parts_is_cleaned_all_the_same() -> None:
         b'{"tag":0,"a":["\\u001b"' + b',"b"' * 9000 + b"]}",
     ):
         assert "\x1b" not in str(noted.read_body(body)).replace("\\x1b", "\x1b")
+
+
+NOTES = (
+    b'{"tag":32,"chain":"ab","x":[1,{"y":null}]}',
+    b'{"chain":7,"tag":3}',
+    b' { "tag" : 16 } ',
+    b'{"tag":16,"x":NaN}',
+    b'{"tag":16,"x":1e999}',
+    b'{"tag":16,"x":"\\ud800"}',
+    b'{"tag":256}',
+    b'{"tag":-1}',
+    b'{"tag":1.0}',
+    b'{"tag":null}',
+    b'{"x":1}',
+    b"[]",
+    b"",
+    b'{"tag":16',
+    b'{"tag":16} x',
+    b'{"tag":16,"x":"\xff"}',
+    b'{"tag":16,"x":"\x01"}',
+    b'{"tag":16,"x":' + b"9" * 5_000 + b"}",
+    b'{"tag":16,"x":' + b"[" * 100_000,
+    b'{"tag":16,"x":[' + b"1," * noted.PARTS_MOST + b"1]}",
+)
+
+
+@pytest.mark.parametrize("data", NOTES, ids=range(len(NOTES)))
+def test_what_is_looked_at_quickly_is_what_is_read(data: bytes) -> None:
+    """Tag and chain of a note are told, or refused, as by who reads all of it."""
+    try:
+        body = noted.read_json(data)
+        assert isinstance(body, dict)
+        tag, chain = noted.tag_of(data), body.get("chain")
+    except (AssertionError, BadRecord):
+        with pytest.raises(BadRecord):
+            noted.told_of(data)
+    else:
+        assert noted.told_of(data) == (tag, chain if isinstance(chain, str) else None)
+        noted.look_at_json(data)
+
+
+def test_a_past_that_is_none_is_left_out() -> None:
+    """Whatever stands where a name, a signal or a number should: the others are read."""
+    good = ["alpha", "gold\x1b", "waiting", 5, 1.5]
+    strange: tuple[object, ...] = ([], {}, None, True, 1e300, "waiting", math.nan)
+    wrong = [[*good[:n], one, *good[n + 1 :]] for n in range(5) for one in strange]
+    found = list(noted.past_from({"past": [*wrong, good, good[:4], "x"]}))
+    assert Past("alpha", "gold", "waiting", 5.0, 1.5) in found
+    assert all(type(one.at) is float and one.signal == "waiting" for one in found)
+    assert all(math.isfinite(one.at) and math.isfinite(one.value) for one in found)
+
+
+def test_how_deep_json_goes_is_known_without_reading_it() -> None:
+    """Brackets in texts are none; that it is deep is found, so that what lies deeper is left out."""
+    flat = b'{"tag":0,"a":["[[[[","]]]]"' + b',"{[}]"' * 3_000 + b"]}"
+    assert noted.read_body(flat)["a"][:3] == ["[[[[", "]]]]", "{[}]"]
+    deep = b'{"tag":0,"a":' + b"[" * 40 + b"7" + b"]" * 40 + b',"b":[' + b'"x",' * 3_000 + b'"x"]}'
+    assert "7" not in str(noted.read_body(deep)["a"])
 
 
 def test_what_happened_at_one_time_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +268,7 @@ def test_a_chain_without_a_key_is_left_quickly(path: Path) -> None:
             assert number > 128
     recording.timeline(50)
     recording.window(19_000, 20_000)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < HANG_S
 
 
 @pytest.mark.parametrize("wall", [0, 253_402_300_799 * 10**6, -(2**63), 2**63 - 1])
@@ -308,7 +364,7 @@ def test_claims_that_overlap_are_not_read_again_and_again(path: Path, tape: Tape
         SegmentFile.reopen(path).close()
     except RecordingError as error:
         assert "is damaged" in str(error)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < HANG_S
 
 
 def test_the_same_schema_is_looked_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,26 +3,21 @@
 import json
 import math
 import os
-import time
-import zlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import zstandard
 
-from collectors.fleet import Event, EventKind, Frame
+from collectors.fleet import Event, EventKind
 from collectors.intents import Intent, Target
-from collectors.recording.codec import NO_EXCEPTIONS, Payload, compressed, packed_frame
-from collectors.recording.layout import REQUIRED, ZSTD, Kind, NewerFormat, Record, RecordingError, Tag
+from collectors.recording.layout import Kind, RecordingError, Tag
 from collectors.recording.marks import MARKS_MOST, sidecar
 from collectors.recording.notes import event_json, intent_json, mark_json, view_json
-from collectors.recording.reader import STATE_LOST, Recording
-from collectors.recording.schema import Axis, Block, Column, Schema
+from collectors.recording.reader import Recording
 from collectors.sessions import Mark, View
 from tests.recording_files import T0, Tape, simple_frame, simple_frames, tape_of, without
+from tests.recording_parts import frames_of, opened
 
 
 @pytest.fixture
@@ -36,14 +31,6 @@ def tape() -> Tape:
     made = tape_of(simple_frames(300), index_every=128)
     made.footer()
     return made
-
-
-def opened(tape: Tape, path: Path, data: bytes | None = None) -> Recording:
-    return Recording.open(tape.write(path, data))
-
-
-def frames_of(recording: Recording) -> Iterator[Frame]:
-    return (recording.frame(number) for number in range(recording.frames))
 
 
 @pytest.mark.parametrize("is_closed", [True, False])
@@ -439,311 +426,6 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
         Recording.open(tmp_path)
     with pytest.raises(RecordingError, match="No such file"):
         Recording.open(tmp_path / "none")
-
-
-def test_a_newer_minor_version_plays(path: Path) -> None:
-    """What it adds is skipped, with one notice each: kinds, members, bytes, flags, tags, columns."""
-    tape = Tape({"invented": {"deep": [1]}}, version=(1, 3))
-    for tick, frame in enumerate(simple_frames(12)):
-        tape.frame(frame)
-        if tick % 3 == 0:
-            tape.record(77, b"who knows", flags=0x40)
-            tape.note(200, {"text": "later"})
-    recording = opened(tape, path)
-    assert list(frames_of(recording)) == [without(frame) for frame in tape.frames]
-    assert recording.notices[0].startswith("written in format 1.3, newer than the 1.0")
-    assert recording.notices[1] == "4 records of a newer kind skipped"
-    assert len(recording.notices) == 2
-
-
-def test_a_longer_record_header_is_read(path: Path) -> None:
-    """A later minor version may put members before the header's CRC, and bytes behind a payload."""
-    tape = tape_of(simple_frames(3))
-    assert tape._schema is not None
-    values, times = tape._last
-    payload = Payload(tape._schema.id, values - tape._last[0], times - tape._last[1], NO_EXCEPTIONS)
-    stored = compressed(packed_frame(payload) + b"later bytes")
-    seq = tape.entries[-1].seq + 1
-    head = Record(
-        Kind.DELTA,
-        ZSTD,
-        len(stored),
-        seq,
-        tape._key_seq,
-        seq - 1,
-        round((T0 + 6) * 1e6),
-        10**9,
-        zlib.crc32(stored),
-    ).pack()
-    longer = bytearray(head[:-4] + b"12345678")
-    longer[10:12] = (60).to_bytes(2, "little")
-    data = bytes(tape.data) + longer + zlib.crc32(longer).to_bytes(4, "little") + stored
-    recording = opened(tape, path, data)
-    assert recording.frames == 4
-    assert recording.frame(3).models[0].name == "alpha"
-
-
-def test_a_newer_major_version_is_refused(path: Path) -> None:
-    """The version that it needs is named, and nothing is shown; so with a required unknown kind."""
-    tape = tape_of(simple_frames(3), version=(2, 1), least=(2, 0))
-    with pytest.raises(NewerFormat, match=r"format 2\.1 needs a reader of 2\.0; this one reads 1\.0"):
-        opened(tape, path)
-    tape = tape_of(simple_frames(3), version=(1, 2))
-    tape.record(50, b"", flags=REQUIRED)
-    with pytest.raises(NewerFormat, match=r"records of kind 50 .* format 1\.2"):
-        opened(tape, path)
-    tape.footer()
-    with pytest.raises(NewerFormat, match="kind 50"):
-        opened(tape, path)
-
-
-@pytest.mark.parametrize("place", [2, 9, 17, 25, 40, 100])
-def test_a_damaged_file_header_is_survived(path: Path, tape: Tape, place: int) -> None:
-    """A schema repeats it."""
-    data = bytearray(tape.data)
-    data[place] ^= 0x10
-    recording = opened(tape, path, bytes(data))
-    assert (recording.frames, recording.id) == (300, "0123456789ab")
-    assert recording.frame(200) == without(tape.frames[200])
-    assert "file header is damaged" in recording.notices[0]
-
-
-def test_a_lost_state_change_is_told(path: Path) -> None:
-    """Numbers go on; until the next snapshot the frames say that the rest may be out of date."""
-    tape = tape_of(simple_frames(60), index_every=64)
-    lost = next(one for one in tape.of_kind(Kind.EVENT) if one.tag == Tag.STATE)
-    data = bytearray(tape.data)
-    data[lost.offset + lost.size - 3] ^= 1
-    recording = opened(tape, path, bytes(data))
-    shown = list(frames_of(recording))
-    noted = [place for place, frame in enumerate(shown) if STATE_LOST in frame.notes]
-    assert noted[0] == 7
-    assert 8 < noted[-1] < 59
-    assert [frame.models for frame in shown] == [frame.models for frame in tape.frames]
-
-
-def test_a_lost_schema_copy_costs_nothing(path: Path) -> None:
-    """It was written twice, and each INDEX is followed by it."""
-    tape = tape_of(simple_frames(30))
-    first = tape.of_kind(Kind.SCHEMA)[0]
-    data = bytearray(tape.data)
-    data[first.offset + 60] ^= 1
-    recording = opened(tape, path, bytes(data))
-    assert list(frames_of(recording)) == [without(frame) for frame in tape.frames]
-
-
-def test_a_damaged_index_is_walked_around(path: Path) -> None:
-    """Each INDEX in turn, and all of them: every frame is there, found by the records' headers."""
-    tape = tape_of(simple_frames(300), index_every=64)
-    tape.footer()
-    indexes = tape.of_kind(Kind.INDEX)
-    assert len(indexes) > 4
-    for damaged in [*([one] for one in indexes), indexes]:
-        data = bytearray(tape.data)
-        for one in damaged:
-            data[one.offset + one.size // 2] ^= 4
-        recording = opened(tape, path, bytes(data))
-        assert recording.frames == 300
-        assert recording.frame(299) == without(tape.frames[299])
-
-
-def hostile(path: Path, data: bytes) -> float:
-    """Do all that can be done with a file: only a RecordingError may come of it. Returns seconds of CPU."""
-    path.write_bytes(data)
-    began = time.process_time()
-    try:
-        recording = Recording.open(path)
-        for number in {*range(min(recording.frames, 20)), max(recording.frames - 1, 0)}:
-            try:
-                frame = recording.frame(number)
-            except RecordingError:
-                continue
-            assert "\x1b" not in repr(frame).replace("\\x1b", "\x1b")
-        window = recording.window(0, 300)
-        window.values("alpha", "gold", "arrivals")
-        window.shares("alpha")
-        noted = list(recording.noted(-1e300, 1e300))
-        assert "\\x1b" not in repr(noted)
-        recording.timeline(50)
-        assert "\x1b" not in "".join(recording.notices)
-        recording.view_at(1e300)
-        recording.index_at(1e300)
-        recording.close()
-    except RecordingError as error:
-        assert "\x1b" not in str(error)
-    return time.process_time() - began
-
-
-def a_schema(**other: object) -> dict[str, object]:
-    return {"schema_id": 1, "header": {}, "sources": [], "blocks": [], **other}
-
-
-def bomb(size: int) -> bytes:
-    return zstandard.ZstdCompressor(level=3, write_content_size=True).compress(bytes(size))
-
-
-def test_hostile_lengths_are_bounded(path: Path) -> None:
-    """Claims of 2**32-1 bytes, of columns, of exceptions, of values: refused before they are believed."""
-    tape = tape_of(simple_frames(5))
-    most = 2**32 - 1
-    tape.record(Kind.DELTA, b"short", stored=most)
-    assert hostile(path, bytes(tape.data)) < 1
-    for words in ((1, most, 0, 0, 0), (1, 1, most, most, 0), (1, 1, 0, 0, most), (most,) * 5):
-        tape = tape_of(simple_frames(5))
-        head = b"".join(word.to_bytes(4, "little") for word in words)
-        tape.record(Kind.KEY, compressed(head), flags=ZSTD)
-        tape.record(Kind.DELTA, compressed(head), flags=ZSTD)
-        assert hostile(path, bytes(tape.data)) < 1
-    tape = tape_of(simple_frames(5))
-    tape.record(Kind.INDEX, compressed(b"\xff" * 48), flags=ZSTD)
-    assert hostile(path, bytes(tape.data)) < 1
-
-
-def test_bombs_are_not_unpacked(path: Path) -> None:
-    """A payload that would unpack to 4 GB, or declares no size, costs nothing; one of 15 MB is no frame."""
-    for payload in (
-        _declaring(2**32),
-        zstandard.ZstdCompressor(write_content_size=False).compress(bytes(2**20)),
-        bomb(15 * 2**20),
-        b"\x28\xb5\x2f\xfd",
-        b"",
-    ):
-        tape = tape_of(simple_frames(5))
-        for kind in (Kind.DELTA, Kind.KEY, Kind.SCHEMA, Kind.EVENT, Kind.INDEX, Kind.ACTION, Kind.MARK):
-            tape.record(kind, payload, flags=ZSTD)
-        assert hostile(path, bytes(tape.data)) < 2
-
-
-def _declaring(size: int) -> bytes:
-    """A small zstd frame whose header says that it unpacks to `size`."""
-    return b"\x28\xb5\x2f\xfd\xe0" + size.to_bytes(8, "little") + b"\x03\x00\x00" * 50
-
-
-def test_hostile_json_is_bounded(path: Path) -> None:
-    """Deep, wide, huge and senseless JSON in every kind of record that has it."""
-    bodies = [
-        b'{"tag":13,"set":' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001,
-        b"[" * 100_000,
-        b'{"tag":0,"set":' + b"[[]," * 400_000 + b"[]",
-        b'{"tag":0,"a":' + b"1" * 100_000 + b"}",
-        b'{"tag":99999999999999999999999}',
-        b'{"tag":13,"set":[1],"order":{"models":7},"reasons":{"a":1}}',
-        b'{"tag":0,"set":{"models":{"\\u001b[31mx":{"objectives":{"gold":1e999}}}},"reasons":[[1,2,3],[70000,"a",[]]]}',
-        b'{"tag":12,"id":true,"code":[],"parameters":{}}',
-        b"\xff\xfe\x00",
-    ]
-    for body in bodies:
-        tape = tape_of(simple_frames(3))
-        for kind in (Kind.EVENT, Kind.ACTION, Kind.MARK, Kind.SCHEMA):
-            tape.record(kind, compressed(body), flags=ZSTD)
-        tape.frame(simple_frame(3, T0 + 6))
-        assert hostile(path, bytes(tape.data)) < 2
-
-
-def test_hostile_schemas_are_refused(path: Path) -> None:
-    """Rows without end, names of control characters, blocks that overlap: no frame of them is built."""
-    wide = [{"name": str(n), "labels": [str(i) for i in range(100)]} for n in range(10)]
-    columns = [{"id": f"s{n}"} for n in range(50)]
-    for blocks in (
-        [{"id": "readings", "axes": wide, "signals": columns}],
-        [{"id": "readings", "axes": [], "signals": [{"id": "x", "quantum": 1e-320}]}],
-        [{"id": "readings", "axes": [], "signals": [{"id": "x", "quantum": "NaN"}]}] * 2,
-        [{"id": "\x1b[31m", "axes": [{"name": "model", "labels": ["\x1b]0;x\x07"] * 9}], "signals": columns}],
-        [{"id": "sources", "axes": [{"name": "s", "labels": ["\x1b"]}], "signals": columns}],
-        "nonsense",
-        [[[[]]]],
-    ):
-        tape = Tape()
-        tape.json(Kind.SCHEMA, a_schema(blocks=blocks))
-        schema = Schema(1, (), (Block("readings", (Axis("model", ("a",)),), (Column("x"),)),))
-        tape._schema = schema
-        tape.note(Tag.SNAPSHOT, {"set": {}, "order": {}, "reasons": []})
-        for _ in range(3):
-            tape.numbers(np.arange(1, dtype=np.int32))
-        assert hostile(path, bytes(tape.data)) < 2
-
-
-def test_hostile_numbers_and_times_are_bounded(path: Path) -> None:
-    """Sequence numbers that repeat or leap, references that loop, times of other ages."""
-    for other in (
-        {"seq": 3},
-        {"seq": 2**32 - 1},
-        {"ref_seq": 2**32 - 1},
-        {"ref_seq": 9_999},
-        {"key_seq": 2**32 - 1},
-        {"t_wall": 2**63 - 1},
-        {"t_wall": -(2**63)},
-        {"t_mono": 2**63 - 1},
-        {"t_mono": -(2**63)},
-    ):
-        tape = tape_of(simple_frames(5))
-        tape.record(Kind.DELTA, b"", **other)
-        tape.record(Kind.EVENT, b'{"tag":16,"at":1e308}', tag=16, **other)
-        tape.frame(simple_frame(5, T0 + 10))
-        for data in (bytes(tape.data), _closed(tape)):
-            assert hostile(path, data) < 1
-
-
-def _closed(tape: Tape) -> bytes:
-    tape.footer()
-    return bytes(tape.data)
-
-
-def test_a_loop_of_indexes_ends(path: Path) -> None:
-    """INDEX records that point at themselves, ahead, or at each other are no index."""
-    for target in (0, 1, 10**18):
-        tape = tape_of(simple_frames(20))
-        own = len(tape.data)
-        tape._indexes.append(({0: own, 1: own + 1}.get(target, target), 0, 0))
-        tape.bare_index()
-        tape._indexes.append((len(tape.data), 0, 0))
-        tape.bare_index()
-        assert hostile(path, bytes(tape.data)) < 1
-        recording = Recording.open(path)
-        assert list(frames_of(recording)) == [without(frame) for frame in tape.frames]
-
-
-def test_a_file_of_beginnings_ends(path: Path) -> None:
-    """Millions of marks that a record begins, and none does."""
-    sync = b"\xf5TGREC\r\n"
-    tape = tape_of(simple_frames(3))
-    assert hostile(path, bytes(tape.data) + sync * 40_000) < 2
-    assert hostile(path, bytes(tape.data) + (sync + b"\x08") * 40_000) < 2
-    assert hostile(path, sync * 40_000) < 2
-
-
-def test_a_sparse_file_opens_at_once(path: Path) -> None:
-    """10 GB of hole: before, behind and between the records; memory and time do not grow with it."""
-    tape = tape_of(simple_frames(100), index_every=64)
-    content = bytes(tape.data)
-    with path.open("wb") as file:
-        file.write(content)
-        file.truncate(10 * 2**30)
-    began = time.process_time()
-    recording = Recording.open(path)
-    assert recording.frames == 100
-    assert recording.frame(99) == without(tape.frames[99])
-    assert recording.notices == (f"tail of {10 * 2**30 - len(content)} bytes ignored",)
-    later = tape_of(simple_frames(10, T0 + 1000))
-    with path.open("r+b") as file:
-        file.seek(9 * 2**30)
-        file.write(bytes(later.data[later.first :]))
-    recording = Recording.open(path)
-    assert recording.frames >= 100
-    assert recording.frame(50) == without(tape.frames[50])
-    assert time.process_time() - began < 2
-
-
-def test_frames_without_their_schema_are_told(path: Path) -> None:
-    """Nothing can be shown of them, and the error says what to do."""
-    tape = tape_of(simple_frames(3))
-    data = bytearray(tape.data)
-    for one in tape.of_kind(Kind.SCHEMA):
-        data[one.offset + one.size - 1] ^= 1
-    recording = opened(tape, path, bytes(data))
-    with pytest.raises(RecordingError, match="no frame near number 1 can be read"):
-        recording.frame(0)
-    assert [gap.why for gap in recording.gaps] == ["3 frames cannot be read: damaged"]
 
 
 def test_a_recording_without_frames_opens(path: Path) -> None:

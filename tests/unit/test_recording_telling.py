@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -19,33 +19,21 @@ from collectors.recording.reader import Recording
 from collectors.recording.redact import Redaction
 from collectors.recording.ring import RingLimits
 from collectors.recording.stream import Stamp, Stream
-from collectors.sessions import Mark, RecorderState
-from tests.recording_commands import AT, a_minute, acted, frame, happened, recorded, run_command
+from collectors.sessions import Mark, RecorderState, View
+from tests.recording_commands import AT, acted, frame, happened, recorded, run
 from tui import cli, recording_service
 from tui.kept import Keeping, SessionRecorder
+from tui.output import Printing
 from tui.recording_service import _ended, _Newest, line
 
 if TYPE_CHECKING:
     from collectors.recording.source import RecordingSource
 
 
-@pytest.fixture(scope="module")
-def minute(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A minute with an event, an action, a view and a mark."""
-    return a_minute(tmp_path_factory.mktemp("minute") / "minute.tgrec")
-
-
-@pytest.fixture
-def run() -> Callable[..., int]:
-    """The commands as the command line runs them."""
-    return run_command
-
-
-Run = Callable[..., int]
 Capsys = pytest.CaptureFixture[str]
 
 
-def test_marks_beside_the_file_count(minute: Path, tmp_path: Path, run: Run, capsys: Capsys) -> None:
+def test_marks_beside_the_file_count(minute: Path, tmp_path: Path, capsys: Capsys) -> None:
     """A bookmark that was made later is told as one in the file is: as an export has it."""
     file = tmp_path / "m.tgrec"
     file.write_bytes(minute.read_bytes())
@@ -56,7 +44,7 @@ def test_marks_beside_the_file_count(minute: Path, tmp_path: Path, run: Run, cap
     assert "2 marks" in capsys.readouterr().out
 
 
-def test_gaps_of_any_kind_are_told(tmp_path: Path, run: Run, capsys: Capsys) -> None:
+def test_gaps_of_any_kind_are_told(tmp_path: Path, capsys: Capsys) -> None:
     """A time in which nobody recorded, between two runs, and damage: how many, the longest, and where."""
     file = recorded(tmp_path / "two.tgrec", [frame(AT + n, n) for n in range(20)])
     closed = file.read_bytes()
@@ -80,11 +68,9 @@ def test_gaps_of_any_kind_are_told(tmp_path: Path, run: Run, capsys: Capsys) -> 
     assert "gaps       1, the longest 10 s" in said
 
 
-def test_a_time_that_begins_with_a_minus_is_one(
-    minute: Path, tmp_path: Path, run: Run, capsys: Capsys
-) -> None:
+def test_a_time_that_begins_with_a_minus_is_one(minute: Path, tmp_path: Path, capsys: Capsys) -> None:
     """As a word of its own, in every command that takes a time."""
-    parser = cli._parser()
+    parser = cli.command_line()
     out = str(tmp_path / "o")
     lines = (
         "replay f --at -5m", "report f --from -5m --to -1m", "recording trim f --from -5m --to -1m --out o",
@@ -94,13 +80,26 @@ def test_a_time_that_begins_with_a_minus_is_one(
         args = parser.parse_args(words)
         wanted = (args.at,) if "--at" in words else (args.start, args.end)
         assert wanted == ("-5m", "-1m")[: len(wanted)], words
-    assert run("recording", "export", minute, "--format", "csv", "--from", "-10s", "--out", out) == 0
+    assert (
+        run(
+            "recording",
+            "export",
+            minute,
+            "--format",
+            "csv",
+            "--from",
+            "-10s",
+            "--signal",
+            "waiting",
+            "--out",
+            out,
+        )
+        == 0
+    )
     assert len(Path(out).read_text().splitlines()) == 12
 
 
-def test_a_stretch_outside_of_the_recording_is_refused(
-    minute: Path, tmp_path: Path, run: Run, capsys: Capsys
-) -> None:
+def test_a_stretch_outside_of_the_recording_is_refused(minute: Path, tmp_path: Path, capsys: Capsys) -> None:
     """Exit status 2, and a sentence with what there is; a stretch that reaches into it is cut, and told."""
     for times in (("18:00", "19:00"), ("11:00", "12:00")):
         asked = ("--from", times[0], "--to", times[1], "--out", tmp_path / "o")
@@ -114,7 +113,7 @@ def test_a_stretch_outside_of_the_recording_is_refused(
     assert "before this recording begins" in capsys.readouterr().err
 
 
-def test_a_cut_says_why_it_begins_earlier(tmp_path: Path, run: Run, capsys: Capsys) -> None:
+def test_a_cut_says_why_it_begins_earlier(tmp_path: Path, capsys: Capsys) -> None:
     """The frame that was shown at --from is older than that."""
     file = recorded(tmp_path / "r.tgrec", [frame(AT + 3 * n, n) for n in range(10)])
     out = tmp_path / "o.tgrec"
@@ -125,7 +124,7 @@ def test_a_cut_says_why_it_begins_earlier(tmp_path: Path, run: Run, capsys: Caps
     assert "it begins at" not in capsys.readouterr().out
 
 
-def test_an_export_tells_whose_time_it_is_and_what_was_asked(tmp_path: Path, run: Run) -> None:
+def test_an_export_tells_whose_time_it_is_and_what_was_asked(tmp_path: Path) -> None:
     """An event has its own time beside its record's; an action what it was to change, from and to."""
     late = (AT + 8, *happened(AT + 2, "told late")[1:])
     file = recorded(
@@ -146,9 +145,7 @@ def test_an_export_tells_whose_time_it_is_and_what_was_asked(tmp_path: Path, run
     database.close()
 
 
-def test_verify_of_a_folder_checks_each_recording(
-    minute: Path, tmp_path: Path, run: Run, capsys: Capsys
-) -> None:
+def test_verify_of_a_folder_checks_each_recording(minute: Path, tmp_path: Path, capsys: Capsys) -> None:
     """Not the newest alone: a damaged one beside it is found, and what cannot be read is named."""
     recorded(tmp_path / "older.tgrec", [frame(AT - 900 + n, n) for n in range(9)])
     newer = recorded(tmp_path / "newer.tgrec", [frame(AT + n, n) for n in range(9)])
@@ -166,7 +163,7 @@ def test_verify_of_a_folder_checks_each_recording(
     assert "junk.tgrec" in capsys.readouterr().err
 
 
-def test_what_is_not_closed_is_not_signed(minute: Path, tmp_path: Path, run: Run, capsys: Capsys) -> None:
+def test_what_is_not_closed_is_not_signed(minute: Path, tmp_path: Path, capsys: Capsys) -> None:
     """Whoever asks for a signature gets no 'sound' without one."""
     from cryptography.hazmat.primitives import serialization as forms
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -182,7 +179,7 @@ def test_what_is_not_closed_is_not_signed(minute: Path, tmp_path: Path, run: Run
     assert "it is not signed: it was not closed" in said
 
 
-def test_a_simulated_fleet_is_told_as_one(tmp_path: Path, run: Run, capsys: Capsys) -> None:
+def test_a_simulated_fleet_is_told_as_one(tmp_path: Path, capsys: Capsys) -> None:
     """Also where its header did not know it: by `info`, in a cut, joined with one whose header does."""
     frames = [replace(frame(AT + n, n), simulated=True) for n in range(20)]
     file = recorded(tmp_path / "r.tgrec", frames)
@@ -207,13 +204,13 @@ def test_who_never_answered_is_named() -> None:
     said = line(newest.frame, state, newest.silent)
     assert said.count("connection refused") == 1 and "prom never answered: connection refused" in said
     assert "1 frame, 1.2 kB" in said
-    assert _ended(state, None, newest) == 1
+    assert _ended(state, None, newest, Printing()) == 1
     newest.take(replace(frame(AT, 1), sources=(replace(lost, state=SourceState.OK, at=AT, error=""),)))
     newest.take(replace(frame(AT, 1), sources=(replace(lost, at=AT),)))
-    assert not newest.silent and _ended(state, None, newest) == 0
+    assert not newest.silent and _ended(state, None, newest, Printing()) == 0
     alerts = replace(lost, name="prom-alerts", kind="alerts")
     newest.take(replace(frame(AT, 1), sources=(replace(lost, at=AT), alerts)))
-    assert list(newest.silent) == ["prom-alerts"] and _ended(state, None, newest) == 0
+    assert list(newest.silent) == ["prom-alerts"] and _ended(state, None, newest, Printing()) == 0
 
 
 class _Slow:
@@ -226,10 +223,10 @@ class _Slow:
 async def test_an_end_that_takes_a_while_is_told(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits knows what for; nothing is said of one that is soon over."""
     source = cast("RecordingSource", _Slow())
-    await recording_service._closed(source)
+    await recording_service._closed(source, Printing())
     assert not capsys.readouterr().out
     monkeypatch.setattr(recording_service, "QUIET_S", 0.001)
-    await recording_service._closed(source)
+    await recording_service._closed(source, Printing())
     assert capsys.readouterr().out == "ending ...\n"
 
 
@@ -265,7 +262,26 @@ async def test_a_recorded_demo_says_where_it_is(tmp_path: Path) -> None:
     assert not is_kept and said.startswith(f"{other} was not recorded: ") and len(said) > len(str(other)) + 30
 
 
-def test_a_reconstruction_of_a_simulated_fleet_says_so(tmp_path: Path, run: Run, capsys: Capsys) -> None:
+async def test_what_came_before_it_began_is_in_it(tmp_path: Path) -> None:
+    """A bookmark and a view from before the first source is connected; later ones go straight to the file."""
+    file = tmp_path / "try.tgrec"
+    recorder = SessionRecorder(Keeping("demo", simulated=True, file=file))
+    marks = [Mark(AT, "ann", "early"), Mark(AT + 1, "ann", "late")]
+    recorder.mark(marks[0])
+    recorder.view(View("model", "llama"))
+    source = recorder.around(_Script)()
+    recorder.mark(marks[1])
+    async for _ in source.frames():
+        pass
+    await source.aclose()
+    recording = Recording.open(file)
+    view = recording.view_at(recording.end)
+    assert view is not None and view.subject == "llama"
+    assert sorted(one.note for one in recording.marks()) == ["early", "late"]
+    recording.close()
+
+
+def test_a_reconstruction_of_a_simulated_fleet_says_so(tmp_path: Path, capsys: Capsys) -> None:
     """As the context tells: in the head of the file, at once and when it is gone on with."""
     file = tmp_path / "r.tgrec"
     context = Context(prometheus=(), simulated=True)

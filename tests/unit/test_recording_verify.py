@@ -1,12 +1,15 @@
 """Checking recordings: damage with its place and time, changes, footers, signatures, heads that were kept."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from collectors.recording import walk
 from collectors.recording.codec import compressed
 from collectors.recording.layout import ZSTD, Kind, NewerFormat, RecordingError, Tag
 from collectors.recording.signing import Signer
@@ -217,3 +220,56 @@ def test_nothing_in_a_report_reaches_a_terminal_uncleaned(path: Path) -> None:
     report = verify(tape.write(path))
     assert len(report.faults) == 3
     assert "\x1b" not in "".join(report.lines)
+
+
+def test_how_far_it_is_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bytes of all files, rising; often enough to be drawn."""
+    monkeypatch.setattr("collectors.recording.verify._TOLD_BYTES", 2_000)
+    for number in range(2):
+        tape = tape_of(simple_frames(60, T0 + 200 * number), facts={"segment": number})
+        tape.footer()
+        tape.write(tmp_path / f"2024010{number + 1}T000000Z-0123456789ab-{number:04}.tgrec")
+    told: list[tuple[str, int, int]] = []
+    report = verify(tmp_path, progress=lambda *one: told.append(one))
+    assert {(what, most) for what, _, most in told} == {("bytes", report.counts["bytes"])}
+    done = [one for _, one, _ in told]
+    assert done == sorted(done) and len(done) > 6 and done[-1] > 0.8 * report.counts["bytes"]
+
+
+def test_notes_that_unpack_to_very_much_are_looked_at_in_part(path: Path) -> None:
+    """Where somebody asks for that: what is beyond is no fault, and damage is found all the same."""
+    tape = tape_of(simple_frames(5))
+    for _ in range(30):
+        tape.note(Tag.PAST, {"past": [["alpha", "gold", "waiting", T0 - n, 1.0] for n in range(100)]})
+    last = tape.note(Tag.PAST, {"past": [{"no": "past"}]})
+    tape.footer()
+    assert verify(tape.write(path)).is_sound
+    assert verify(path, note_bytes=20_000).is_sound
+    data = bytearray(tape.data)
+    data[last.offset + last.size - 3] ^= 1
+    for report in (verify(tape.write(path, bytes(data))), verify(path, note_bytes=20_000)):
+        # What stands behind it tells that the chain is broken.
+        assert [fault.offset for fault in report.faults][:1] == [last.offset] and len(report.faults) == 2
+
+
+def test_a_disk_that_cannot_read_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is behind the bad place is looked at; nobody sees a traceback."""
+    tape = a_tape()
+    tape.footer()
+    bad = tape.of_kind(Kind.INDEX)[0]
+    read = os.pread
+
+    def pread(opened: int, size: int, offset: int) -> bytes:
+        if offset <= bad.offset + 60 < offset + size:
+            if offset >= bad.offset:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            size = bad.offset + 60 - offset
+        return read(opened, size, offset)
+
+    tape.write(path)
+    monkeypatch.setattr(os, "pread", pread)
+    monkeypatch.setattr(walk, "_UNREADABLE", 512)
+    monkeypatch.setattr(walk, "_AHEAD", 1024)
+    report = verify(path)
+    assert not report.is_sound and len(tape.entries) - 20 < report.counts["records"] < len(tape.entries)
+    assert all(bad.offset - 60 <= fault.offset for fault in report.faults)

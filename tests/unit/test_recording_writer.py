@@ -11,7 +11,8 @@ import pytest
 from collectors.fleet import Event, EventKind, Past
 from collectors.recording import layout, writer
 from collectors.recording.codec import decompressed
-from collectors.recording.file import INDEX_EVERY, SIGNED_OF_FOOTER, read_index
+from collectors.recording.file import INDEX_EVERY, SIGNED_OF_FOOTER
+from collectors.recording.index import read_index
 from collectors.recording.layout import (
     DIRECTORY,
     FOOTER,

@@ -16,6 +16,7 @@ from tui.replaying import HELD_EVERY, HELD_MOST, held_step
 from tui.widgets.replay_lines import (
     LANES,
     ReplayFacts,
+    lane_marks,
     replay_line,
     replay_lines,
     replay_rows,
@@ -153,6 +154,35 @@ def test_a_time_of_which_nothing_was_recorded_says_so() -> None:
     gap = replace(timeline(START, AT), gaps=(Gap(AT - 300, AT - 200, "the disk was full"),))
     assert "NOT RECORDED HERE" in replay_line(replace(FACTS, timeline=gap), 80).text
     assert "NOT RECORDED" not in replay_line(FACTS, 200).text
+
+
+def test_a_note_stands_for_a_while_after_its_time_at_any_speed() -> None:
+    """Ten seconds of the operator's; in 80 columns the distance gives up its words for it."""
+    note = Tick(AT - 220, "mark", "ann: who answered the page?")
+    seen = replace(timeline(START, AT), marks=(Tick(AT - 2000, "mark", "bob"), note))
+
+    def shown(after: float, speed: float = 1.0, width: int = 120) -> str:
+        position = replace(POSITION, at=AT - 220 + after, speed=speed, is_playing=False)
+        return replay_line(ReplayFacts(position, seen), width).text
+
+    assert "b ann: who answered the page?" in shown(0)
+    assert "b ann" in shown(9.9)
+    assert "b ann" not in shown(10) + shown(-0.1)
+    assert "b ann" in shown(39.9, 4.0)
+    assert "b ann" not in shown(40, 4.0)
+    narrow = shown(0, width=80)
+    assert "-00:03:40" in narrow
+    assert "b ann: who" in narrow
+    assert "WRITES OFF" in narrow
+
+
+@pytest.mark.parametrize("glyphs", ["unicode", "ascii"])
+def test_every_mark_of_the_lanes_is_explained(glyphs: str) -> None:
+    """What the legend beside them shows, and what stands on the axis, has its words in the help."""
+    explained = " ".join(mark for mark, _ in lane_marks(GLYPHS[glyphs])).split()
+    legends = [line[-14:].split() for line in text(FACTS, 120, LANES, glyphs)[2:4]]
+    gap = text(FACTS, 120, LANES, glyphs)[4][-14:].split()[0]
+    assert {*legends[0], *legends[1], gap, "m", "A", "B"} <= set(explained)
 
 
 def test_a_key_that_is_held_steps_ever_further() -> None:

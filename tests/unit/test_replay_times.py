@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.recording.times import Asked, TimeError, clock, parse_time, span, stamp
-from tui.recordings import with_times
+from tui.parser import with_times
 
 
 def at(text: str) -> float:

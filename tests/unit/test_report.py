@@ -228,7 +228,7 @@ def test_what_did_not_happen_says_so() -> None:
     frames = [replace(one, alerts=(), events=()) for one in incident()]
     (one,) = facts(Kept(frames)).episodes
     assert one.alert == (None, "no alert named it")
-    assert one.look == (None, "not recorded: this recording holds no views")
+    assert one.look == (None, "when it was opened is not recorded")
     assert one.intent == (None, "no action on it is recorded")
     assert one.applied.at is None
 

@@ -1,49 +1,18 @@
 """What a replay shows at each turn, by a clock that goes only when it is told to."""
 
-import time
-from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from collectors.fleet import EventKind, Frame, Past
-from collectors.intents import Intent
-from collectors.intents import Target as On
 from collectors.readings import Quality
 from collectors.recording.layout import Kind, RecordingError, Tag
-from collectors.recording.notes import intent_json
 from collectors.recording.places import passed
-from collectors.recording.playing import Standing
 from collectors.recording.showing import Showing
-from collectors.sessions import Gap, Mark, View
+from collectors.sessions import Gap, View
 from tests.frames import AT
-from tests.replay_tape import BARE, Noted, Stretch, Tape, shot
-
-
-class Deck:
-    """A `Showing` with a clock that goes only when it is told to."""
-
-    def __init__(self, tape: Tape, at: float | None = None, **now: Any) -> None:
-        self.now_s, self.asked = 50.0, deque[Callable[[Showing], None]]()
-        self.showing = Showing(tape, Standing(**now), at, self.asked, lambda: self.now_s)
-
-    def turn(self, seconds: float = 0.0, *commands: Callable[[Showing], None]) -> Frame | None:
-        """A turn so much later."""
-        self.now_s += seconds
-        self.asked.extend(commands)
-        return self.showing.turn()
-
-    @property
-    def after(self) -> float:
-        """Seconds of the recording that are shown."""
-        return round(self.showing.position.at - AT, 6)
-
-    @property
-    def told(self) -> str:
-        """What the position tells."""
-        return self.showing.position.told
+from tests.replay_tape import BARE, Deck, Noted, Stretch, Tape, shot
+from tui.format import clock
 
 
 def played(deck: Deck, seconds: float, every: float) -> list[Frame]:
@@ -129,11 +98,6 @@ def test_in_a_gap_readings_age_and_it_is_told() -> None:
     assert deck.told == ""
 
 
-def clock_of(at: float) -> str:
-    """As sentences tell it."""
-    return time.strftime("%H:%M:%SZ", time.gmtime(at))
-
-
 def test_a_step_back_is_a_jump_and_a_step_on_is_not() -> None:
     """Steps stand still; what was before is asked for again only where it cannot follow by itself."""
     deck = Deck(Tape(*shot(0, 1, 2, 3, 4, events={2: EventKind.NOTE, 3: EventKind.NOTE})), is_playing=True)
@@ -173,34 +137,6 @@ def test_at_the_end_it_stays() -> None:
     deck.turn(0.0, lambda one: one.seek(AT - 99))
     assert "before the recording begins" in deck.told
     assert deck.after == 0.0
-
-
-def test_alerts_actions_and_marks_are_gone_to_in_both_directions() -> None:
-    """To the frame that first shows them; each once; the end of the line is told, and nothing moves."""
-    kinds = {10.0: EventKind.ALERT, 30.0: EventKind.ACTION, 2000.0: EventKind.ALERT, 4000.0: EventKind.ALERT}
-    tape = Tape(*shot(0, 10, 30, 31, 2000, 4000, events=kinds))
-    intent = Intent("throttle.set", On("throttle", "chat", "pro"), {}, {}, None)
-    tape.others = [Noted(AT + 29.5, Kind.ACTION, Tag.INTENT, intent_json(intent))]
-    tape.others.append(Noted(AT + 30.5, Kind.ACTION, Tag.RESULT, {}))
-    tape.kept = [Mark(AT + 20, "ann", "look here"), Mark(AT + 40, "bob", "")]
-    deck = Deck(tape)
-    deck.turn()
-
-    def went(target: Any, direction: Any) -> tuple[float, str]:
-        deck.turn(1.0, lambda one: one.seek_next(target, direction))
-        return deck.after, deck.told
-
-    assert went("alert", 1) == (10.0, f"Alert at {clock_of(AT + 10)}: m: at 10")
-    assert [went("alert", 1)[0] for _ in range(2)] == [2000.0, 4000.0]
-    assert went("alert", 1) == (4000.0, "There is no later alert in this recording.")
-    assert [went("alert", -1)[0] for _ in range(2)] == [2000.0, 10.0]
-    assert went("alert", -1) == (10.0, "There is no earlier alert in this recording.")
-    assert went("action", 1) == (30.0, f"Action at {clock_of(AT + 30)}: asked for throttle.set of chat/pro")
-    assert went("action", 1)[0] == 31.0
-    assert went("action", -1)[0] == 30.0
-    assert went("mark", -1) == (20.0, f"Mark of ann at {clock_of(AT + 20)}: look here.")
-    assert went("mark", 1)[0] == 40.0
-    assert went("mark", 1)[1] == "There is no later mark in this recording."
 
 
 def test_a_loop_shows_its_begin_again() -> None:
@@ -323,7 +259,7 @@ def test_a_bookmark_has_the_time_shown_and_a_clean_note() -> None:
     (mark,) = tape.kept
     assert (mark.at, mark.note) == (AT + 0.5, "here[2J it began")
     assert mark.actor
-    assert deck.told == f"Marked {clock_of(AT)}: here[2J it began."
+    assert deck.told == f"Marked {clock(AT)}: here[2J it began."
 
 
 def test_an_unreadable_frame_is_told_and_the_replay_goes_on() -> None:
@@ -373,7 +309,9 @@ def test_no_error_of_the_recording_ends_a_replay(failing: str, monkeypatch: pyte
     monkeypatch.setattr(tape, failing, fails)
     commands = (lambda one: one.seek_next("alert", 1), lambda one: one.bookmark("x"))
     if failing == "view_at":
-        monkeypatch.setattr(deck.showing.recording, "view_at", lambda at: fails() if at > AT else None)
+        monkeypatch.setattr(
+            deck.showing.recording, "view_at", lambda at, number: fails() if at > AT else None
+        )
     frame = deck.turn(1.0, *commands)
     assert frame is not None
     assert "Input/output error" in deck.told

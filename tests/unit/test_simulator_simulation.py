@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import time
 
 import httpx
 import numpy as np
@@ -13,12 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from collectors.control import wire
 from collectors.control.server.access import Access, Token
+from collectors.simulator import simulation as simulation_module
 from collectors.simulator.exporter import Exporter
 from collectors.simulator.gateway import METRIC
 from collectors.simulator.orders import mixed, orders_of
 from collectors.simulator.scenario import STEP_S, read_scenario
 from collectors.simulator.serve import Stamped, simulator_app
-from collectors.simulator.simulation import Simulation
+from collectors.simulator.simulation import SLICE_S, Simulation
 from collectors.simulator.truth import Truth
 from collectors.simulator.world import PREWARM_STEPS
 
@@ -295,31 +295,60 @@ def test_same_seed_same_pages() -> None:
     assert pages[0] == pages[1]
 
 
-async def test_it_keeps_to_its_speed(calm: Simulation) -> None:
+class Clock:
+    """Time that passes in sleeps and steps alone. turns: for how long each time nobody else had a turn."""
+
+    STEP_S = 0.003
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, until_s: float) -> None:
+        self.passed, self.until_s, self.turns = 0.0, until_s, [0.0]
+        monkeypatch.setattr(simulation_module, "time", self)
+        monkeypatch.setattr(simulation_module, "asyncio", self)
+
+    def monotonic(self) -> float:
+        return self.passed
+
+    def time(self) -> float:
+        return 1.8e9 + self.passed
+
+    async def sleep(self, seconds: float) -> None:
+        if self.passed >= self.until_s:
+            raise asyncio.CancelledError
+        self.passed += max(seconds, 1e-6)
+        self.turns.append(0.0)
+
+    def stepping(self, simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let every step take its time."""
+        step = simulation.step
+
+        def slow() -> None:
+            self.passed += self.STEP_S
+            self.turns[-1] += self.STEP_S
+            step()
+
+        monkeypatch.setattr(simulation, "step", slow)
+
+
+async def test_it_keeps_to_its_speed(calm: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     """At 100 times its speed half a second brings 50, and nobody else waits longer than a slice."""
+    clock, at = Clock(monkeypatch, until_s=0.5), calm.now()
+    clock.stepping(calm, monkeypatch)
     calm.speed = 100.0
-    began, at = time.monotonic(), calm.now()
-    task = asyncio.create_task(calm.run())
-    worst = 0.0
-    while time.monotonic() - began < 0.5:
-        before = time.monotonic()
-        await asyncio.sleep(0)
-        worst = max(worst, time.monotonic() - before)
-    passed = time.monotonic() - began
-    task.cancel()
-    assert calm.now() - at == pytest.approx(100 * passed, rel=0.2)
-    assert worst < 0.1
+    with pytest.raises(asyncio.CancelledError):
+        await calm.run()
+    assert calm.now() - at == pytest.approx(100 * clock.passed, abs=100 * (SLICE_S + Clock.STEP_S) + STEP_S)
+    assert Clock.STEP_S <= max(clock.turns) < SLICE_S + Clock.STEP_S
 
 
-async def test_the_wall_s_epoch(calm: Simulation) -> None:
+async def test_the_wall_s_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a real Prometheus simulated time is the wall's, to a step."""
+    clock = Clock(monkeypatch, until_s=3.2)
     simulation = Simulation(read_scenario("calm"), 1, "wall", 1.0)
     while simulation.world.tick < 0:
         simulation.step()
-    task = asyncio.create_task(simulation.run())
-    await asyncio.sleep(0.05)
-    assert abs(simulation.now() - time.time()) <= 2 * STEP_S
-    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await simulation.run()
+    assert abs(simulation.now() - clock.time()) <= STEP_S
 
 
 async def test_every_answer_says_that_it_is_simulated(calm: Simulation) -> None:

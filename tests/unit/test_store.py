@@ -1,14 +1,17 @@
 """The cockpit's memory of past frames."""
 
-import time
+import math
+import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from collectors.fleet import ALL_TIERS, Event, EventKind, Frame, Past
 from tests.frames import AT, TIERS, bare_frame, big_frame, demo_frame, lost, model, stale
 from tests.newcomer_frames import mixed_frame
-from tui.store import EVENTS, GAP, PAST_IN_PLACE, SIGNAL, STEP_S, STEPS, History
+from tui import store
+from tui.store import EVENTS, GAP, PAST_AT_ONCE, PAST_IN_PLACE, SIGNAL, STEP_S, STEPS, History
 
 OPEN = ((1.0, 1.3, 1.1), (2.0, 2.5, 2.3), (3.2, 4.0, 3.8), (5.0, 7.0, 6.0))
 
@@ -98,9 +101,9 @@ def test_the_worst_tier_is_never_all_of_them_beside_their_own() -> None:
 
 def test_events_are_bounded_and_in_order() -> None:
     """The last 500 events stay, oldest first."""
-    history = History()
+    history, frame = History(), demo_frame()
     for number in range(EVENTS + 20):
-        history.add(replace(demo_frame(), events=(Event(number, EventKind.NOTE, "a", "b", str(number)),)))
+        history.add(replace(frame, events=(Event(number, EventKind.NOTE, "a", "b", str(number)),)))
     assert len(history.events) == EVENTS
     assert history.events[0].text == "20"
     assert history.events[-1].text == str(EVENTS + 19)
@@ -108,10 +111,10 @@ def test_events_are_bounded_and_in_order() -> None:
 
 def test_models_that_left_are_forgotten_after_the_window() -> None:
     """Names come and go; memory stays bounded."""
-    history = History()
+    history, frame = History(), demo_frame()
     for step in range(3 * STEPS):
         one = model(f"m{step}", OPEN)
-        history.add(replace(demo_frame(AT + step * STEP_S), models=(one,), events=()))
+        history.add(replace(frame, at=AT + step * STEP_S, models=(one,), events=()))
     assert len(history._rings) <= (len(TIERS) + 1) * (STEPS + 1)
     assert history.spark_values("m0", "pro", 10) == (GAP,) * 10
 
@@ -183,9 +186,17 @@ def test_the_past_of_a_model_that_is_gone_is_forgotten_with_it() -> None:
     assert ("gone", "pro") not in history._rings
 
 
-def test_a_large_past_delays_neither_the_frame_nor_who_reads() -> None:
-    """6,000 series of 40 values are taken in beside: `add` is back before, and nobody waits for the lock."""
-    frame, history = big_frame(1000, 6, 8), History()
+def test_a_large_past_delays_neither_the_frame_nor_who_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is taken in beside: `add` is back before, and while it rests nobody waits for the lock."""
+    resting, go_on, rests = threading.Event(), threading.Event(), []
+
+    def rest(seconds: float) -> None:
+        rests.append(seconds)
+        resting.set()
+        assert go_on.wait(60)
+
+    monkeypatch.setattr(store, "time", SimpleNamespace(sleep=rest))
+    frame, history = big_frame(60, 6, 8), History()
     past = tuple(
         Past(m.name, t.name, SIGNAL, AT - 15 * n, 0.5)
         for n in range(40)
@@ -194,16 +205,12 @@ def test_a_large_past_delays_neither_the_frame_nor_who_reads() -> None:
     )
     assert len(past) > PAST_IN_PLACE
     history.add(replace(frame, past=past))
-    assert history._taking[-1].is_alive()
-    waits = []
-    while history._taking[-1].is_alive():
-        began = time.perf_counter()
-        history.spark_values("model-000", "tier1", 10)
-        waits.append(time.perf_counter() - began)
-        time.sleep(0.001)
-    assert sorted(waits)[len(waits) // 2] < 0.016
+    assert resting.wait(60)
+    assert min(history.spark_values("model-059", "tier5", 20)) == GAP, "most of it is still to come"
+    go_on.set()
     history.settle()
-    assert min(history.spark_values("model-999", "tier5", 20)) == 0.5
+    assert min(history.spark_values("model-059", "tier5", 20)) == 0.5
+    assert len(rests) == math.ceil(len(past) / PAST_AT_ONCE)
 
 
 def test_a_wait_at_a_time_is_kept_for_ten_minutes() -> None:

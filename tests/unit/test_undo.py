@@ -1,5 +1,6 @@
 """Own last actions: what each changed, how it stands now, and the way back from it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -55,6 +56,25 @@ def test_each_action_has_its_inverse(operation: str, phase: str, way: str) -> No
     assert not isinstance(form, str)
     assert only_intent(form).operation == way
     assert form.revision == "rev m-17"
+
+
+@pytest.mark.parametrize("value", [10**400, -1, 1.5, True, float("nan"), "x", None, [], {"a": 1}])
+@pytest.mark.parametrize("name", ["level", "limit", "weight", "desired", "stage", "expires_at"])
+def test_a_log_may_hold_anything(name: str, value: object) -> None:
+    """Values come as the plane's log has them, of any type and size: none makes a share, none a crash."""
+    shares = dict.fromkeys(("pro", "plus", "team", "free"), value)
+    facts: Mapping[str, object] = {"level": 0.5, "desired": shares} | {name: value}
+    frame = replace(frame_of(aurora("paused")), throttles=(cell(),))
+    for operation, target in (
+        ("throttle.set", ON_CELL),
+        ("release.advance", ON_RELEASE),
+        ("release.set_weight", ON_RELEASE),
+    ):
+        for before, after in ((facts, {}), ({}, facts), (facts, facts)):
+            one = logged(operation, target, before=before, after=after)
+            inverse(frame, one)
+            text = " ".join(line.text for line in detail_lines(frame, one, AT, 80, 6, UNICODE))
+            assert not re.search(r"admit (-|nan|1e|150)", text), text
 
 
 def test_a_stage_cannot_be_un_advanced() -> None:

@@ -113,6 +113,31 @@ def test_a_wait_differs_where_the_intervals_do_not_meet() -> None:
     assert not between(120.1, 120.3)
 
 
+@pytest.mark.parametrize(
+    ("quality", "role"), [(Quality.GOOD, "breach"), (Quality.STALE, "text"), (Quality.SUSPECT, "text")]
+)
+def test_only_a_good_wait_breaks_an_objective(quality: Quality, role: str) -> None:
+    """D18: no colour comes from stale data."""
+    frame = demo_frame()
+    model = frame.models[0]
+    tier = next(tier for tier in model.tiers if model.objectives.get(tier))
+    calm = at_tier(frame, model.name, tier, Reading(0.001, AT))
+    far = at_tier(frame, model.name, tier, Reading(1000.0, AT, quality))
+    (change,) = frame_changes(calm, far)
+    assert change.role == role
+
+
+def test_waits_stand_in_the_order_of_the_tiers() -> None:
+    """As everywhere, and not as a source happened to tell them."""
+    frame = demo_frame()
+    model = frame.models[0]
+    turned = replace(model, tiers=dict(reversed(model.tiers.items())))
+    worse = {tier: {**found, "queue_wait_p99": Reading(1000.0, AT)} for tier, found in turned.tiers.items()}
+    after = replace(frame, models=(replace(turned, tiers=worse), *frame.models[1:]))
+    found = [change.what for change in frame_changes(frame, after) if change.where == model.name]
+    assert found == [tier.title for tier in frame.tiers if tier.name in worse]
+
+
 def test_what_is_gone_says_why() -> None:
     """Missing is not zero, and not silence."""
     frame = demo_frame()

@@ -3,12 +3,14 @@
 import time
 from dataclasses import replace
 
+import pytest
+
 from collectors.config import Context
 from collectors.fleet import Frame, Past, Release, SourceState
 from collectors.readings import Quality
 from collectors.signals.catalogue import Answer, Definition, Detected, Metric, Poll, Row
 from collectors.watch.loop import Watch
-from tests.unit.test_watch import TICK_S, Scripted, poll, until
+from tests.unit.test_watch import TICK_S, Clock, Scripted, poll, until
 
 
 def of(cluster: str, value: float, state: SourceState = SourceState.OK) -> Poll:
@@ -23,8 +25,9 @@ def qualities(frame: Frame) -> dict[str, Quality]:
     return {m.name: m.reading("running").quality for m in frame.models}
 
 
-async def test_a_dead_server_is_one_stale_cluster() -> None:
+async def test_a_dead_server_is_one_stale_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its models grow stale and lose their values, the others stay; the total says whose part is missing."""
+    clock = Clock(monkeypatch)
     lost_at: list[float] = []
     eu = Scripted(lambda: of("eu", 7.0), name="prom eu")
     us = Scripted(lambda: of("us", 5.0, SourceState.LOST if lost_at else SourceState.OK), name="prom us")
@@ -32,6 +35,7 @@ async def test_a_dead_server_is_one_stale_cluster() -> None:
     def both(frame: Frame) -> bool:
         if qualities(frame) == {"aurora-5@eu": Quality.GOOD, "aurora-5@us": Quality.GOOD}:
             lost_at.append(frame.at)
+        clock.count(frame)
         return qualities(frame) == {"aurora-5@eu": Quality.GOOD, "aurora-5@us": Quality.MISSING}
 
     frames = await until(watched(eu, us), both)
@@ -127,7 +131,7 @@ async def test_what_holds_accelerators_is_said_until_they_are_asked_again() -> N
         asked.append(plain)
         return plain if len(asked) % 4 else replace(plain, answers=(*plain.answers, held))
 
-    frames = await until(watched(Scripted(say)), lambda f: len(asked) > 12)
+    frames = await until(watched(Scripted(say)), lambda f: len(asked) > 9)
     hints = [any(n.code == "unmatched" for n in f.notes) for f in frames]
     assert True in hints
     assert all(hints[hints.index(True) :])

@@ -90,4 +90,3 @@ def _armed(app: "CockpitApp", context: str) -> None:
         return
     app.arming.arm(frame)
     app.say("writes are on for 10 min; W ends it")
-    app.draw_all()

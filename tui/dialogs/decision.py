@@ -4,7 +4,7 @@ There is one list of needs: the line above the buttons says the first one that i
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from collectors.intents import Difference, Intent, Outcome, PlaneFacts, Rehearsal, Target
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FRESH_S = 15.0
 """A dry run older than this no longer says what would happen (S9)."""
 
+MOVED_MOST = 100
+"""Changes that are told, the newest: somebody may move a cell every second while a dialog is open."""
 
 NO_WORD = frozenset({"", "unsupported-operation"})
 """Codes of a dry run that could not be had: it says nothing of what the plane would do."""
@@ -210,6 +212,16 @@ def changed_by(intents: Sequence[Intent], was: "Frame | None", now: "Frame") -> 
         for one in intents
         if (change := after.get(one.target)) is not None and change != before.get(one.target)
     )
+
+
+def followed(was: Decision, now: Decision, before: "Frame | None", frame: "Frame") -> Decision:
+    """`now`, the decision on a frame in which its targets have moved, with what changed, and whether that
+    overtook it (S8). was: the decision as it stood on the frame `before`"""
+    found = moved(was.plan.intents, now.plan.intents)
+    told = (*was.moved, *found, *changed_by(was.plan.intents, before, frame))
+    # A brake is meant wherever the stage is by now, and not for another candidate or level.
+    is_overtaken = was.is_overtaken or bool(found) or not was.plan.is_brake
+    return replace(now, moved=told[-MOVED_MOST:], is_overtaken=is_overtaken)
 
 
 def _last_changes(frame: "Frame") -> "dict[Target, LastChange | None]":

@@ -1,29 +1,29 @@
 """The one dialog: it draws any form, reads its keys, rehearses and carries out what it says (S1 to S10)."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import Vertical
 
-from collectors.intents import Intent, Outcome, decided
+from collectors.intents import Outcome, decided
 from tui import guards
 from tui.actions import ACTIONS, DIALOG_HINT, dead_key
-from tui.dialogs.asking import DEBOUNCE_S, RENEW_S, TOUCHED_S, dry_run
+from tui.dialogs.asking import DEBOUNCE_S, Asking
+from tui.dialogs.box import DialogBox
 from tui.dialogs.changing import NOTHING, field_of, ticked, turned
-from tui.dialogs.decision import Decision, Need, changed_by, missing, moved, needs
-from tui.dialogs.drawing import BUTTONS, FIELD, PHRASE, REASON, dialog_lines, rows_of, rule_line
-from tui.dialogs.fitting import BOX, BOX_FROM, TOP, away_words, rows_for
+from tui.dialogs.confirming import Confirming
+from tui.dialogs.decision import Decision, DryRun, Need, followed, missing, needs
+from tui.dialogs.drawing import BUTTONS, FIELD, PHRASE, REASON, rows_of
+from tui.dialogs.fitting import BOX_FROM
 from tui.dialogs.form import Choice, Entry, Form
 from tui.dialogs.keys import BOUND, ENTER_AGAIN, FIXED, PHRASE_PASTED, closes, everywhere
 from tui.dialogs.reasons import typed, usual
 from tui.dialogs.shown import Shown
 from tui.keymap import is_held
 from tui.screens.base import FAR, CockpitScreen
-from tui.screens.panel import Panel
 
 if TYPE_CHECKING:
     from collectors.fleet import Frame
@@ -40,10 +40,7 @@ class DialogScreen(CockpitScreen):
 
     NAME = "dialog"
     SHOWS_NEWEST = True
-    DEFAULT_CSS = """
-    DialogScreen { align-horizontal: center; }
-    DialogScreen #box { height: auto; background: ansi_default; }
-    """
+    DEFAULT_CSS = "DialogScreen { align-horizontal: center; }"
 
     def __init__(self, form: Form, done: Callable[[], None] | None = None) -> None:
         super().__init__()
@@ -53,20 +50,16 @@ class DialogScreen(CockpitScreen):
         self._markers: dict[str, int] = {}
         self._offered: Sequence[str] = ()
         self._frame: Frame | None = None
-        self._asking: asyncio.Task[None] | None = None
-        self._confirming: asyncio.TimerHandle | None = None
+        self._asking = Asking(self, self._take_dry_run)
+        self._confirming = Confirming(self, self._apply)
         self._touched_at = 0.0
         self._is_explained = False
         self._is_enter_told = False
         self._is_whole = True
-        self._rows = 0
 
     def compose(self) -> ComposeResult:
-        """The title, what scrolls, and the buttons, which stay (T3)."""
-        with Vertical(id="box"):
-            yield Panel("head")
-            yield Panel("body")
-            yield Panel("foot")
+        """The dialog itself; what is seen around it is the screen below."""
+        yield DialogBox(self.cockpit.glyphs)
 
     def on_mount(self) -> None:
         """Bring back what was half typed; ask what would happen, armed or not (S6)."""
@@ -74,38 +67,31 @@ class DialogScreen(CockpitScreen):
         self._decision = replace(self._decision, reason=draft)
         self._offer()
         self._touched_at = self.cockpit.clock()
-        self.hold_keys()
+        self._confirming.hold_keys()
         # Typed before it was seen is typed ahead, however long the first picture took.
-        self.call_after_refresh(self.hold_keys)
+        self.call_after_refresh(self._confirming.hold_keys)
         self._rehearse(0.0)
         self.set_interval(1.0, self._tick)
 
     def on_unmount(self) -> None:
         """Nobody waits for the dry run any more; a decision that was sent goes on."""
-        for waiting in (self._asking, self._confirming):
-            if waiting is not None:
-                waiting.cancel()
+        self._asking.end()
+        self._confirming.end()
 
     def on_screen_resume(self) -> None:
         """Back on top, from the dialog that arms: keys are held back as at opening."""
-        self.hold_keys()
+        self._confirming.hold_keys()
         super().on_screen_resume()
 
     def on_resize(self) -> None:
         """The row that has the keys stays in sight (T3)."""
         super().on_resize()
-        self.call_after_refresh(self._show_focus)
-
-    def hold_keys(self) -> None:
-        """What keys act on has changed: drop them for a while, and what `y` was about to do (S4)."""
-        self.cockpit.guard.restart(self.cockpit.clock())
-        self._drop_confirming()
+        self.call_after_refresh(partial(self.draw_bottom, seek=True))
 
     def doing(self) -> Mapping[str, Callable[[], None]]:
         """What the keymap's keys do here, while no row takes them as text."""
-        body = self.query_one("#body", Panel)
         return {
-            **self.scrolling(body),
+            **self.scrolling(self._box.body),
             "move.down": lambda: self._turn(1),
             "move.up": lambda: self._turn(-1),
             "refresh": self._rehearse_again,
@@ -116,7 +102,7 @@ class DialogScreen(CockpitScreen):
 
     def draw(self) -> None:
         """What is seen of the screen below, and the dialog, on the newest frame and never on a frozen one."""
-        if not self.is_mounted:
+        if not self.has_panels:
             return
         below = self._below()
         is_wide = self.app.size.width >= BOX_FROM
@@ -132,28 +118,14 @@ class DialogScreen(CockpitScreen):
         self.draw()
         return not self._is_whole
 
-    def draw_bottom(self) -> None:
-        """All of the dialog: an answer stands in its foot, and its rows are few."""
-        if not self.is_mounted:
-            return
-        width, height = self.app.size
-        is_whole, glyphs, shown = self._is_whole, self.cockpit.glyphs, self._shown()
-        wide = width if is_whole else BOX
-        drawn = dialog_lines(shown, wide, glyphs)
-        rows = rows_for(drawn, height, self._rows, is_whole)
-        self._rows = sum(rows)
-        box, body = self.query_one("#box"), self.query_one("#body", Panel)
-        box.styles.width, box.styles.height = wide, self._rows
-        box.styles.margin = (0, 0) if is_whole else (TOP, 0)
-        filled = (*drawn.body, *[drawn.blank] * (rows.body - len(drawn.body)))
-        body.set_rows(rows.body)
-        body.show(filled)
-        away = away_words(body.beyond(), self.cockpit.keymap, glyphs) if rows.body else ""
-        below = (rule_line(shown, wide, glyphs, away), *drawn.foot[1:])
-        for name, lines in (("head", drawn.head[: rows.head]), ("foot", below[len(below) - rows.foot :])):
-            panel = self.query_one(f"#{name}", Panel)
-            panel.set_rows(len(lines))
-            panel.show(lines)
+    def draw_bottom(self, *, seek: bool = False, by: int = 0) -> None:
+        """All of the dialog, once: an answer stands in its foot, and its rows are few.
+
+        seek: bring the row that has the keys into sight; by: lines to scroll before that
+        """
+        if self.has_panels:
+            size, keymap = self.app.size, self.cockpit.keymap
+            self._box.show(self._shown(), size, keymap, is_whole=self._is_whole, seek=seek, by=by)
 
     def keys_below(self) -> str:
         """The keys of now, for whoever looks for them at the bottom of the terminal."""
@@ -166,7 +138,7 @@ class DialogScreen(CockpitScreen):
             return False
         self._decision = replace(decision, outcomes={**decision.outcomes, outcome.intent.key: outcome})
         if self._decision.is_over:
-            self.hold_keys()  # the next key was meant for what was on its way
+            self._confirming.hold_keys()  # the next key was meant for what was on its way
         self.draw_bottom()
         return True
 
@@ -192,7 +164,7 @@ class DialogScreen(CockpitScreen):
         """A paste presses no keys: only a row of text takes it, and not the one that confirms (S5)."""
         event.stop()
         self.cockpit.guard.note("paste", False, event.time)
-        self._drop_confirming()
+        self._confirming.drop()
         if self._focus == REASON or isinstance(self._field(), Entry):
             self._set_text(typed(self._text(), f" {event.text}" if self._text() else event.text))
         elif self._focus == PHRASE:
@@ -203,7 +175,7 @@ class DialogScreen(CockpitScreen):
     def press(self, key: str) -> None:
         """A key that is no text: the dialog's own first, then the keymap's."""
         guard = self.cockpit.guard
-        self._drop_confirming(key)
+        self._confirming.drop(key)
         self._is_enter_told = self._is_enter_told and key == "enter"
         if key == "escape" or key.startswith("alt+"):  # esc, with another key right behind it
             self._explain(False) if self._is_explained and not self._decision.sent else self.cancel()
@@ -227,12 +199,9 @@ class DialogScreen(CockpitScreen):
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         """The mouse gives a row the keys; it never applies (S16)."""
-        panel = self.query_one("#body", Panel)
-        index = event.screen_y - panel.region.y + panel.hidden[0]
-        if panel.region.contains(event.screen_x, event.screen_y) and 0 <= index < len(panel.lines):
-            row = panel.lines[index].id
-            if row in rows_of(self._decision):
-                self._focus_on(row)
+        row = self._box.row_at(event.screen_x, event.screen_y)
+        if row in rows_of(self._decision):
+            self._focus_on(row)
 
     def cancel(self) -> None:
         """Close it. What was half typed is kept; what was sent goes on."""
@@ -270,45 +239,31 @@ class DialogScreen(CockpitScreen):
     def _explain(self, is_explained: bool) -> None:
         """Show all that `y` needs, below the rest, or the rest alone."""
         self._is_explained = is_explained
-        self.draw_bottom()
-        if not self._decision.sent:
-            self.query_one("#body", Panel).scroll_lines(FAR if is_explained else -FAR)
-            self._show_focus()
+        if self._decision.sent:
+            self.draw_bottom()
+        else:
+            self.draw_bottom(seek=True, by=FAR if is_explained else -FAR)
 
     def _confirm(self) -> None:
         """`y`: everything must hold, now and when no key has come behind it."""
-        if self._decision.sent:
-            self.say("sent already: it is never sent twice")
-        elif self._focus != BUTTONS:
-            self.say("y applies at the buttons only; tab goes there")
-        elif why := missing(self._needs()):
-            self.say(f"y is off: {why}")
-        elif not self.cockpit.guard.is_calm:
-            self.say(guards.HURRIED)
+        if why := self._why_off():
+            self.say(why)
         else:
-            wait_s = self.cockpit.guard.last_at + guards.HOLD_S - self.cockpit.clock()
-            loop = asyncio.get_running_loop()
-            self._confirming = loop.call_later(max(wait_s, 0.0), self._confirm_behind_keys)
+            self._confirming.hold()
 
-    def _confirm_behind_keys(self) -> None:
-        """Keys that were read by now are on their way through these two queues: let them go first."""
-        held = self._confirming
-        self.app.call_later(self.call_later, self._apply, held)
+    def _why_off(self) -> str:
+        """Why `y` does nothing now, and what to do; "" where it applies."""
+        if self._decision.sent:
+            return "sent already: it is never sent twice"
+        if self._focus != BUTTONS:
+            return "y applies at the buttons only; tab goes there"
+        why = missing(self._needs())
+        return f"y is off: {why}" if why else ""
 
-    def _drop_confirming(self, key: str = "") -> None:
-        if self._confirming is None:
-            return
-        self._confirming.cancel()
-        self._confirming = None
-        self.say(f"{key} came right behind y: nothing was sent; press y again" if key else "nothing was sent")
-
-    def _apply(self, held: asyncio.TimerHandle | None) -> None:
+    def _apply(self) -> None:
         """Send the decision, once."""
-        if held is None or held is not self._confirming or not self.is_active:
-            return
-        self._confirming = None
-        if why := missing(self._needs()):
-            self.say(f"y is off: {why}")
+        if why := self._why_off():
+            self.say(why)
             return
         if self._done is not None:
             self.leave()
@@ -319,10 +274,9 @@ class DialogScreen(CockpitScreen):
         sent = decided(decision.plan.intents, reason)
         self._decision = replace(decision, sent=sent, reason=reason)
         self.cockpit.carry_out(sent)
-        if self._asking is not None:
-            self._asking.cancel()
+        self._asking.end()
         self.cockpit.reasons.used(decision.form.key, reason)
-        self.hold_keys()
+        self._confirming.hold_keys()
         self.set_timer(SENDING_S, self.draw_bottom)
 
     def _see(self, frame: "Frame") -> None:
@@ -334,22 +288,15 @@ class DialogScreen(CockpitScreen):
         has_moved = form.revision != was.form.revision
         self._set_form(form, 0.0 if has_moved else DEBOUNCE_S)
         if has_moved:
-            intents = was.plan.intents
-            found = moved(intents, self._decision.plan.intents)
-            changes = (*found, *changed_by(intents, before, frame))
-            # A brake is meant wherever the stage is by now, and not for another candidate or level (S8).
-            is_overtaken = was.is_overtaken or bool(found) or not was.plan.is_brake
-            self._decision = replace(
-                self._decision, moved=(*was.moved, *changes)[-100:], is_overtaken=is_overtaken
-            )
-            self.hold_keys()
+            self._decision = followed(was, self._decision, before, frame)
+            self._confirming.hold_keys()
 
     def _set_form(self, form: Form, wait_s: float = DEBOUNCE_S) -> None:
         """Another content; where that makes another plan, what was typed to confirm the old one goes."""
         was = self._decision
         self._decision = replace(was, form=form, plan=form.plan())
         if self._decision.plan.intents != was.plan.intents:
-            self._drop_confirming()
+            self._confirming.drop()
             self._decision = replace(self._decision, phrase="")
             self._offer()
             self._rehearse(wait_s)
@@ -363,26 +310,20 @@ class DialogScreen(CockpitScreen):
         self.draw_bottom()
 
     def _rehearse(self, wait_s: float) -> None:
-        """Ask what the plan would do; only the newest question counts."""
-        if self._asking is not None:
-            self._asking.cancel()
-            self._asking = None
-        if self._decision.plan.intents and not self._decision.is_local:
-            self._asking = asyncio.create_task(self._ask(self._decision.plan.intents, wait_s))
+        """Ask what the plan would do, in place of what was asked before."""
+        decision = self._decision
+        self._asking.ask(() if decision.is_local else decision.plan.intents, wait_s)
 
-    async def _ask(self, intents: tuple[Intent, ...], wait_s: float) -> None:
-        await asyncio.sleep(wait_s)
-        run = await dry_run(self.cockpit.link, intents, self.cockpit.clock())
-        self._asking = None
-        if not self._decision.sent:
-            self._decision = replace(self._decision, dry_run=run)
-            self.draw_bottom()
+    def _take_dry_run(self, run: DryRun) -> None:
+        self._decision = replace(self._decision, dry_run=run)
+        self.draw_bottom()
 
     def _tick(self) -> None:
         """Ages count on, and what grows old is asked again while somebody is there."""
-        now, run = self.cockpit.clock(), self._decision.dry_run
-        is_old = run is not None and now - run.asked_at >= RENEW_S
-        if is_old and self._asking is None and now - self._touched_at < TOUCHED_S and not self._decision.sent:
+        decision = self._decision
+        if not decision.sent and self._asking.is_due(
+            decision.dry_run, self._touched_at, self.cockpit.clock()
+        ):
             self._rehearse(0.0)
         self.draw_bottom()
 
@@ -402,12 +343,16 @@ class DialogScreen(CockpitScreen):
             is_simulated=bool(frame and frame.simulated),
             offered=self._offered,
             needs=self._needs(),
-            is_asking=self._asking is not None,
+            is_asking=self._asking.is_under_way,
             is_explained=self._is_explained,
             answer=self.answer,
             now=app.clock(),
             actor=frame.plane.actor if frame and frame.plane else "",
         )
+
+    @property
+    def _box(self) -> DialogBox:
+        return self.query_one(DialogBox)
 
     def _below(self) -> CockpitScreen | None:
         stack = self.app.screen_stack
@@ -436,9 +381,8 @@ class DialogScreen(CockpitScreen):
             self._decision = replace(self._decision, phrase=text)
             if self._decision.is_typed:
                 self._focus = BUTTONS
-                self.hold_keys()
-        self.draw_bottom()
-        self._show_focus()
+                self._confirming.hold_keys()
+        self.draw_bottom(seek=True)
 
     def _turn(self, by: int) -> None:
         """The next row has the keys; after the last one, the first."""
@@ -446,24 +390,12 @@ class DialogScreen(CockpitScreen):
         if len(rows) > 1:
             self._focus_on(rows[(rows.index(self._focus) + by) % len(rows)])
         else:
-            self.query_one("#body", Panel).scroll_lines(by)
+            self._box.body.scroll_lines(by)
 
     def _focus_on(self, row: str) -> None:
-        self._drop_confirming()
+        self._confirming.drop()
         self._focus = row
-        self.draw_bottom()
-        self._show_focus()
-
-    def _show_focus(self) -> None:
-        """Scroll to the row that has the keys, by the size that the body has now."""
-        body = self.query_one("#body", Panel)
-        places = [place for place, line in enumerate(body.lines) if line.id == self._focus]
-        if places:
-            above, below = body.hidden
-            # All of it, or its end where it is taller than the body: there it is typed.
-            least = places[-1] + 1 - (len(body.lines) - below - above)
-            body.scroll_lines(min(max(above, least), max(places[0], least)) - above)
-        self.draw_bottom()
+        self.draw_bottom(seek=True)
 
     def _change(self, by: int) -> None:
         """←/→: another option, or the next one to tick."""

@@ -119,7 +119,13 @@ def _head(shown: Shown, width: int, pen: Glyphs, frame: Frame) -> list[Line]:
         ]
         return [line_of(cells, width, glyphs=pen)]
     lines = [_border(frame, width, "top")]
-    told = wrapped(f"{title}  {revision}", max(width - 4, 2))
+    inner = max(width - 4, 2)
+    told = wrapped(title, inner)
+    # Behind the title's last words if it fits there, else apart: cut in two it would be read as two.
+    if revision and width_of(beside := f"{told[-1]}  {revision}") <= inner:
+        told[-1] = beside
+    elif revision:
+        told += wrapped(revision, inner)
     return [*lines, *(_framed(_badged(text, badge), frame, width, pen) for text in told)]
 
 

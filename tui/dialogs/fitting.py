@@ -1,10 +1,11 @@
 """How a dialog fits a terminal: the cells it takes, and what it says of lines scrolled away. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tui.dialogs.drawing import Drawn
 from tui.keymap import key_label, keys_of
+from tui.widgets.lines import Line
 
 BOX, BOX_FROM = 88, 104
 """Cells of a dialog above the screen below it, and the width of a terminal from which that is seen."""
@@ -30,6 +31,17 @@ def rows_for(drawn: Drawn, height: int, was: int, is_whole: bool) -> Rows:
     body = min(len(drawn.body), room - foot - head)
     all_rows = room if is_whole else min(max(was, head + body + foot), room)
     return Rows(head, all_rows - head - foot, foot)
+
+
+def lines_to(row: str, lines: Sequence[Line], hidden: tuple[int, int]) -> int:
+    """Lines to scroll until all of a row is in sight, or its end where it is taller than what is seen: there
+    it is typed. hidden: lines that are scrolled away, above and below; 0 for a row without a line."""
+    places = [place for place, line in enumerate(lines) if line.id == row]
+    if not places:
+        return 0
+    above, below = hidden
+    least = places[-1] + 1 - (len(lines) - below - above)
+    return min(max(above, least), max(places[0], least)) - above
 
 
 def away_words(away: str, keymap: Mapping[str, str], glyphs: str) -> str:

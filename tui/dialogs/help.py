@@ -16,6 +16,7 @@ from tui.screens.panel import Panel
 from tui.screens.readings import wrapped
 from tui.widgets.lines import Line
 from tui.widgets.marks import marks
+from tui.widgets.replay_lines import lane_marks
 
 Entry = tuple[str, str]
 """Keys, or a mark, and what they do or what it means."""
@@ -52,36 +53,53 @@ def help_lines(
     if in_replay:
         own = {**{action.id: action.replay_label for action in once if action.replay_label}, **own}
     named = [replace(action, label=own.get(action.id, action.label)) for action in once]
-    able = [entry for action in named if (entry := _entry(action, keymap, glyphs))]
     missing = [action for action in ACTIONS.values() if action.missing]
-    lines = [text_line(f" KEYS of the {name} screen", width, glyphs, "title")]
-    lines += _table(able, width, glyphs)
+    of_replay = [action for action in named if in_replay and _is_player(action)]
+    of_screen = [action for action in named if action not in of_replay]
+    # What moves a replay comes first: it is what somebody asks for who has one before them.
+    sections = [
+        ("KEYS of the replay", _keys(of_replay, keymap, width, glyphs)),
+        (f"KEYS of the {name} screen", _keys(of_screen, keymap, width, glyphs)),
+    ]
     if in_replay:
-        lines += _apart(" OFF: a replay cannot write", off, keymap, width, glyphs)
+        sections += [
+            ("OFF: a replay cannot write", _in_rows(off, keymap, width, glyphs)),
+            ("LANES", _table(lane_marks(GLYPHS[glyphs]), width, glyphs)),
+        ]
     else:
-        replay = [action for action in ACTIONS.values() if action.in_replay]
-        keys_there = [entry for action in replay if (entry := _entry(action, all_keys, glyphs))]
-        lines += (
-            [text_line("", width), text_line(" IN A REPLAY", width, glyphs, "title")] if keys_there else []
-        )
-        lines += _table(keys_there, width, glyphs)
-        lines += [text_line("", width), text_line(" IN A DIALOG", width, glyphs, "title")]
-        lines += _table(DIALOG_KEYS, width, glyphs)
-    lines += [text_line("", width), text_line(" MARKS", width, glyphs, "title")]
-    lines += _table(marks(GLYPHS[glyphs]), width, glyphs)
-    heading = " NOT IN THIS VERSION: these keys are kept for it"
-    return (*lines, *_apart(heading, missing, keymap, width, glyphs))
+        there = [action for action in ACTIONS.values() if action.in_replay]
+        sections += [
+            ("IN A REPLAY", _keys(there, all_keys, width, glyphs)),
+            ("IN A DIALOG", _table(DIALOG_KEYS, width, glyphs)),
+        ]
+    sections += [
+        ("MARKS", _table(marks(GLYPHS[glyphs]), width, glyphs)),
+        ("NOT IN THIS VERSION: these keys are kept for it", _in_rows(missing, keymap, width, glyphs)),
+    ]
+    told = [
+        (text_line("", width), text_line(f" {heading}", width, glyphs, "title"), *rows)
+        for heading, rows in sections
+        if rows
+    ]
+    return tuple(line for section in told for line in section)[1:]
 
 
-def _apart(
-    heading: str, actions: Sequence[Action], keymap: Mapping[str, str], width: int, glyphs: str
-) -> list[Line]:
-    """What cannot be done, below a heading that says why; nothing where no key is bound to it."""
+def _in_rows(actions: Sequence[Action], keymap: Mapping[str, str], width: int, glyphs: str) -> list[Line]:
+    """What cannot be done: keys and labels one after another; nothing where no key is bound to it."""
     entries = [" ".join(entry) for action in actions if (entry := _entry(action, keymap, glyphs))]
-    if not entries:
-        return []
-    rows = [text_line(f"  {row}", width, glyphs, "disabled") for row in _in_a_row(entries, max(width - 4, 2))]
-    return [text_line("", width), text_line(heading, width, glyphs, "title"), *rows]
+    rows = _in_a_row(entries, max(width - 4, 2)) if entries else []
+    return [text_line(f"  {row}", width, glyphs, "disabled") for row in rows]
+
+
+def _is_player(action: Action) -> bool:
+    """Whether it is a matter of the replay, and not of the screen."""
+    return action.in_replay or bool(action.replay_label) or action.id in ("replay.live", "bookmark")
+
+
+def _keys(actions: Sequence[Action], keymap: Mapping[str, str], width: int, glyphs: str) -> list[Line]:
+    """What keys are bound to, of these actions."""
+    entries = [entry for action in actions if (entry := _entry(action, keymap, glyphs))]
+    return _table(entries, width, glyphs)
 
 
 def _entry(action: Action, keymap: Mapping[str, str], glyphs: str) -> Entry | None:

@@ -46,8 +46,10 @@ class Reasons:
         return self._drafts.get(key, "")
 
     def keep(self, key: str, reason: str) -> None:
-        """The dialog was closed with this in its row."""
-        self._drafts[key] = reason
+        """The dialog was closed with this in its row; with nothing there is nothing to keep."""
+        self._drafts.pop(key, None)
+        if reason:
+            self._drafts[key] = reason
 
     def used(self, key: str, reason: str) -> None:
         """It went out with a decision: no draft any more, but the first to offer."""

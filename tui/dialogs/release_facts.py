@@ -87,7 +87,7 @@ def track(
         if after != share:
             text += f" {glyphs.arrow} {_stop(after, title, glyphs)}"
         text = fit(text, min(width_of(text), width), glyphs)
-        joint = glyphs.rule if lines[-1] else ""
+        joint = f" {glyphs.rule} " if lines[-1] else ""
         if lines[-1] and used + width_of(joint) + width_of(text) > width:
             lines.append([])
             used, joint = 0, ""

@@ -164,7 +164,7 @@ class BackOutForm(ReleaseForm):
             told += [f"{rest} serves everyone then."] if rest is not None else []
             told.append(f"{release.candidate} is given up, the release ends: another one must be registered.")
         if stage_weight(release) and not why_not(self.frame, release, "release.set_weight"):
-            told.append("A smaller step back: set the weight of this stage with a.")
+            told.append("A smaller step back: set the weight of this stage (key a).")
         head = self._head(then, width, glyphs)
         return [*head, *track(release, then, self.titles, width, drawn), *paragraph(told, width, drawn)]
 

@@ -38,24 +38,30 @@ class Shown:
 
 
 def flowed(pieces: Sequence[Cell], width: int, indent: int) -> list[Cells]:
-    """Pieces one after another; what does not fit goes on in the next line, indented; none is cut."""
+    """Pieces one after another; what does not fit goes on in the next line, indented; none is cut.
+
+    A piece that begins with a space keeps one at the start of a line: it is the column of pointers.
+    """
     lines: list[Cells] = [[]]
     used = 0
-    for piece in pieces:
-        if used + width_of(piece.text.rstrip()) > width and used > indent:
+    for text, role in pieces:
+        if used + width_of(text.rstrip()) > width and used > indent:
             lines.append([Cell(" " * indent)])
             used = indent
+            if text.startswith(" "):
+                text = f" {text.lstrip()}"
         room = max(width - used, 2)
-        if width_of(piece.text.rstrip()) > room:
-            first, *rest = wrapped(piece.text, room)
-            lines[-1].append(Cell(first, piece.role))
-            lines += [[Cell(" " * min(indent, width - room)), Cell(text, piece.role)] for text in rest]
+        if width_of(text.rstrip()) > room:
+            pointer = " " if text.startswith(" ") and room > 3 else ""
+            first, *rest = wrapped(text.strip(), room - len(pointer))
+            lines[-1].append(Cell(pointer + first, role))
+            lines += [[Cell(" " * min(indent, width - room)), Cell(pointer + part, role)] for part in rest]
             used = width
             continue
         # Its gap to the next one is no text: it must not be what makes the line too long.
-        fits = used + width_of(piece.text) <= width
-        lines[-1].append(piece if fits else Cell(piece.text.rstrip(), piece.role))
-        used += width_of(piece.text)
+        fits = used + width_of(text) <= width
+        lines[-1].append(Cell(text if fits else text.rstrip(), role))
+        used += width_of(text)
     return lines
 
 

@@ -9,6 +9,7 @@ from collectors.fleet import Frame, Model, Throttle
 from collectors.intents import Logged, Target
 from collectors.readings import Reason, worded
 from collectors.text import clean
+from tui.dialogs.logged import share_in
 from tui.dialogs.throttle_form import (
     CLEAR,
     NO_ANSWER,
@@ -88,7 +89,7 @@ def throttle_inverse(frame: Frame, logged: Logged) -> ThrottleForm | str:
     if cell is None:
         return f"the control plane tells of no throttle {target}: nothing to undo"
     if before is None:
-        return f"the log does not tell what {target} was before: set it with t"
+        return f"the log does not tell what {target} was before: set it (key t)"
     after = _setting(logged.after)
     if cell.state == "ramping" and not alike(cell.effective_level, cell.level):
         levels = [before.level, *([after.level] if after is not None else [])]
@@ -153,16 +154,14 @@ def _story(logged: Logged, cell: Throttle, after: _Setting | None) -> tuple[str,
 
 def _setting(facts: Mapping[str, object]) -> _Setting | None:
     """The setting in an entry of the log; None where it tells none, or no time that can be read."""
-    level, ends = facts.get("level"), facts.get("expires_at")
-    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 <= level <= 1:
-        return None
-    if ends is None:
-        return _Setting(float(level), None)
+    level, ends = share_in(facts, "level"), facts.get("expires_at")
+    if level is None or ends is None:
+        return None if level is None else _Setting(level, None)
     try:
         at = datetime.fromisoformat(str(ends))
     except ValueError:
         return None
-    return _Setting(float(level), at.timestamp()) if at.tzinfo is not None else None
+    return _Setting(level, at.timestamp()) if at.tzinfo is not None else None
 
 
 def _nothing(frame: Frame) -> str:

@@ -126,7 +126,7 @@ def already_text(subject: Subject, found: Hits) -> str:
             continue
         held = f"in force {admits(cell.effective_level)}, ramping to {admits(cell.level)}"
         parts = [f"{name(cell)} is {held}" if is_ramping else f"{name(cell)} is at {named_level(cell.level)}"]
-        parts += [cell.last_change.actor] if cell.last_change is not None else []
+        parts += [f"by {cell.last_change.actor}"] if cell.last_change is not None else []
         parts += (
             [f"{duration(cell.expires_at - subject.frame.at)} left"] if cell.expires_at is not None else []
         )

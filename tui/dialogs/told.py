@@ -22,18 +22,8 @@ def moved_lines(shown: Shown, width: int, pen: Glyphs) -> list[tuple[Cells, str]
     """What somebody else changed while the dialog was open (S8)."""
     if not shown.decision.moved or shown.decision.sent:
         return []
-    return [
-        (
-            [
-                Cell(
-                    said("CHANGED while this was open; ctrl-r takes it as it is now:", pen),
-                    "conflict",
-                )
-            ],
-            "",
-        ),
-        *_differences(shown.decision.moved, width, pen),
-    ]
+    heading = Cell(said("CHANGED while this was open; ctrl-r takes it as it is now:", pen), "conflict")
+    return [([heading], ""), *_differences(shown.decision.moved, width, pen)]
 
 
 def _differences(changes: Sequence[Difference], width: int, pen: Glyphs) -> list[tuple[Cells, str]]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 
 from collectors.fleet import Frame, Release, Throttle
-from tui.dialogs.ways_back import extension, inverse, is_share, verb_of
+from tui.dialogs.logged import limit_in, share_in
+from tui.dialogs.ways_back import extension, inverse, verb_of
 from tui.format import GLYPHS, Glyphs, admit, clock, duration, fit, said, width_of
 from tui.releases import share_text, tier_titles
-from tui.screens.base import FAR, CockpitScreen, Selection
+from tui.screens.base import CockpitScreen, Selection
 from tui.screens.hints import Hint
 from tui.screens.panel import Panel
 from tui.screens.readings import wrapped
@@ -49,18 +50,20 @@ def changed(logged: "Logged", titles: Mapping[str, str]) -> str:
     old_shares, new_shares = before.get("desired"), after.get("desired")
     if not parts and isinstance(old_shares, Mapping) and isinstance(new_shares, Mapping):
         parts = [
-            f"{titles.get(tier, tier)} {share_text(old_shares[tier])} → {share_text(new)}"
-            for tier, new in new_shares.items()
-            if is_share(new) and is_share(old_shares.get(tier)) and old_shares[tier] != new
+            f"{titles.get(tier, tier)} {share_text(share)} → {share_text(now)}"
+            for tier in new_shares
+            if (share := share_in(old_shares, tier)) is not None
+            and (now := share_in(new_shares, tier)) is not None
+            and share != now
         ]
     return ", ".join(parts)
 
 
 def _setting(facts: Mapping[str, object]) -> str:
-    level, limit = facts.get("level"), facts.get("limit")
-    if isinstance(level, int | float):
+    if (level := share_in(facts, "level")) is not None:
         return admit(level)
-    return f"limit {limit:g}" if isinstance(limit, int | float) else ""
+    limit = limit_in(facts)
+    return "" if limit is None else f"limit {limit:g}"
 
 
 def _or_none(value: object) -> str:
@@ -224,12 +227,7 @@ class UndoScreen(CockpitScreen):
         """Moving, undoing, asking again, going back."""
         panel = self.query_one("#list", Panel)
         return {
-            "move.down": lambda: panel.move(1),
-            "move.up": lambda: panel.move(-1),
-            "move.page_down": lambda: panel.move_page(1),
-            "move.page_up": lambda: panel.move_page(-1),
-            "move.top": lambda: panel.move(-FAR),
-            "move.bottom": lambda: panel.move(FAR),
+            **self.moving(panel),
             "open": lambda: self._open(panel.cursor_id, inverse),
             "throttle.edit": lambda: self._open(panel.cursor_id, extension),
             "back": self.leave,

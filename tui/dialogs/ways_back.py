@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from collectors.fleet import Frame, Release
 from collectors.readings import Reason, worded
+from tui.dialogs.logged import share_in
 from tui.releases import (
     VERBS,
     current_stage,
@@ -136,8 +137,8 @@ def _shares_before(release: Release, logged: "Logged") -> Mapping[str, float]:
     """Each tier's share as the log tells it, else by the stage that it tells, else by the stage before."""
     told = logged.before.get("desired")
     if isinstance(told, Mapping):
-        shares = {tier: told.get(tier) for tier in exposure_now(release)}
-        return {tier: float(one) for tier, one in shares.items() if isinstance(one, int | float)}
+        shares = {tier: share_in(told, tier) for tier in exposure_now(release)}
+        return {tier: one for tier, one in shares.items() if one is not None}
     ids = [stage.id for stage in release.stages]
     was = logged.before.get("stage", ids[release.stage_index - 1] if release.stage_index else None)
     return exposure_at(release, ids.index(was) if isinstance(was, str) and was in ids else None)
@@ -175,16 +176,11 @@ def _set_again(release: Release, logged: "Logged") -> str:
 
 def _weight(facts: Mapping[str, object], tier: str) -> float | None:
     """The logged share of the stage's tier; of a stage for everyone, any tier's."""
-    found = facts.get("weight")
-    desired = facts.get("desired")
-    if found is None and isinstance(desired, Mapping):
-        found = desired.get(tier, next(iter(desired.values()), None) if tier == EVERYONE else None)
-    return round(float(found), 4) if isinstance(found, int | float) and is_share(found) else None
-
-
-def is_share(value: object) -> bool:
-    """Whether a logged value is a share, 0..1."""
-    return isinstance(value, int | float) and 0 <= value <= 1
+    share, desired = share_in(facts, "weight"), facts.get("desired")
+    if share is None and isinstance(desired, Mapping):
+        any_tier = next(iter(desired), tier) if tier == EVERYONE else tier
+        share = share_in(desired, tier if tier in desired else any_tier)
+    return None if share is None else round(share, 4)
 
 
 def verb_of(logged: "Logged") -> str:

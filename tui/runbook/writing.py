@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from collectors.intents import Difference, Intent, Outcome, OutcomeKind, Rehearsal, decided
-from tui.output import USAGE_ERROR, OutputError, as_json, fail, say, silence
+from tui.output import USAGE_ERROR, Printing, as_json, fail, say
 from tui.runbook.planes import Plane
 
 REFUSED, CONFLICT, UNKNOWN = 4, 5, 6
@@ -81,26 +81,6 @@ async def carry_out(
         ended = ", ".join(f"{one.intent.target} {one.kind.value}" for one in found)
         return fail(f"the outcome could not be printed ({printing.error}): {ended}", status)
     return status
-
-
-class Printing:
-    """Prints while it can: what is under way must not stop half-way because nobody reads any more."""
-
-    def __init__(self) -> None:
-        self.error = ""
-
-    def say(self, line: str) -> None:
-        """Print a line, unless that failed before."""
-        if self.error:
-            return
-        try:
-            say(line)
-        except BrokenPipeError:
-            self.error = "its reader went away"
-        except OutputError as error:
-            self.error = str(error)
-        if self.error:
-            silence()
 
 
 def _tell_interrupted(intents: Sequence[Intent], newest: Mapping[str, Outcome]) -> None:

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 
 from collectors.fleet import Alert, Frame, Severity
 from tui.format import GLYPHS, UNICODE, Glyphs, age, clock, fit, said, width_of
-from tui.screens.base import FAR, Selection
+from tui.screens.base import Selection
 from tui.screens.hints import Hint
 from tui.screens.lists import ListScreen
 from tui.screens.panel import Panel
@@ -241,12 +241,7 @@ class AlertsScreen(ListScreen):
     def doing(self) -> Mapping[str, Callable[[], None]]:
         """Moving, opening, filtering, going back."""
         return {
-            "move.down": lambda: self._move(1),
-            "move.up": lambda: self._move(-1),
-            "move.page_down": lambda: self._panel("list").move_page(1),
-            "move.page_up": lambda: self._panel("list").move_page(-1),
-            "move.top": lambda: self._move(-FAR),
-            "move.bottom": lambda: self._move(FAR),
+            **self.moving(self._panel("list")),
             "open": lambda: self._open(self._panel("list").cursor_id),
             "back": lambda: None if self.drop_filter() else self.leave(),
             "filter": self.type_filter,
@@ -309,9 +304,6 @@ class AlertsScreen(ListScreen):
 
     def _panel(self, name: str) -> Panel:
         return self.query_one(f"#{name}", Panel)
-
-    def _move(self, by: int) -> None:
-        self._panel("list").move(by)
 
     def _alert(self, id: str) -> Alert | None:
         frame = self.cockpit.frame

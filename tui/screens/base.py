@@ -255,6 +255,17 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
             "move.bottom": scroll(FAR),
         }
 
+    def moving(self, view: "LineView") -> Mapping[str, Callable[[], None]]:
+        """The keys that move, for a view with a cursor."""
+        return {
+            "move.down": lambda: view.move(1),
+            "move.up": lambda: view.move(-1),
+            "move.page_down": lambda: view.move_page(1),
+            "move.page_up": lambda: view.move_page(-1),
+            "move.top": lambda: view.move(-FAR),
+            "move.bottom": lambda: view.move(FAR),
+        }
+
     def say(self, sentence: str) -> None:
         """Answer a key in one line."""
         self._answer, self._answered_at = sentence, time.monotonic()
@@ -300,17 +311,19 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         """Do what the key is bound to, or say why it does nothing (D16).
 
         Keys that came with the one that closed or covered this screen are dropped: they meant what is on top.
-        So are those of a paste, unless they are text for a field (S5).
+        So are those of a paste, unless they are text for a field (S5), or end a line that is typed in: what
+        is asked for there writes to no plane.
         """
         event.stop()
         event.prevent_default()
-        guard, was_pasting = self.cockpit.guard, self.cockpit.guard.is_pasting
+        guard = self.cockpit.guard
         guard.note(event.key, event.is_printable, event.time)
         if not self.is_active or event.time < self.cockpit.left_screen_at:
             return
         if guard.is_pasting:
-            is_text = event.is_printable and self.takes_text(event.key, event.character)
-            if not is_text and not was_pasting:
+            is_for_field = event.is_printable or self.is_asking
+            is_text = is_for_field and self.takes_text(event.key, event.character)
+            if not is_text and self._answer != PASTED:
                 self.say(PASTED)
             return
         if self._answer:

@@ -9,7 +9,7 @@ from tui.effects import OWN_S, After, Effects, last_own
 from tui.format import GLYPHS, Glyphs, fit
 from tui.screens.hints import text_line
 from tui.screens.layout import Rows, Wants, panel_rows
-from tui.screens.model_page import ModelPage, banner, undo_key
+from tui.screens.model_page import HeatMemory, ModelPage, banner, undo_key
 from tui.three_states import parted_features, plane_time
 from tui.widgets.badges import writes_badge
 from tui.widgets.fleet_row import RowCache, alerts_by_model, alerts_of, severity_of
@@ -75,12 +75,20 @@ def _rows(width: int, height: int, wants: Wants, own: tuple[Line, ...], events: 
     return panel_rows(width, height, wants._replace(own=1))
 
 
+def _heat(
+    frame: Frame, page: int, width: int, rows: int, glyphs: Glyphs, cache: HeatCache
+) -> tuple[Line, ...]:
+    queued = frozenset(m.name for m in frame.models if m.reading("waiting").estimate)
+    there, slices = (frame.totals.get(signal, NEVER).estimate for signal in ("accelerators", "slices"))
+    return heat_lines(frame.nodes, width, rows, glyphs, page, queued, cache, there, slices or 0)
+
+
 class FleetPanels:
     """Draws the panels, and keeps what the next frame can use again."""
 
     def __init__(self) -> None:
         self._row_cache: RowCache = {}
-        self._heat_cache: HeatCache = {}
+        self._heat_memory = HeatMemory()
         self._order: tuple[str, ...] = ()
         self._page = ModelPage()
         self._effects = Effects()
@@ -131,7 +139,8 @@ class FleetPanels:
         since = "recorded up to here" if app.replaying is not None else "since the screen was opened"
         quiet = (text_line(f"   nothing {since}", width, role="muted"),) * is_quiet
         rows = _rows(width, height, wants, own, events)
-        heat = self._heat(frame, heat_page, width, rows.heat, glyphs)
+        cache = self._heat_memory.of(app)
+        heat = _heat(frame, heat_page, width, rows.heat, glyphs, cache)
         if len(heat) < rows.heat:
             # A coarser cell was enough: its rows go to others.
             rows = _rows(width, height, wants._replace(heat=len(heat)), own, events)
@@ -168,13 +177,6 @@ class FleetPanels:
         if self._parted[0] is not frame:
             self._parted = frame, parted_features(frame, now)
         return self._parted[1]
-
-    def _heat(self, frame: Frame, page: int, width: int, rows: int, glyphs: Glyphs) -> tuple[Line, ...]:
-        queued = frozenset(m.name for m in frame.models if m.reading("waiting").estimate)
-        there, slices = (frame.totals.get(signal, NEVER).estimate for signal in ("accelerators", "slices"))
-        return heat_lines(
-            frame.nodes, width, rows, glyphs, page, queued, self._heat_cache, there, slices or 0
-        )
 
     def _sorted(self, frame: Frame, view: FleetView) -> str:
         """For the status line: the sort, and what the filter leaves of the fleet (D13)."""

@@ -1,10 +1,7 @@
-"""What to show when the source is silent, or the operator froze the display."""
+"""What to show while the operator froze the display."""
 
-from collectors.ageing import counted_on, held
 from collectors.fleet import Event
 from tui.store import History
-
-__all__ = ["StillHistory", "counted_on", "held"]
 
 
 class StillHistory(History):

@@ -63,6 +63,11 @@ class ListScreen(CockpitScreen):
         """Show what somebody looked at who had this screen."""
         self._filter, self._is_typing = view.filter, False
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether a line is being typed: the filter, or an answer."""
+        return self._is_typing or super().is_asking
+
     def type_filter(self) -> None:
         """The next keys are the filter's text."""
         self._is_typing = True

@@ -4,8 +4,8 @@ from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
 from collectors.fleet import Frame, Model
-from collectors.readings import Interval, Quality
 from tui.screens.shares import Shares
+from tui.store import known
 
 if TYPE_CHECKING:
     from collectors.sessions import Series
@@ -44,7 +44,7 @@ class Span(NamedTuple):
 
 
 class Trends:
-    """Bounded memory: per model two rings a signal, lowest and highest good estimate in every step.
+    """Bounded memory: per model two rings a signal, lowest and highest known estimate in every step.
 
     Fed by one thread and read by another: each value is one item of an array, so a reader sees it before or
     after, never half.
@@ -135,10 +135,8 @@ class Trends:
     def _take_into(rings: "tuple[array[float], array[float]]", model: Model, slot: int) -> None:
         lows, highs = rings
         for signal, place in _PLACES.items():
-            one = model.readings.get(signal)
-            if one is None or one.value is None or one.quality is not Quality.GOOD:
+            if (value := known(model.readings.get(signal))) is None:
                 continue
-            value = one.value.estimate if isinstance(one.value, Interval) else one.value
             at = place + slot
             if highs[at] == GAP or value < lows[at]:
                 lows[at] = value

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from collectors.fleet import ALL_TIERS, Alert, Frame, Model, Node, Release, SourceHealth, Throttle
-from collectors.readings import Interval, Reading, worded
+from collectors.readings import Reading, Standing, bounds_of, standing, worded
 from tui.format import UNICODE, Glyphs, admit, clock, count, fit, percent, quantile, said, shown, width_of
 from tui.widgets.lines import Cell, Line, line_of
 
@@ -178,11 +178,12 @@ def _about(alert: Alert) -> str:
 
 def _waits(before: Frame, after: Frame, titles: Mapping[str, str], glyphs: Glyphs) -> Iterator[Change]:
     section = "WAITS p99, beyond their interval"
+    places = {tier: place for place, tier in enumerate(titles)}
     for name, was, now in _pairs({m.name: m for m in before.models}, {m.name: m for m in after.models}):
         if was is None or now is None:
             yield _come_or_gone(section, name, "model", now)
             continue
-        for tier in dict.fromkeys((*now.tiers, *was.tiers)):
+        for tier in sorted({*now.tiers, *was.tiers}, key=lambda tier: (places.get(tier, len(places)), tier)):
             old, new = was.reading(SIGNAL, tier), now.reading(SIGNAL, tier)
             old_text, new_text = _wait(old, glyphs), _wait(new, glyphs)
             if _differs(old, new) and old_text != new_text:
@@ -195,21 +196,12 @@ def _differs(was: Reading, now: Reading) -> bool:
     """Whether two readings cannot be the same: their intervals do not meet, or only one has a value."""
     if was.value is None or now.value is None:
         return (was.value is None) != (now.value is None)
-    (low, high), (other_low, other_high) = _bounds(was), _bounds(now)
+    (low, high), (other_low, other_high) = bounds_of(was.value), bounds_of(now.value)
     return high <= other_low or other_high <= low if (low, high) != (other_low, other_high) else False
 
 
-def _bounds(one: Reading) -> tuple[float, float]:
-    value = one.value
-    if isinstance(value, Interval):
-        return value.lo, value.hi
-    assert value is not None
-    return value, value
-
-
 def _is_over(model: Model, tier: str, one: Reading) -> bool:
-    promised = model.objectives.get(tier)
-    return promised is not None and one.value is not None and _bounds(one)[0] > promised
+    return standing(one, model.objectives.get(tier)) is Standing.BREACH
 
 
 def _wait(one: Reading, glyphs: Glyphs) -> str:

@@ -1,6 +1,7 @@
 """Where a replay stands, in words, and the whole recording at a glance: lanes with one axis of time. Pure."""
 
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -28,7 +29,14 @@ ONE_LANE_FROM = 20
 EDGE_FORMS = ((600.0, "%H:%M:%S"), (86_400.0, "%H:%M"), (float("inf"), "%m-%d"))
 """How the times at either end of the one lane are written, of a recording up to so many seconds long."""
 
-_LEAST, _MOST = {"file": 10, "seen": 12}, {"file": 40}
+_LEAST, _MOST = {"file": 10, "seen": 12, "bookmark": 16}, {"file": 40}
+
+BOOKMARK_S = 10.0
+"""Real seconds that a bookmark's note stands once its time is shown; recorded ones, at up to 1x."""
+
+SLIGHT_S = 1e-3
+"""Times that differ by less are one: both are rounded on their way."""
+
 STAMP_FROM = 150
 """Width from which the time has its date."""
 
@@ -92,9 +100,13 @@ def replay_line(facts: ReplayFacts, width: int, glyphs: Glyphs = UNICODE) -> Lin
         "time": Cell(moment),
     }
     room = width - width_of(right.text) - sum(width_of(cell.text) + 2 for cell in parts.values())
+    note = _bookmark(facts)
+    # A note matters more than the words of the distance.
+    kept = min(width_of(note), _LEAST["bookmark"]) + 2 if note else 0
     spare = {
-        "distance": Cell(_distance(facts, room - 2)),
+        "distance": Cell(_distance(facts, room - 2 - kept)),
         "gap": Cell("NOT RECORDED HERE" if _is_in_gap(facts) else "", "missing"),
+        "bookmark": Cell(note),
         "seen": Cell(clean(facts.seen)),
         "frame": Cell(_frame(at, width), "muted"),
         "file": Cell(clean(PurePath(at.file).name)),
@@ -109,11 +121,41 @@ def replay_line(facts: ReplayFacts, width: int, glyphs: Glyphs = UNICODE) -> Lin
         if words and wide + 2 <= room:
             parts[name] = Cell(fit(words, wide, glyphs), role)
             room -= wide + 2
-    order = ("mode", "file", "state", "time", "distance", "gap", "frame", "loop", "look", "seen")
+    order = ("mode", "file", "state", "time", "distance", "gap", "frame", "bookmark", "loop", "look", "seen")
     cells = [parts[name] for name in order if name in parts]
     made = [piece for cell in cells for piece in (cell, Cell("  "))][:-1]
     gap = width - width_of(right.text) - sum(width_of(cell.text) for cell in made)
     return _exactly([*made, Cell(" " * max(gap, 1)), right], width, glyphs)
+
+
+def bookmark_before(timeline: Timeline, at: float) -> Tick | None:
+    """The last bookmark at or before a time."""
+    place = bisect_right(timeline.marks, at + SLIGHT_S, key=lambda mark: mark.at)
+    return timeline.marks[place - 1] if place else None
+
+
+def bookmark_shown(facts: ReplayFacts) -> Tick | None:
+    """The bookmark whose note is told: the last one, for a while after its time."""
+    at = facts.position
+    last = bookmark_before(facts.timeline, at.at) if facts.timeline is not None else None
+    return last if last is not None and at.at - last.at < BOOKMARK_S * max(at.speed, 1.0) else None
+
+
+def lane_marks(glyphs: Glyphs) -> tuple[tuple[str, str], ...]:
+    """Each mark of the lanes and of the axis with its meaning, for the help."""
+    letters = _ACTIONS
+    return (
+        (f"{glyphs.spark[0]} {glyphs.spark[-1]}", "p99 max: the worst wait; a full block is its objective"),
+        (f"{glyphs.p1} {glyphs.p2} {glyphs.p3}", "alerts: P1, P2, P3 began"),
+        (glyphs.no_data, "alerts: a source was lost"),
+        (letters["throttle"], "actions: a throttle was changed"),
+        (letters["stage"], "actions: a step of a release"),
+        (letters["action"], "actions: asked for at the cockpit that was recorded"),
+        (letters["mark"], "actions: a bookmark"),
+        (glyphs.heat[1], "data: a gap, nothing was recorded"),
+        (f"{glyphs.cursor} {glyphs.edge}", "where the replay stands: below the lanes; in a lane alone"),
+        ("m A B", "below the lanes: the mark of differences, start and end of a loop"),
+    )
 
 
 def time_of_column(facts: ReplayFacts, x: int, width: int, rows: int) -> float | None:
@@ -140,6 +182,11 @@ def _distance(facts: ReplayFacts, room: int) -> str:
     short = f"{'-' if away > -1 else '+'}{_long(abs(away))}"
     told = f"({short} from {'end' if live is None else 'now'})"
     return told if width_of(told) <= room else short
+
+
+def _bookmark(facts: ReplayFacts) -> str:
+    shown = bookmark_shown(facts)
+    return f"{_ACTIONS['mark']} {clean(shown.text)}" if shown is not None else ""
 
 
 def _is_in_gap(facts: ReplayFacts) -> bool:

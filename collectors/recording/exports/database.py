@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
-from collectors.readings import SIGNALS
-from collectors.recording.exports.readings import Row, numbers, utc
+from collectors.recording.exports.readings import Row, numbers, unit_of, utc
 from collectors.recording.exports.told import FIELDS, Told
 
 AT_ONCE = 5_000
@@ -64,8 +63,7 @@ def _filled(database: sqlite3.Connection, items: Iterable[Row | Told]) -> int:
 
 def _reading(row: Row) -> tuple[object, ...]:
     one, series = numbers(row.reading), row.series
-    signal = SIGNALS.get(series.signal)
     return (
-        utc(row.at), row.at, *series, signal.unit if signal else "", one.value, one.lo, one.hi,
+        utc(row.at), row.at, *series, unit_of(series.signal), one.value, one.lo, one.hi,
         one.quality, one.reason, utc(one.measured) or None, one.measured, one.answered, one.known,
     )  # fmt: skip

@@ -17,8 +17,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, BinaryIO, NamedTuple
 
-from collectors.readings import SIGNALS, Interval
-from collectors.recording.exports.readings import KNOWN, Row, Series
+from collectors.readings import Interval
+from collectors.recording.exports.readings import KNOWN, Row, Series, title_of, unit_of
+from collectors.recording.rewriting import Progress, no_progress
 
 PREFIX = "tidegate_signal_"
 BUFFERED_MOST = 16 * 2**20
@@ -49,14 +50,22 @@ class _Chain:
     last: int = -1
 
 
-def write_openmetrics(file: BinaryIO, rows: Iterable[Row], folder: str) -> Written:
-    """Write the text, `# EOF` included. folder: where the file on the way may lie; it has no name there."""
+def write_openmetrics(
+    file: BinaryIO, rows: Iterable[Row], folder: str, progress: Progress = no_progress
+) -> Written:
+    """Write the text, `# EOF` included.
+
+    folder: where the file on the way may lie; it has no name there
+    progress: told of the families that are written, once all rows are read
+    """
     families: dict[str, dict[Series, _Chain]] = {}
     with tempfile.TemporaryFile(dir=folder) as way:
         written = _gathered(rows, families, way)
-        for name in sorted(families):
-            signal = SIGNALS.get(next(iter(families[name])).signal)
-            help_text = f"{signal.title}, {signal.unit}" if signal else "a signal of a newer version"
+        for done, name in enumerate(sorted(families)):
+            progress("signals", done, len(families))
+            signal = next(iter(families[name])).signal
+            unit = unit_of(signal)
+            help_text = title_of(signal) + (f", {unit}" if unit else "") or "a signal of a newer version"
             file.write(f"# HELP {name} {_escaped(help_text)}\n# TYPE {name} gauge\n".encode())
             for series in sorted(families[name]):
                 chain = families[name][series]

@@ -3,10 +3,10 @@
 import csv
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TextIO
 
-from collectors.readings import SIGNALS
-from collectors.recording.exports.readings import Row, numbers, utc
+from collectors.recording.exports.readings import Row, numbers, unit_of, utc
 
 HEADINGS = (
     "time", "epoch", "model", "tier", "feature", "signal", "unit", "value", "lo", "hi", "quality", "reason",
@@ -28,10 +28,9 @@ def write_csv(file: TextIO, rows: Iterable[Row]) -> int:
     for count, row in enumerate(rows, 1):  # noqa: B007 - it is the number of rows, wanted behind the loop
         one, series = numbers(row.reading), row.series
         names = map(_plain, (series.model, series.tier, series.feature, series.signal))
-        signal = SIGNALS.get(series.signal)
         writer.writerow(
             (
-                utc(row.at), f"{row.at:.3f}", *names, signal.unit if signal else "",
+                utc(row.at), f"{row.at:.3f}", *names, unit_of(series.signal),
                 _number(one.value), _number(one.lo), _number(one.hi), one.quality, _plain(one.reason),
                 utc(one.measured), "" if one.measured is None else f"{one.measured:.3f}",
                 one.answered, one.known,
@@ -40,6 +39,7 @@ def write_csv(file: TextIO, rows: Iterable[Row]) -> int:
     return count
 
 
+@lru_cache(maxsize=65_536)
 def _plain(text: str) -> str:
     return f"'{text}" if text.startswith(_BEGINS_A_FORMULA) else text
 

@@ -3,14 +3,15 @@
 The body of an INTENT is an intent with `actor`; of a RESULT, an outcome. Source: docs/tgrec.md.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from collectors.fleet import Alert, Event, EventKind, Frame, Model, Release
 from collectors.intents import Intent, Outcome, OutcomeKind
-from collectors.readings import Interval, Standing, standing
-from collectors.recording.report.words import admitted, length, seconds
+from collectors.readings import Standing, bounds_of, standing
+from collectors.recording.report.ledger import Point, point_of
+from collectors.recording.report.words import admitted, is_machine, length, seconds
 from collectors.sessions import View
 
 
@@ -61,7 +62,9 @@ class Wait(NamedTuple):
 class Screen:
     """What there was to see at a moment. at: of the frame; alerts: the gravest first
 
+    gates: of the releases that were acted on, how they and their gates stood
     looked: what the operator looked at; None where that is not recorded
+    is_older: the moment itself is not recorded, and this is what was seen last before it
     """
 
     at: float
@@ -69,7 +72,16 @@ class Screen:
     alerts: tuple[str, ...]
     alert_count: int
     lost: tuple[str, ...]
+    gates: tuple[str, ...]
     looked: View | None
+    is_older: bool = False
+
+
+Waits: TypeAlias = Mapping[tuple[str, str], Point]
+"""The good p99 waits of a frame, by model and tier."""
+
+FOLLOWED_S = 600.0
+"""How long after an action it is looked at how the waits went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,7 @@ class Decision:
     subjects: features and models that it is about; targets: as intents name them
     is_told: it was done elsewhere, and the control plane's log told it here
     recorded_at: when it was recorded, where `at` is the control plane's stamp of it instead
+    before, after: waits as it was decided, and FOLLOWED_S later, or at the end; empty where not recorded
     """
 
     number: int
@@ -94,6 +107,13 @@ class Decision:
     is_told: bool = False
     recorded_at: float | None = None
     screen: Screen | None = None
+    before: Waits = field(default_factory=dict)
+    after: Waits = field(default_factory=dict)
+
+    @property
+    def seen_at(self) -> float:
+        """When it was decided, by the recording's clock."""
+        return self.at if self.recorded_at is None else self.recorded_at
 
     @property
     def applied_at(self) -> float | None:
@@ -190,11 +210,9 @@ def _stamped(one: Decision, told: Iterable[Event]) -> Decision:
 
 def is_act(event: Event) -> bool:
     """Whether a person changed a throttle or a release, by the control plane's log."""
-    by_hand = event.actor not in _MACHINES and not event.actor.startswith("system:")
-    return event.kind in {EventKind.THROTTLE, EventKind.RELEASE} and by_hand
+    return event.kind in {EventKind.THROTTLE, EventKind.RELEASE} and not is_machine(event.actor)
 
 
-_MACHINES = frozenset({"", "ctl", "gpu", "cleared"})
 _SAME_S = 120.0
 """An event of the log this near to a decision, on its target and for its reason, is that decision."""
 
@@ -236,10 +254,32 @@ def _own(asked: Iterable[Asked], became: Iterable[Became], releases: Mapping[str
     return [_decision(one, releases) for one in found.values()]
 
 
-def with_screen(one: Decision, frame: Frame, looked: View | None) -> Decision:
-    """The decision with what there was to see, and, where its own record does not say it, who made it."""
-    actor = one.actor or (frame.plane.actor if frame.plane is not None else "")
-    return replace(one, actor=actor, screen=screen(frame, looked))
+def with_screen(
+    one: Decision, frame: Frame, looked: View | None, *, is_older: bool, later: Frame | None
+) -> Decision:
+    """The decision with what there was to see, and, where its own record does not say it, who made it.
+
+    is_older: the frame is the last one before a gap that the decision fell in
+    later: FOLLOWED_S after; None where that is not recorded
+    """
+    releases = one.subjects if one.operation.startswith("release") else frozenset()
+    return replace(
+        one,
+        actor=one.actor or (frame.plane.actor if frame.plane is not None else ""),
+        screen=replace(screen(frame, looked, releases), is_older=is_older),
+        before={} if is_older else waits(frame),
+        after={} if later is None else waits(later),
+    )
+
+
+def waits(frame: Frame) -> Waits:
+    """The good p99 waits that a frame shows."""
+    return {
+        (model.name, tier): point
+        for model in frame.models
+        for tier, readings in model.tiers.items()
+        if (point := point_of(readings)) is not None
+    }
 
 
 def _key(intent: Intent) -> str:
@@ -292,22 +332,39 @@ def change(intent: Intent) -> str:
     at = f" at stage {stage}" if isinstance(stage, str) and stage else ""
     to = arguments.get("to") or arguments.get("to_revision") or arguments.get("weight")
     towards = f" to {to}" if to is not None else ""
-    overriding = ", over a closed gate" if arguments.get("override_gate") else ""
+    overriding = ", overriding the gate" if arguments.get("override_gate") else ""
     return f"{verb}{towards}{at}{overriding}"
 
 
 WAITS_SHOWN, ALERTS_SHOWN = 3, 4
 
 
-def screen(frame: Frame, looked: View | None) -> Screen:
-    """The worst that a frame shows: waits by their share of the objective, alerts by severity."""
-    waits = [found for model in frame.models for found in _waits(model)]
-    waits.sort(key=lambda w: (-(w[0] if w[0] is not None else -1.0), -w[1], w[2].model, w[2].tier))
+def screen(frame: Frame, looked: View | None, about: Container[str] = ()) -> Screen:
+    """The worst that a frame shows: waits by their share of the objective, alerts by severity.
+
+    about: ids of releases of which their gates are told
+    """
+    found = [one for model in frame.models for one in _waits(model)]
+    found.sort(key=lambda w: (-(w[0] if w[0] is not None else -1.0), -w[1], w[2].model, w[2].tier))
     alerts = sorted(frame.alerts, key=lambda a: (a.severity.value, a.since, a.model, a.tier))
     told = tuple(called(alert) for alert in alerts[:ALERTS_SHOWN])
     lost = tuple(s.name for s in frame.sources if s.state.value == "lost")
-    worst = tuple(w for _, _, w in waits[:WAITS_SHOWN])
-    return Screen(frame.at, worst, told, len(alerts), lost, looked)
+    worst = tuple(w for _, _, w in found[:WAITS_SHOWN])
+    gates = tuple(_gate(release) for release in frame.releases if release.id in about)
+    return Screen(frame.at, worst, told, len(alerts), lost, gates, looked)
+
+
+def stage_of(release: Release) -> str:
+    """The stage that a release stands at, in words."""
+    at = release.stage_index
+    return release.stages[at].id if at is not None and at < len(release.stages) else "before the first"
+
+
+def _gate(release: Release) -> str:
+    """How a release and its gate stood: `llama-5: paused at stage free@25, gate closed (hold: 9 of 60 s)`."""
+    held = [f"{check.id}: {check.detail or check.state}" for check in release.checks if check.state != "pass"]
+    why = f" ({'; '.join(held)})" if held else ""
+    return f"{release.id}: {release.phase}, stage {stage_of(release)}, gate {release.gate}{why}"
 
 
 def called(alert: Alert) -> str:
@@ -324,9 +381,9 @@ def _waits(model: Model) -> Iterable[tuple[float | None, float, Wait]]:
         if estimate is None or one.value is None:
             continue
         share = estimate / objective if objective else None
-        lo, hi = (one.value.lo, one.value.hi) if isinstance(one.value, Interval) else (estimate, estimate)
+        lo, hi = bounds_of(one.value)
         kind = "p95" if one.reason.code == "p95" else "p99"
-        of = f" of {seconds(objective)}" if objective else ""
+        of = f", promised {seconds(objective)}" if objective else ""
         mark = "" if one.quality.value == "good" else f", {one.quality.value}"
         text = f"{kind} {seconds(estimate, lo, hi)}{of}{mark}"
         is_breach = standing(one, objective) is Standing.BREACH

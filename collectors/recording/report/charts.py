@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
 from collectors.recording.report.document import (
+    TEXT,
     AlertPanel,
     LevelPanel,
     Panel,
@@ -26,9 +27,6 @@ HEIGHTS = {WaitPanel: 66.0, RatePanel: 60.0, LevelPanel: 26.0, AlertPanel: 9.0}
 PIN_ROW, AXIS = 20.0, 26.0
 CHARACTER = 6.3
 """Width of a character of the labels, about."""
-
-TEXT = 2000
-"""Longest text that is written, in characters."""
 
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 _TICKS = 9

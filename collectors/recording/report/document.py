@@ -9,6 +9,9 @@ from typing import Literal, TypeAlias
 from collectors.recording.report.ledger import Point
 from collectors.sessions import Gap
 
+TEXT = 2000
+"""Longest text that is written, in characters."""
+
 Tone = Literal["", "bad", "warn", "good", "muted", "lead", "strong"]
 """What a text means; the words say it too, so that a reader without colours loses nothing."""
 

@@ -1,13 +1,13 @@
 """Stretches in which users of a model waited too long, and how fast it was seen, decided and mended. Pure."""
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from collectors.recording.report.acts import Decision, Look
+from collectors.recording.report.acts import FOLLOWED_S, Decision, Look
 from collectors.recording.report.harm import State
 from collectors.recording.report.ledger import BINS, Ledger, Run, Shown, Worst
-from collectors.recording.report.words import as_told
+from collectors.recording.report.words import as_told, length
 from collectors.sessions import View
 
 PAUSE_S = 300.0
@@ -37,7 +37,8 @@ class Episode:
     tiers: those in breach, the one that suffered longest first; worst: the longest wait of them, with its
     tier; furthest: the one furthest beyond its promise
     start: its first breach; is_cut: it stood above already when it was first known in the window
-    end: when no tier was in breach any more; None if the window ended before
+    end: when no tier was known to be in breach any more; None if the window ended before
+    is_lost: nothing is known from `end` on: it may have lasted longer
     sure: when every tier was surely within its objective after that; None if that was never known
     alert, look, intent, applied: what happened first, in this order, from `start` on
     decision: number of the decision that the intent belongs to, None without
@@ -48,6 +49,7 @@ class Episode:
     start: float
     is_cut: bool
     end: float | None
+    is_lost: bool
     sure: float | None
     worst: tuple[str, Worst] | None
     furthest: tuple[str, Worst] | None
@@ -72,7 +74,7 @@ def episodes(
         worst.setdefault(model, {})[tier] = one.worst
     found = []
     for model, tiers in by_model.items():
-        names = {model, model.partition("@")[0], *ledger.served_by.get(model, ())}
+        names = ledger.names_of(model)
         for start, end in _stretches(tiers.values()):
             hurt = _hurt(tiers, start, end)
             found.append(
@@ -144,11 +146,11 @@ def _episode(
         look = Moment(start, OPEN_THEN)
     then = [one for one in decisions if start <= one.at <= until]
     own = [one for one in then if one.subjects & names]
-    intent = Moment(own[0].at) if own else Moment(None, "no action on it is recorded")
+    intent = _intent(own[0]) if own else Moment(None, _no_action(decisions, names, start))
     if not own and then and not any(ledger.served_by.values()):
         own = then[:1]
         about = own[0].aims[0].name if own[0].aims else "something"
-        intent = Moment(own[0].at, f"on {about}; which models serve what is not recorded")
+        intent = _intent(own[0], f", on {about}; which models serve what is not recorded")
     applied = _applied(own)
     return Episode(
         model,
@@ -156,6 +158,7 @@ def _episode(
         start,
         is_cut,
         None if is_open else end,
+        not is_open and _is_lost(tiers.values(), end),
         None if is_open else _sure_since(tiers.values(), end),
         longest[2:] if longest is not None else None,
         furthest[2:] if furthest is not None else None,
@@ -165,6 +168,34 @@ def _episode(
         applied,
         own[0].number if own else None,
     )
+
+
+def _intent(one: Decision, more: str = "") -> Moment:
+    """When an action was confirmed, with its number, and how it ended unless it was done."""
+    ended = "" if one.applied_at is not None else f", {' and '.join(one.kinds)}"
+    return Moment(one.at, f"action {one.number}{ended}{more}")
+
+
+def _no_action(decisions: Iterable[Decision], names: set[str], start: float) -> str:
+    """That none followed; and which one came last before it, for a breach can follow what was done."""
+    before = [
+        one
+        for one in decisions
+        if one.subjects & names and one.applied_at is not None and start - FOLLOWED_S <= one.at < start
+    ]
+    if not before:
+        return "no action on it is recorded"
+    last = before[-1]
+    return f"no later action on it is recorded; action {last.number} was {length(start - last.at)} before"
+
+
+def _is_lost(tiers: Iterable[Sequence[Run]], end: float) -> bool:
+    """Whether of a tier that was in breach until `end` nothing is known behind it."""
+    for runs in tiers:
+        for run, after in zip(runs, [*runs[1:], None], strict=True):
+            if run.state in _BAD and abs(run.end - end) < 1e-6:
+                return after is None or after.start - end > 1e-6 or after.state is State.UNKNOWN
+    return False
 
 
 def _worst_within(
@@ -216,13 +247,12 @@ def _alert(
 
 def _look(looks: Sequence[Look], names: set[str], start: float, until: float, *, has_views: bool) -> Moment:
     if not has_views:
-        return Moment(None, "not recorded: this recording holds no views")
-    is_about: Callable[[Look], bool] = lambda look: is_on(look.view, names)  # noqa: E731
+        return Moment(None, "when it was opened is not recorded")
     before = [look for look in looks if look.at <= start]
-    if before and is_about(before[-1]):
+    if before and is_on(before[-1].view, names):
         return Moment(start, OPEN)
-    found = next((look for look in looks if start < look.at <= until and is_about(look)), None)
-    return Moment(found.at) if found else Moment(None, "it was never opened")
+    found = next((one for one in looks if start < one.at <= until and is_on(one.view, names)), None)
+    return Moment(found.at) if found else Moment(None, "nobody opened its screen")
 
 
 def is_on(view: View, names: Container[str]) -> bool:
@@ -234,8 +264,11 @@ def is_on(view: View, names: Container[str]) -> bool:
 def _applied(own: Sequence[Decision]) -> Moment:
     if not own:
         return Moment(None)
-    times = [at for one in own if (at := one.applied_at) is not None]
-    return Moment(min(times)) if times else Moment(None, "none was applied, as far as is recorded")
+    done = [(at, one.number) for one in own if (at := one.applied_at) is not None]
+    if not done:
+        return Moment(None, "none was applied, as far as is recorded")
+    at, number = min(done)
+    return Moment(at, "" if number == own[0].number else f"action {number}")
 
 
 def _sure_since(tiers: Iterable[Sequence[Run]], end: float) -> float | None:

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 from collectors.fleet import Alert, Event, EventKind, Frame, Release, SourceHealth, SourceState, Throttle
 from collectors.recording import notes
 from collectors.recording.layout import NOTED, FileHeader, Kind, RecordingError, Tag
+from collectors.recording.places import Noted
 from collectors.recording.report.acts import (
+    FOLLOWED_S,
     Asked,
     Became,
     Decision,
@@ -21,6 +23,7 @@ from collectors.recording.report.acts import (
 )
 from collectors.recording.report.episodes import Episode, episodes
 from collectors.recording.report.ledger import Ledger
+from collectors.recording.report.words import stamp
 from collectors.sessions import Gap, Mark, View
 from collectors.text import clean
 
@@ -36,19 +39,6 @@ FRAMES_MOST = 20_000
 
 NOTED_MOST = 20_000
 """Notes of one kind that are read: a file from outside may hold any number."""
-
-
-class Note(Protocol):
-    """One EVENT, ACTION or MARK of a recording."""
-
-    @property
-    def at(self) -> float: ...
-    @property
-    def kind(self) -> int: ...
-    @property
-    def tag(self) -> int: ...
-    @property
-    def body(self) -> Mapping[str, Any]: ...
 
 
 class Recorded(Protocol):
@@ -84,7 +74,7 @@ class Recorded(Protocol):
 
     def noted(
         self, start: float, end: float, kinds: Container[Kind] = NOTED, tags: Container[int] | None = None
-    ) -> Iterable[Note]:
+    ) -> Iterable[Noted]:
         """Notes of a stretch, in order."""
         ...
 
@@ -143,6 +133,11 @@ class Facts:
     step_s: float = 0.0
 
     @property
+    def context(self) -> str:
+        """What was watched, by its name; "" where that is not recorded."""
+        return str(self.header.get("context") or "") or (self.last.context if self.last else "")
+
+    @property
     def is_reconstructed(self) -> bool:
         """Whether it was made from a metrics history afterwards: nobody watched then."""
         return self.header.get("source") == "backfill"
@@ -163,6 +158,16 @@ class Facts:
     def last(self) -> Frame | None:
         """The last one."""
         return self.ledger.last
+
+    @property
+    def is_read(self) -> bool:
+        """Whether any wait was read at all."""
+        return any(one.worst is not None or one.harm.judged_s for one in self.ledger.tiers.values())
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether what is no number may have been out of date when the window ended."""
+        return any(end >= self.end for _, end in self.ledger.outdated)
 
     @property
     def unknown_s(self) -> float:
@@ -241,11 +246,7 @@ def gather(
     events = [event for event in noted.events if start - ROUNDED_S <= event.at <= end + ROUNDED_S]
     simulated = bool(recording.header.facts.get("simulated"))
     acts = decisions(noted.asked, noted.became, events, _releases(ledger), simulated=simulated)
-    done = tuple(
-        with_screen(one, recording.frame(recording.index_at(seen)), _view(looks, seen))
-        for one in acts
-        for seen in (one.at if one.recorded_at is None else one.recorded_at,)
-    )
+    done = tuple(_with_screen(one, recording, looks, gaps, end) for one in acts)
     happened = [_happened(event) for event in events if not any(repeats(event, one) for one in done)]
     marks = tuple(sorted((m for m in recording.marks() if start <= m.at <= end), key=lambda m: m.at))
     return Facts(
@@ -273,11 +274,27 @@ def gather(
 
 
 def _range(recording: Recorded) -> str:
-    from collectors.recording.report.words import stamp
-
     if recording.frames == 0:
         return "it holds no frame"
     return f"it runs from {stamp(recording.start)} to {stamp(recording.end)}"
+
+
+def _with_screen(
+    one: Decision, recording: Recorded, looks: Sequence[Look], gaps: Sequence[Gap], end: float
+) -> Decision:
+    """The decision with what the screen showed then, and how the waits stood after it."""
+
+    def is_lost(at: float) -> bool:
+        return any(gap.start <= at < gap.end for gap in gaps)
+
+    later = min(one.at + FOLLOWED_S, end)
+    return with_screen(
+        one,
+        recording.frame(recording.index_at(one.seen_at)),
+        _view(looks, one.seen_at),
+        is_older=is_lost(one.seen_at),
+        later=None if is_lost(later) else recording.frame(recording.index_at(later)),
+    )
 
 
 def _view(looks: Sequence[Look], at: float) -> View | None:
@@ -377,7 +394,7 @@ class _Noted:
         self.own: list[Happened] = []
         self.left_out = 0
 
-    def take(self, note: Note) -> None:
+    def take(self, note: Noted) -> None:
         """One note; what cannot be read is no note."""
         full = max(len(self.asked), len(self.became), len(self.looks), len(self.events)) >= NOTED_MOST
         if full:

@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from collectors.fleet import Model
-from collectors.readings import Interval, Quality, Reading, Standing, standing
+from collectors.readings import Quality, Reading, Standing, bounds_of, standing
 
 WAITS = (("queue_wait_p50", 0.50), ("queue_wait_p95", 0.95), ("queue_wait_p99", 0.99))
 """Signals of the wait, and which part of the requests waits no longer."""
@@ -219,20 +219,11 @@ def quantiles(model: Model, tier: str) -> tuple[Known, ...]:
         one = model.reading(signal, tier)
         if one.value is None or one.quality is not Quality.GOOD:
             continue
-        lo, hi = limits(one)
+        lo, hi = bounds_of(one.value)
         # A p95 in place of a p99 is what it is; of the p99 it says nothing but that it is no smaller.
         part = 0.95 if one.reason.code == "p95" else part
         found.setdefault(part, Known(part, lo, hi))
     return tuple(found[part] for part in sorted(found))
-
-
-def limits(one: Reading) -> tuple[float, float]:
-    """The bounds of a reading that has a value; both are the value where it is a plain number."""
-    value = one.value
-    if isinstance(value, Interval):
-        return value.lo, value.hi
-    assert value is not None
-    return value, value
 
 
 def good(one: Reading) -> float | None:

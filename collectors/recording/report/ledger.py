@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from collectors.fleet import ALL_TIERS, Alert, Frame, Model, SourceHealth, SourceState, Throttle
-from collectors.readings import Quality, Reading
-from collectors.recording.report.harm import Harm, Span, State, good, limits, parts_of, span_of
+from collectors.readings import Quality, Reading, Reason, bounds_of
+from collectors.recording.reader import STATE_LOST
+from collectors.recording.report.harm import Harm, Span, State, good, parts_of, span_of
 
 BINS = 240
 """Points of a line in a chart: about one for each millimetre and a half of a printed page, twice over."""
@@ -32,6 +33,11 @@ class Point(NamedTuple):
     hi: float
     estimate: float
     is_p95: bool = False
+
+    @property
+    def wait(self) -> tuple[float, float, float]:
+        """Estimate and bucket, as a wait is told."""
+        return self.estimate, self.lo, self.hi
 
 
 class Worst(NamedTuple):
@@ -128,6 +134,8 @@ class Ledger:
         self._alerts: tuple[Alert, ...] | None = None
         self._throttles: tuple[Throttle, ...] | None = None
         self._out: dict[str, Lost] = {}
+        self.outdated: list[tuple[float, float]] = []
+        self._outdated_from: float | None = None
 
     def take(self, frame: Frame, at: float) -> None:
         """What is true from `at` on, until the next frame or a pause."""
@@ -151,8 +159,9 @@ class Ledger:
         if frame.alerts is not self._alerts:
             self._take_alerts(frame.alerts, at)
         if frame.throttles is not self._throttles:
-            self._take_throttles(frame.throttles, at)
+            self._take_throttles(frame, at)
         self._take_sources(frame.sources, at)
+        self._take_notes(frame.notes, at)
         self._alerts, self._throttles = frame.alerts, frame.throttles
 
     def pause(self, at: float) -> None:
@@ -163,11 +172,16 @@ class Ledger:
         for lost in self._out.values():
             lost.end = at
         self._out.clear()
+        self._take_notes((), at)
         if at < self.end:
             self._throttles = None
             for steps in self.levels.values():
                 if steps[-1].level is not None:
                     steps.append(Level(at, None))
+
+    def names_of(self, model: str) -> set[str]:
+        """What a model is acted on and looked at by: its name, with and without its place, its features."""
+        return {model, model.partition("@")[0], *self.served_by.get(model, ())}
 
     def judged(self) -> Iterator[tuple[str, str, Tracked]]:
         """Tiers that have an objective, by model and tier; `all` only of models that tell no others apart."""
@@ -189,6 +203,15 @@ class Ledger:
                 self._out[name] = Lost(name, at, None, one.error)
                 self.lost.append(self._out[name])
 
+    def _take_notes(self, notes: Iterable[Reason], at: float) -> None:
+        """Stretches in which what is no number may be out of date, for what changed it is lost."""
+        is_outdated = STATE_LOST in notes
+        if is_outdated and self._outdated_from is None:
+            self._outdated_from = at
+        elif not is_outdated and self._outdated_from is not None:
+            self.outdated.append((self._outdated_from, at))
+            self._outdated_from = None
+
     def _take_alerts(self, alerts: Iterable[Alert], at: float) -> None:
         seen = set()
         for alert in alerts:
@@ -204,11 +227,13 @@ class Ledger:
             if name not in seen and known[-1].gone is None:
                 known[-1].gone = at
 
-    def _take_throttles(self, throttles: Iterable[Throttle], at: float) -> None:
-        for cell in throttles:
+    def _take_throttles(self, frame: Frame, at: float) -> None:
+        for cell in frame.throttles:
             steps = self.levels.setdefault((cell.feature, cell.tier), [])
             if not steps or steps[-1].level != cell.in_force:
-                steps.append(Level(at, cell.in_force))
+                # The clock of a simulation is that of its frames, which lags: the plane's stamp is better.
+                changed = cell.last_change.at if frame.simulated and cell.last_change is not None else at
+                steps.append(Level(min(max(at, changed), self.end), cell.in_force))
 
     def _close(self, one: _Open, at: float) -> None:
         if not at > one.since:
@@ -221,7 +246,7 @@ class Ledger:
             for name, part in parts_of(span).items():
                 tracked.sums[name] += part
             _lengthen(tracked.runs, span)
-            if (point := _point(readings)) is not None:
+            if (point := point_of(readings)) is not None:
                 self._draw(tracked, point, since, at)
         for feature, tiers in model.cells.items():
             for tier, readings in tiers.items():
@@ -264,11 +289,12 @@ class Ledger:
                 yield n, seconds
 
 
-def _point(readings: Mapping[str, Reading]) -> Point | None:
+def point_of(readings: Mapping[str, Reading]) -> Point | None:
+    """The p99 wait of a tier; None without a good reading of it."""
     one = readings.get("queue_wait_p99")
     if one is None or one.value is None or one.quality is not Quality.GOOD:
         return None
-    lo, hi = limits(one)
+    lo, hi = bounds_of(one.value)
     estimate = one.estimate
     assert estimate is not None
     return Point(lo, hi, estimate, one.reason.code == "p95")

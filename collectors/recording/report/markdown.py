@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from collectors.recording.report.document import (
+    TEXT,
     AlertPanel,
     Block,
     Card,
@@ -20,9 +21,6 @@ from collectors.recording.report.document import (
 from collectors.recording.report.ledger import BINS
 from collectors.recording.report.words import clock, number, seconds
 from collectors.text import clean
-
-TEXT = 2000
-"""Longest text that is written, in characters."""
 
 SPARK, SPARKS = 60, "▁▂▃▄▅▆▇█"
 

@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from collectors.recording.report.charts import drawing
 from collectors.recording.report.document import (
+    TEXT,
     Block,
     Card,
     Cell,
@@ -19,9 +20,6 @@ from collectors.recording.report.document import (
     Table,
 )
 from collectors.text import clean
-
-TEXT = 2000
-"""Longest text that is written, in characters."""
 
 WORD = 24
 """A longer word may be broken anywhere, so that no name makes a table wider than its page."""

@@ -58,7 +58,7 @@ def _picture(facts: Facts, model: str, tiers: list[tuple[str, Tracked]]) -> Pict
     asked, refused = facts.ledger.asked.get(model, Rate()), facts.ledger.refused.get(model, Rate())
     if any(value is not None for value in asked.means()):
         panels.append(RatePanel("requests a second", asked.means(), refused.means()))
-    names = {model, model.partition("@")[0], *facts.ledger.served_by.get(model, ())}
+    names = facts.ledger.names_of(model)
     panels += _levels(facts, names)
     pins = tuple(
         Pin(
@@ -130,10 +130,7 @@ def _told(model: str, tiers: list[tuple[str, Tracked]], pins: tuple[Pin, ...]) -
         if one.worst is None:
             told.append(f"{tier}: no wait known")
             continue
-        point = one.worst.point
-        text = (
-            f"{tier}: p99 wait at most {seconds(point.estimate, point.lo, point.hi)} at {clock(one.worst.at)}"
-        )
+        text = f"{tier}: p99 wait at most {seconds(*one.worst.point.wait)} at {clock(one.worst.at)}"
         if one.harm.breach_s:
             text += f", above its objective for {length(one.harm.breach_s)}"
         told.append(text)

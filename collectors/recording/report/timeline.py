@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from collectors.recording.report.document import Block, Cell, Column, Paragraph, Section, Table, Tone
 from collectors.recording.report.facts import Facts
-from collectors.recording.report.words import clock, day, length
+from collectors.recording.report.words import clock, day, length, who
 
 ROWS = 400
 """Rows of the timeline: what was only looked at, then what cleared, is left out first, and counted."""
@@ -52,10 +52,10 @@ def timeline(facts: Facts) -> Section:
     columns = (Column("UTC"), Column("What"), Column("Who"), Column("About"), Column("In words"))
     cells = []
     is_several_days = day(facts.start) != day(facts.end)
-    for at, kind, who, subject, text in rows:
+    for at, kind, name, subject, text in rows:
         when = f"{day(at)} {clock(at)}" if is_several_days else clock(at)
         title = Cell(_TITLES.get(kind, kind), _TONES.get(kind, ""))
-        cells.append((Cell(when), title, Cell(who), Cell(subject), Cell(text)))
+        cells.append((Cell(when), title, Cell(name), Cell(subject), Cell(text)))
     blocks: list[Block] = (
         [Table(columns, tuple(cells))] if cells else [Paragraph("Nothing happened, as far as is recorded.")]
     )
@@ -76,7 +76,8 @@ def _rows(facts: Facts) -> Iterator[Row]:
                     text = f"{answer.kind.value}: {answer.text}" if answer.text else answer.kind.value
                     yield answer.at, "action", one.actor or "not recorded", aim.name, text
     for happened in facts.happened:
-        yield happened.at, happened.kind, happened.who, happened.subject, happened.text
+        name = who(happened.who) if happened.who else ""
+        yield happened.at, happened.kind, name, happened.subject, happened.text
     for mark in facts.marks:
         yield mark.at, "mark", mark.actor or "not recorded", "", mark.note or "(no note)"
     for gap in facts.gaps:

@@ -1,6 +1,7 @@
 """Quantities as words in a report: for a reader who was not there, so with units, without signs of ours."""
 
 import math
+from collections.abc import Sequence
 
 from collectors.recording import times
 
@@ -21,6 +22,11 @@ def seconds(estimate: float, lo: float | None = None, hi: float | None = None) -
         if hi > lo:
             return f"{number(estimate)}{_JOINED}s ({number(lo)} to {number(hi)})"
     return f"{number(estimate)}{_JOINED}s"
+
+
+def about(estimate: float, lo: float, hi: float) -> str:
+    """A wait without its bucket: `3.8 s`; where the estimate says more than is known, `under 0.01 s`."""
+    return seconds(estimate) if math.isfinite(hi) and hi >= FINEST_S else seconds(estimate, lo, hi)
 
 
 def as_told(value: float) -> float:
@@ -71,10 +77,33 @@ COARSE_S = 5.0
 
 
 def after(since: float, step_s: float) -> str:
-    """How long after something, as well as frames tell it: `30 s after that`, `at the same moment`."""
+    """How long after something, as well as frames tell it: `after 30 s`, `at the same moment`."""
     if since >= max(0.5, step_s if step_s >= COARSE_S else 0.0):
-        return f"{length(since)} after that"
+        return f"after {length(since)}"
     return f"within the same {length(step_s)}" if step_s >= COARSE_S else "at the same moment"
+
+
+def coarse(step_s: float) -> str:
+    """What to know of times that frames tell no better, as a sentence behind others; else nothing."""
+    if step_s < COARSE_S:
+        return ""
+    return f" These times are to the nearest {length(step_s)}: frames came that far apart."
+
+
+def who(actor: str) -> str:
+    """Who did something: a person by their name, a machine by what it is, else `not recorded`."""
+    if actor.startswith(_SYSTEM):
+        return f"the control plane ({actor.removeprefix(_SYSTEM)})"
+    return _MACHINES.get(actor, actor) or "not recorded"
+
+
+def is_machine(actor: str) -> bool:
+    """Whether events say by this name that no person did it."""
+    return actor in {"", "cleared", *_MACHINES} or actor.startswith(_SYSTEM)
+
+
+_SYSTEM = "system:"
+_MACHINES = {"ctl": "the control plane", "gpu": "an accelerator"}
 
 
 def clock(at: float) -> str:
@@ -92,7 +121,7 @@ def stamp(at: float) -> str:
     return times.stamp(at)
 
 
-def listed(names: "list[str] | tuple[str, ...]", most: int = 6) -> str:
+def listed(names: Sequence[str], most: int = 6) -> str:
     """Names in a sentence: `a`, `a and b`, `a, b and 3 more`."""
     if not names:
         return "none"

@@ -1,0 +1,208 @@
+"""Files that claim what cannot be: lengths, bombs, JSON, numbers and loops, each refused before it costs."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zstandard
+
+from collectors.recording.codec import compressed
+from collectors.recording.layout import ZSTD, Kind, RecordingError, Tag
+from collectors.recording.reader import Recording
+from collectors.recording.schema import Axis, Block, Column, Schema
+from tests.hostile_recordings import HANG_S
+from tests.recording_files import T0, Tape, simple_frame, simple_frames, tape_of, without
+from tests.recording_parts import frames_of
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "one.tgrec"
+
+
+def survives(path: Path, data: bytes) -> None:
+    """Do all that can be done with a file: only a RecordingError may come of it, and it ends."""
+    path.write_bytes(data)
+    began = time.process_time()
+    try:
+        recording = Recording.open(path)
+        for number in {*range(min(recording.frames, 20)), max(recording.frames - 1, 0)}:
+            try:
+                frame = recording.frame(number)
+            except RecordingError:
+                continue
+            assert "\x1b" not in repr(frame).replace("\\x1b", "\x1b")
+        window = recording.window(0, 300)
+        window.values("alpha", "gold", "arrivals")
+        window.shares("alpha")
+        noted = list(recording.noted(-1e300, 1e300))
+        assert "\\x1b" not in repr(noted)
+        recording.timeline(50)
+        assert "\x1b" not in "".join(recording.notices)
+        recording.view_at(1e300)
+        recording.index_at(1e300)
+        recording.close()
+    except RecordingError as error:
+        assert "\x1b" not in str(error)
+    assert time.process_time() - began < HANG_S
+
+
+def a_schema(**other: object) -> dict[str, object]:
+    return {"schema_id": 1, "header": {}, "sources": [], "blocks": [], **other}
+
+
+def bomb(size: int) -> bytes:
+    return zstandard.ZstdCompressor(level=3, write_content_size=True).compress(bytes(size))
+
+
+def test_hostile_lengths_are_bounded(path: Path) -> None:
+    """Claims of 2**32-1 bytes, of columns, of exceptions, of values: refused before they are believed."""
+    tape = tape_of(simple_frames(5))
+    most = 2**32 - 1
+    tape.record(Kind.DELTA, b"short", stored=most)
+    survives(path, bytes(tape.data))
+    for words in ((1, most, 0, 0, 0), (1, 1, most, most, 0), (1, 1, 0, 0, most), (most,) * 5):
+        tape = tape_of(simple_frames(5))
+        head = b"".join(word.to_bytes(4, "little") for word in words)
+        tape.record(Kind.KEY, compressed(head), flags=ZSTD)
+        tape.record(Kind.DELTA, compressed(head), flags=ZSTD)
+        survives(path, bytes(tape.data))
+    tape = tape_of(simple_frames(5))
+    tape.record(Kind.INDEX, compressed(b"\xff" * 48), flags=ZSTD)
+    survives(path, bytes(tape.data))
+
+
+def test_bombs_are_not_unpacked(path: Path) -> None:
+    """A payload that would unpack to 4 GB, or declares no size, costs nothing; one of 15 MB is no frame."""
+    for payload in (
+        _declaring(2**32),
+        zstandard.ZstdCompressor(write_content_size=False).compress(bytes(2**20)),
+        bomb(15 * 2**20),
+        b"\x28\xb5\x2f\xfd",
+        b"",
+    ):
+        tape = tape_of(simple_frames(5))
+        for kind in (Kind.DELTA, Kind.KEY, Kind.SCHEMA, Kind.EVENT, Kind.INDEX, Kind.ACTION, Kind.MARK):
+            tape.record(kind, payload, flags=ZSTD)
+        survives(path, bytes(tape.data))
+
+
+def _declaring(size: int) -> bytes:
+    """A small zstd frame whose header says that it unpacks to `size`."""
+    return b"\x28\xb5\x2f\xfd\xe0" + size.to_bytes(8, "little") + b"\x03\x00\x00" * 50
+
+
+def test_hostile_json_is_bounded(path: Path) -> None:
+    """Deep, wide, huge and senseless JSON in every kind of record that has it."""
+    bodies = [
+        b'{"tag":13,"set":' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001,
+        b"[" * 100_000,
+        b'{"tag":0,"set":' + b"[[]," * 400_000 + b"[]",
+        b'{"tag":0,"a":' + b"1" * 100_000 + b"}",
+        b'{"tag":99999999999999999999999}',
+        b'{"tag":13,"set":[1],"order":{"models":7},"reasons":{"a":1}}',
+        b'{"tag":0,"set":{"models":{"\\u001b[31mx":{"objectives":{"gold":1e999}}}},"reasons":[[1,2,3],[70000,"a",[]]]}',
+        b'{"tag":12,"id":true,"code":[],"parameters":{}}',
+        b"\xff\xfe\x00",
+    ]
+    for body in bodies:
+        tape = tape_of(simple_frames(3))
+        for kind in (Kind.EVENT, Kind.ACTION, Kind.MARK, Kind.SCHEMA):
+            tape.record(kind, compressed(body), flags=ZSTD)
+        tape.frame(simple_frame(3, T0 + 6))
+        survives(path, bytes(tape.data))
+
+
+def test_hostile_schemas_are_refused(path: Path) -> None:
+    """Rows without end, names of control characters, blocks that overlap: no frame of them is built."""
+    wide = [{"name": str(n), "labels": [str(i) for i in range(100)]} for n in range(10)]
+    columns = [{"id": f"s{n}"} for n in range(50)]
+    for blocks in (
+        [{"id": "readings", "axes": wide, "signals": columns}],
+        [{"id": "readings", "axes": [], "signals": [{"id": "x", "quantum": 1e-320}]}],
+        [{"id": "readings", "axes": [], "signals": [{"id": "x", "quantum": "NaN"}]}] * 2,
+        [{"id": "\x1b[31m", "axes": [{"name": "model", "labels": ["\x1b]0;x\x07"] * 9}], "signals": columns}],
+        [{"id": "sources", "axes": [{"name": "s", "labels": ["\x1b"]}], "signals": columns}],
+        "nonsense",
+        [[[[]]]],
+    ):
+        tape = Tape()
+        tape.json(Kind.SCHEMA, a_schema(blocks=blocks))
+        schema = Schema(1, (), (Block("readings", (Axis("model", ("a",)),), (Column("x"),)),))
+        tape._schema = schema
+        tape.note(Tag.SNAPSHOT, {"set": {}, "order": {}, "reasons": []})
+        for _ in range(3):
+            tape.numbers(np.arange(1, dtype=np.int32))
+        survives(path, bytes(tape.data))
+
+
+def test_hostile_numbers_and_times_are_bounded(path: Path) -> None:
+    """Sequence numbers that repeat or leap, references that loop, times of other ages."""
+    for other in (
+        {"seq": 3},
+        {"seq": 2**32 - 1},
+        {"ref_seq": 2**32 - 1},
+        {"ref_seq": 9_999},
+        {"key_seq": 2**32 - 1},
+        {"t_wall": 2**63 - 1},
+        {"t_wall": -(2**63)},
+        {"t_mono": 2**63 - 1},
+        {"t_mono": -(2**63)},
+    ):
+        tape = tape_of(simple_frames(5))
+        tape.record(Kind.DELTA, b"", **other)
+        tape.record(Kind.EVENT, b'{"tag":16,"at":1e308}', tag=16, **other)
+        tape.frame(simple_frame(5, T0 + 10))
+        for data in (bytes(tape.data), _closed(tape)):
+            survives(path, data)
+
+
+def _closed(tape: Tape) -> bytes:
+    tape.footer()
+    return bytes(tape.data)
+
+
+def test_a_loop_of_indexes_ends(path: Path) -> None:
+    """INDEX records that point at themselves, ahead, or at each other are no index."""
+    for target in (0, 1, 10**18):
+        tape = tape_of(simple_frames(20))
+        own = len(tape.data)
+        tape._indexes.append(({0: own, 1: own + 1}.get(target, target), 0, 0))
+        tape.bare_index()
+        tape._indexes.append((len(tape.data), 0, 0))
+        tape.bare_index()
+        survives(path, bytes(tape.data))
+        recording = Recording.open(path)
+        assert list(frames_of(recording)) == [without(frame) for frame in tape.frames]
+
+
+def test_a_file_of_beginnings_ends(path: Path) -> None:
+    """Millions of marks that a record begins, and none does."""
+    sync = b"\xf5TGREC\r\n"
+    tape = tape_of(simple_frames(3))
+    survives(path, bytes(tape.data) + sync * 40_000)
+    survives(path, bytes(tape.data) + (sync + b"\x08") * 40_000)
+    survives(path, sync * 40_000)
+
+
+def test_a_sparse_file_opens_at_once(path: Path) -> None:
+    """10 GB of hole: before, behind and between the records; memory and time do not grow with it."""
+    tape = tape_of(simple_frames(100), index_every=64)
+    content = bytes(tape.data)
+    with path.open("wb") as file:
+        file.write(content)
+        file.truncate(10 * 2**30)
+    began = time.process_time()
+    recording = Recording.open(path)
+    assert recording.frames == 100
+    assert recording.frame(99) == without(tape.frames[99])
+    assert recording.notices == (f"tail of {10 * 2**30 - len(content)} bytes ignored",)
+    later = tape_of(simple_frames(10, T0 + 1000))
+    with path.open("r+b") as file:
+        file.seek(9 * 2**30)
+        file.write(bytes(later.data[later.first :]))
+    recording = Recording.open(path)
+    assert recording.frames >= 100
+    assert recording.frame(50) == without(tape.frames[50])
+    assert time.process_time() - began < HANG_S
