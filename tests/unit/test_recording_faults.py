@@ -68,7 +68,7 @@ def test_a_ring_that_is_removed_is_made_again(tmp_path: Path, monkeypatch: pytes
             f"{lost} was removed while it was written, and what was in it is gone; another file is begun"
         )
         assert one.state.is_on and one.state.frames == 1
-        monkeypatch.setattr(writer.time, "monotonic", lambda later=time.monotonic: later() + writer.TOLD_S)
+        monkeypatch.setattr(time, "monotonic", lambda later=time.monotonic: later() + writer.TOLD_S)
         assert one.state.trouble == ""
         put_all(one, changing(5, first=6))
         assert one.state.frames == 6
