@@ -331,7 +331,8 @@ async def typing(sat: Sitting, rng: random.Random, number: int) -> Tally:
         quiet_s = rng.choice((0.05, 0.2, 0.45, 1.2))
         dialog = sat.dialog
         await sat.wait(quiet_s)
-        is_calm = sat.now - sat.last_at >= guards.SETTLE_S
+        gone_s = sat.now - sat.last_at
+        is_calm = gone_s >= (guards.REPEAT_S if sat.typed[-1:] == ["y"] else guards.SETTLE_S)
         offer = sat.offer() if key == "y" and is_calm else None
         before = len(sat.operator.carried)
         await sat.type(key, quiet_s=0.0)

@@ -144,7 +144,8 @@ def _ended(state: "RecorderState", failed: object, newest: _Newest, printing: Pr
     if state.dropped:
         status = fail(f"{_dropped(state)}: the disk was too slow", 1)
     if not state.frames:
-        status = fail("no frame came: nothing was recorded", 1)
+        why = "no frame came" if newest.frame is None else "no frame could be written"
+        status = fail(f"{why}: nothing was recorded", 1)
     for sentence in newest.silent.values():
         warn(sentence)
     return 1 if newest.is_silent else status

@@ -84,6 +84,11 @@ def sentence(differences: tuple[Difference, ...]) -> str:
     )
 
 
+def changed(differences: tuple[Difference, ...]) -> str:
+    """Why what was decided on what was seen is not done."""
+    return f"changed since you looked: {sentence(differences)}; look again"
+
+
 def standing(thing: Thing) -> str:
     """Where a resource stands, in a few words."""
     if isinstance(thing, Throttle):

@@ -141,7 +141,7 @@ class PlaneOperator:
         if now is None and not _is_new(intent):
             return replace(told, refusal=_gone(intent), code="not-found")
         if now is not None and (moved := compare.moved(intent, now, self._as_seen(intent))):
-            return replace(told, refusal=_changed(moved), code="stale-etag", moved=moved)
+            return replace(told, refusal=compare.changed(moved), code="stale-etag", moved=moved)
         return await self._dry_run(intent, now, told)
 
     async def _dry_run(self, intent: Intent, now: Thing | None, told: Rehearsal) -> Rehearsal:
@@ -243,7 +243,7 @@ class PlaneOperator:
             yield self._unsent(intent, f"not sent: {_gone(intent)}", "not-found")
             return
         if now is not None and (moved := compare.moved(intent, now, self._as_seen(intent))):
-            text = f"not sent: {_changed(moved)}"
+            text = f"not sent: {compare.changed(moved)}"
             yield self._outcome(
                 intent, OutcomeKind.CONFLICT, text, code="stale-etag", moved=moved, was_sent=False
             )
@@ -492,10 +492,6 @@ def _busy(intent: Intent) -> str:
     return f"an action on {intent.target} is in flight: wait for its outcome"
 
 
-def _changed(moved: tuple[Difference, ...]) -> str:
-    return f"changed since you looked: {compare.sentence(moved)}; look again"
-
-
 def _conflict(answer: Verdict, moved: tuple[Difference, ...]) -> str:
     """A conflict in words: by what moved, else by what the plane says, as where a phase does not allow it."""
-    return _changed(moved) if moved else f"{answer.why or 'the plane sees another state'}; look again"
+    return compare.changed(moved) if moved else f"{answer.why or 'the plane sees another state'}; look again"

@@ -51,6 +51,23 @@ async def test_arming_in_production_asks_for_the_name() -> None:
         assert d.operator.carried == []
 
 
+@pytest.mark.parametrize("delay_s", [0.5, 0.66, 1.0])
+async def test_a_held_y_that_was_refused_does_not_apply_when_it_repeats_itself(delay_s: float) -> None:
+    """S4: a keyboard waits longer before its first repetition than a person between two keys."""
+    async with opened() as d:
+        await d.keys("1")
+        at = d.app.clock()
+        await d.burst("1", start=at)
+        await d.burst("y", start=at + 0.1)
+        assert guards.HURRIED in d.text
+        await d.burst("y", start=at + 0.1 + delay_s)
+        assert guards.HELD[:40] in d.text
+        assert not d.dialog._confirming.is_held
+        await d.keys("y")
+        await d.until(lambda: bool(d.operator.carried))
+        assert len(d.operator.carried) == 1
+
+
 async def test_keys_right_after_opening_are_dropped() -> None:
     """S4: and after the terminal was left, or the cockpit suspended."""
     async with opened() as d:

@@ -30,7 +30,7 @@ class Held:
 
     def press(self) -> None:
         """`y`, after some quiet."""
-        self.now += 1
+        self.now += 2 * guards.REPEAT_S
         self.guard.note("y", True, self.now)
         self.confirming.hold()
 

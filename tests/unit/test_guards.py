@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.guards import BURST_KEYS, BURST_S, HOLD_S, SETTLE_S, KeyGuard
+from tui.guards import BURST_KEYS, BURST_S, HELD, HOLD_S, HURRIED, REPEAT_S, SETTLE_S, KeyGuard
 
 
 def typed(guard: KeyGuard, text: str, start: float = 10.0, apart_s: float = 0.001) -> float:
@@ -73,7 +73,7 @@ def test_keys_without_a_character_are_no_part_of_a_burst_but_break_the_quiet() -
         guard.note(("up", "down", "left")[place % 3], False, 10 + place * 0.001)
     assert not guard.is_pasting
     guard.note("y", True, 10.1)
-    assert not guard.is_calm
+    assert guard.haste == HURRIED
 
 
 @given(st.text(alphabet="abcy", min_size=2, max_size=40), st.floats(0.0, SETTLE_S - 0.01))
@@ -83,18 +83,31 @@ def test_no_character_of_a_paste_but_the_first_is_calm(text: str, apart_s: float
     calm = []
     for place, key in enumerate(text):
         guard.note(key, True, 10 + place * apart_s)
-        calm.append(guard.is_calm)
+        calm.append(not guard.haste)
     assert calm == [True] + [False] * (len(text) - 1)
 
 
-def test_a_key_held_down_is_calm_once() -> None:
-    """A `y` that repeats itself never fires when the dialog becomes ready under it."""
+@pytest.mark.parametrize("delay_s", [0.2, 0.5, 0.66, 1.0])
+def test_a_key_held_down_is_calm_once(delay_s: float) -> None:
+    """A `y` that repeats itself never fires when the dialog gets ready under it, however late it begins."""
     guard = KeyGuard()
     guard.note("y", True, 10.0)
-    assert guard.is_calm
+    assert not guard.haste
     for place in range(100):
-        guard.note("y", True, 10.0 + SETTLE_S / 2 + place * 0.03)
-        assert not guard.is_calm
+        guard.note("y", True, 10.0 + delay_s + place * 0.03)
+        assert guard.haste
+
+
+def test_a_y_behind_another_key_waits_no_longer_than_the_quiet() -> None:
+    """The usual way, `1` for a reason and `y`, stays quick; `y` behind `y` is pressed again later."""
+    guard = KeyGuard()
+    guard.note("1", True, 10.0)
+    guard.note("y", True, 11.0)
+    assert not guard.haste
+    guard.note("y", True, 11.7)
+    assert guard.haste == HELD
+    guard.note("y", True, 11.7 + REPEAT_S + 0.1)
+    assert not guard.haste
 
 
 def test_waiting_fits_the_budget() -> None:

@@ -29,8 +29,8 @@ class Confirming:
     def hold(self) -> None:
         """`y` was pressed, and all that it needs is there: let it wait, or say why it does not count."""
         app = self._screen.cockpit
-        if not app.guard.is_calm:
-            self._screen.say(guards.HURRIED)
+        if haste := app.guard.haste:
+            self._screen.say(haste)
             return
         wait_s = app.guard.last_at + guards.HOLD_S - app.clock()
         self._held = asyncio.get_running_loop().call_later(max(wait_s, 0.0), self._let_keys_go_first)
