@@ -351,6 +351,11 @@ class Frame:
     simulated: bool = False
     mode: Literal["LIVE", "DEMO", "REPLAY"] = "LIVE"
 
+    @property
+    def is_before_its_clock(self) -> bool:
+        """Whether it stands at the real time because nobody has told the simulated one yet: it is empty."""
+        return self.simulated and not (self.models or self.events or self.plane is not None)
+
     def release_of(self, subject: str) -> Release | None:
         """The release that opens `subject`, if there is one."""
         return next((r for r in self.releases if r.subject == subject), None)

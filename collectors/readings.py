@@ -89,12 +89,12 @@ REASONS: Mapping[str, str] = MappingProxyType(
 def worded(reason: Reason) -> str:
     """The sentence for the screen. An unknown code, from a newer recording, is shown as it is."""
     template = REASONS.get(reason.code)
-    if template is None:
-        return clean(f"{reason.code} {' '.join(map(str, reason.parameters))}".strip())
-    try:
-        return clean(template.format(*reason.parameters), 256)
-    except (IndexError, KeyError, ValueError):
-        return clean(f"{reason.code} {' '.join(map(str, reason.parameters))}".strip())
+    if template is not None:
+        try:
+            return clean(template.format(*reason.parameters), 256)
+        except (IndexError, KeyError, ValueError, OverflowError):
+            pass  # no parameters of such a reason: whoever reads it makes of them what he can
+    return clean(f"{reason.code} {' '.join(map(str, reason.parameters))}".strip())
 
 
 @dataclass(frozen=True, slots=True)

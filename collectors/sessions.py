@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
+from collectors.text import clean
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -39,6 +41,18 @@ class Mark(NamedTuple):
     at: float
     actor: str
     note: str
+
+
+NOTE_MOST = 1024
+"""Longest note of a bookmark, in characters."""
+
+
+def note_of(typed: str) -> tuple[str, str]:
+    """A bookmark's note of what was typed, and what is to be told of it: that it was cut, or ""."""
+    typed = typed.strip()
+    note = clean(typed, NOTE_MOST)
+    is_cut = note != clean(typed, max(len(typed), 1))
+    return note, f"its note was cut to {NOTE_MOST:,} characters" if is_cut else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +240,11 @@ class Player(Protocol):
         ...
 
     def set_loop(self, at: float, *, is_start: bool) -> None:
-        """Begin, or end, of a stretch that is played again and again; where that is set already: no loop."""
+        """Begin, or end, of a stretch that is played again and again; again at the same place: no loop."""
+        ...
+
+    def restore(self, left: Position) -> None:
+        """The mark and the loop of a replay of the same session that was left, where they are recorded."""
         ...
 
     def set_mark(self, at: float | None) -> None:

@@ -176,6 +176,9 @@ class FakeReplay:
     def set_loop(self, at: float, *, is_start: bool) -> None:
         self.asked.append(("loop", at, is_start))
 
+    def restore(self, left: Position) -> None:
+        self.asked.append(("restore", left.mark, left.loop_from, left.loop_to))
+
     def set_mark(self, at: float | None) -> None:
         self.asked.append(("mark", at))
         self.mark_frame = self.all[self.place] if at is not None else None

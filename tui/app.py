@@ -32,7 +32,7 @@ from tui.terminal import CockpitDriver, can_suspend
 if TYPE_CHECKING:
     from collectors.fleet import Frame, Source
     from collectors.intents import Intent, Outcome, Target
-    from collectors.sessions import Recorder, View
+    from collectors.sessions import Position, Recorder, View
     from tui.dialogs.form import Form
     from tui.dialogs.reasons import Reasons
     from tui.replaying import Replaying
@@ -99,7 +99,7 @@ class CockpitApp(App[int], inherit_bindings=False):
         self._seconds = seconds
         self._interrupted_at = -TWICE_S
         self._viewed: View | None = None
-        self.left_at: float | None = None
+        self.left: Position | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self.writes = writes
         self.arming = Arming(writes)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tui import commands
 from tui.output import OutputError, fail, silence
-from tui.parser import Command, Parser, add_sources, add_urls, number
+from tui.parser import Command, Parser, add_append, add_sources, add_urls, number
 
 VERSION = "0.1.0"
 _EPILOG = """examples:
@@ -115,7 +115,10 @@ def _demo(parser: Parser) -> None:
     parser.runs(
         commands.demo,
         "The fleet is simulated in a process of its own: seven models, four tiers, 10,000 accelerators.\n"
-        "Scenario melting-gpus: an image feature goes viral three minutes in, and every wait grows.",
+        "Scenario melting-gpus: an image feature goes viral three minutes in, and every wait grows.\n\n"
+        "--record FILE: one that is there and was closed is refused, for the simulated clock begins anew;\n"
+        "--append goes on in it all the same. One that was not closed, for its recorder was killed, is gone\n"
+        "on with.",
     )
     parser.add_argument(
         "--scenario",
@@ -137,6 +140,7 @@ def _demo(parser: Parser) -> None:
         metavar="FILE",
         help="record it in FILE, for `tidegate replay FILE`; without, its recording ends with it",
     )
+    add_append(parser, "--record")
     _add_read_only(parser)
     _add_looks(parser)
 

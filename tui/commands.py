@@ -11,8 +11,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
-from tui.kept import Keeping, SessionRecorder, ring_folder
-from tui.output import USAGE_ERROR, Mistake, fail, in_sentences, say
+from tui.kept import Keeping, SessionRecorder, going_on, ring_folder
+from tui.output import USAGE_ERROR, Mistake, fail, in_sentences, say, warn
 
 if TYPE_CHECKING:
     import subprocess
@@ -48,6 +48,8 @@ def demo(args: argparse.Namespace) -> int:
     options = DemoOptions(args.scenario, args.seed, args.speed)
     if (wrong := scenario_error(options.scenario)) is not None:
         return fail(wrong)
+    if args.append and args.record is None:
+        return fail("--append says how to record: give --record FILE as well")
 
     started: list[subprocess.Popen[bytes]] = []
 
@@ -71,7 +73,18 @@ def _demo(
     """Recorded in the file that was asked for, else in a folder that goes with the demo."""
     from collectors.demo import stop_simulator
 
-    keeping = Keeping("demo", simulated=True, file=args.record, folder=folder)
+    keeping = Keeping("demo", simulated=True, file=args.record, folder=folder, append=args.append)
+    if args.record is not None:
+        from collectors.recording.layout import RecordingError
+        from tui.feed import sentence_of
+
+        # Before the screen, which would hide it, and before a fleet is started.
+        try:
+            goes_on = going_on(keeping)
+        except RecordingError as error:
+            return fail(sentence_of(error))
+        if goes_on:
+            warn(goes_on)
     recorder = SessionRecorder(keeping)
     try:
         if args.headless:
@@ -128,6 +141,7 @@ def replay(args: argparse.Namespace) -> int:
     from collectors.config import ConfigError, read_settings
     from collectors.recording.reader import Recording
     from collectors.recording.replay import ReplaySource
+    from collectors.recording.ring import SUFFIX
     from collectors.recording.times import TimeError, parse_time
 
     try:
@@ -135,8 +149,11 @@ def replay(args: argparse.Namespace) -> int:
     except ConfigError as error:
         return fail(error)
     path = args.file or ring_folder(settings.recording)
-    if args.file is None and not path.is_dir():
-        return fail(f"no session has been recorded here yet ({path}): give a FILE, or try `tidegate demo`")
+    if args.file is None and not any(path.glob(f"*{SUFFIX}")):
+        return fail(
+            f"no session has been recorded here yet ({path}): give a FILE, or make one: "
+            "tidegate demo --record FILE"
+        )
     with closing(Recording.open(path)) as found:
         try:
             asked = parse_time(args.at, found.end, found.start, found.end) if args.at is not None else None

@@ -64,8 +64,9 @@ def _built(connect: Callable[[], Source]) -> Source | None:
 
 
 def headline(frame: Frame) -> str:
-    """A frame in one line: time, sources, accelerators, and the worst wait there is."""
-    clock = datetime.fromtimestamp(frame.at, UTC).strftime("%H:%M:%SZ")
+    """A frame in one line: time, once it is known; sources, accelerators, and the worst wait there is."""
+    time = datetime.fromtimestamp(frame.at, UTC).strftime("%H:%M:%SZ")
+    clock = "" if frame.is_before_its_clock else time
     mark = f"{frame.mode} SIMULATED" if frame.simulated else frame.mode
     sources = " ".join(f"{s.name}:{s.state.value}" for s in frame.sources)
     waits = [

@@ -27,6 +27,7 @@ class Keeping(NamedTuple):
     file: this one file; folder: a ring of files there, or of the settings; both None: the settings' ring
     settings: None for what comes without a configuration
     context, simulated: what is watched; facts: more for the head of the file
+    append: whether a `file` that was closed is gone on with
     """
 
     context: str
@@ -35,6 +36,7 @@ class Keeping(NamedTuple):
     folder: Path | None = None
     settings: "RecordingSettings | None" = None
     facts: Mapping[str, str] = MappingProxyType({})
+    append: bool = False
 
 
 class SessionRecorder:
@@ -102,7 +104,9 @@ class SessionRecorder:
             from collectors.recording.layout import RecordingError
             from collectors.recording.source import RecordingSource
 
-            writer = new_writer(self._keeping)
+            # A source that is connected anew goes on in the file that this session itself has closed.
+            has_begun = self._writer is not None
+            writer = new_writer(self._keeping._replace(append=True) if has_begun else self._keeping)
             source = RecordingSource(connect(), writer)
             try:
                 writer.start()
@@ -137,7 +141,32 @@ def new_writer(keeping: Keeping) -> "RecordingWriter":
         redaction=Redaction(extra=settings.redact if settings is not None else ()),
         simulated=keeping.simulated,
         signing_key=settings.signing_key if settings is not None else None,
+        if_closed=keeping.append,
     )
+
+
+def going_on(keeping: Keeping) -> str:
+    """What to say of the one file before it is recorded into: that it is gone on with; "" for a new one.
+
+    raises: RecordingError where it was closed and is to stay as it is, or another process records into it
+    """
+    try:
+        if (file := keeping.file) is None or not file.exists():
+            return ""
+    except OSError:
+        return ""  # no name for a file: whoever opens it to write says why
+    from collectors.recording.file import closed_error
+    from collectors.recording.standing import standing
+    from collectors.recording.times import counted, stamp
+    from collectors.text import clean
+
+    if (found := standing(file)) is None:
+        return ""
+    if found.is_closed and not keeping.append:
+        raise closed_error(file)
+    end = f" until {stamp(found.end)}" if found.end is not None else ""
+    cut_off = "" if found.is_closed else "was not closed and "
+    return f"goes on in {clean(str(file), 500)}, which {cut_off}held {counted(found.frames, 'frame')}{end}"
 
 
 def ring_folder(settings: "RecordingSettings | None") -> Path:

@@ -29,12 +29,12 @@ def in_sentences(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse
 
     @wraps(run)
     def command(args: argparse.Namespace) -> int:
-        from collectors.recording.layout import RecordingError
+        from collectors.recording.layout import RecordingError, TakenError
         from collectors.text import clean
 
         try:
             return run(args)
-        except Mistake as error:
+        except (Mistake, TakenError) as error:
             return fail(error)
         except RecordingError as error:
             return fail(error, 1)

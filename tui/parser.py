@@ -110,6 +110,13 @@ def with_times(args: Sequence[str] | None) -> list[str]:
     return made
 
 
+def add_append(parser: Parser, option: str) -> None:
+    """Whether the file that `option` names is gone on with although it was closed."""
+    parser.add_argument(
+        "--append", action="store_true", help=f"go on in the FILE of {option}, although it was closed"
+    )
+
+
 def add_sources(parser: Parser) -> None:
     """What is watched: by URLs, or by the configuration."""
     add_context(add_urls(parser))

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collectors.reconstruct.plan import Cost
     from collectors.reconstruct.run import Done, Step
 
+INTERRUPTED = 130
+"""Exit status of whatever ctrl-c ended."""
+
 DAY_S = 86_400.0
 AUDIT_MOST = 256 * 2**20
 TOLD_EVERY = 0.1
@@ -31,7 +34,10 @@ _TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d{2}")
 
 
 def reconstruct(args: argparse.Namespace) -> int:
-    """Write a recording of the past. Returns 0, 1 or 2; says why on standard error. raises: OutputError"""
+    """Write a recording of the past. Returns 0, 1, 2 or 130; says why on standard error.
+
+    raises: OutputError
+    """
     from collectors.config import ConfigError
     from collectors.control.interface import PlaneError
     from collectors.live import known_presets
@@ -71,7 +77,7 @@ def reconstruct(args: argparse.Namespace) -> int:
         again = "" if not args.out.exists() else ". Run it again with the same arguments: it goes on"
         return fail(f"{_named(context)}: {str(error).rstrip('.')}{again}", 1)
     except KeyboardInterrupt:
-        return fail("stopped. Run it again with the same arguments: it goes on", 1)
+        return fail("stopped. Run it again with the same arguments: it goes on", INTERRUPTED)
     if done is None:
         return USAGE_ERROR
     return _told(args.out, done)

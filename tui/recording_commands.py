@@ -65,7 +65,8 @@ def _told(found: "Info") -> str:
     lines += [("made", text) for text in origins(facts)]
     lines.append(("frames", f"{found.frames:,}"))
     happened = ((found.events, "event"), (found.actions, "action"), (found.marks, "mark"))
-    lines.append(("told", ", ".join(counted(count, word) for count, word in happened)))
+    events, *others = (counted(count, word) for count, word in happened)
+    lines.append(("told", ", ".join((f"{events} of the fleet", *others))))
     gaps = f"{found.gaps:,}"
     gaps += f", the longest {span(found.longest_gap_s)}" if found.gaps else ""
     gaps += f", and frames were dropped {counted(found.dropped, 'time')}" if found.dropped else ""
@@ -74,9 +75,9 @@ def _told(found: "Info") -> str:
     cost = f", {per_value:.2f} bytes a value" if per_value is not None else ""
     lines.append(("size", f"{size(found.size_bytes)}{cost}"))
     lines.append(("schemas", ", ".join(counted(one, "number") for one in found.schemas) or "none"))
-    closed = "closed" if found.is_closed else "not closed: still being written, or cut off"
+    closed = "closed" if found.is_closed else "not closed (it is still being written, or was cut off)"
     signed = "signed (`tidegate recording verify --key PUB` checks it)" if found.is_signed else "not signed"
-    lines.append(("state", f"{closed}, {signed}"))
+    lines.append(("state", f"{closed}; {signed}"))
     lines.append(("redaction", str(facts.get("redaction", "not told"))))
     lines += [("note", one) for one in found.notices]
     return "\n".join(f"{name:10} {text}".rstrip() if text else name for name, text in lines)

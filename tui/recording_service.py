@@ -12,7 +12,7 @@ from collectors.fleet import Frame, SourceState
 from collectors.text import clean
 from tui.contexts import context_of, settings_of
 from tui.feed import is_own, sentence_of
-from tui.kept import Keeping, new_writer
+from tui.kept import Keeping, going_on, new_writer
 from tui.output import Printing, fail, warn
 
 if TYPE_CHECKING:
@@ -41,11 +41,20 @@ def record(args: argparse.Namespace) -> int:
     try:
         settings = settings_of(args)
         name, context = context_of(args, settings)
-        keeping = Keeping(name, simulated=context.simulated, file=args.out, settings=settings.recording)
+        if args.append and args.out is None:
+            return fail("--append is for a file: give --out FILE as well")
+        keeping = Keeping(
+            name,
+            simulated=context.simulated,
+            file=args.out,
+            settings=settings.recording,
+            append=args.append,
+        )
         writer = new_writer(keeping)
     except ConfigError as error:
         return fail(error)
     try:
+        goes_on = going_on(keeping)
         source = RecordingSource(live_source(name, context), writer)
         writer.start()
     except Exception as error:
@@ -53,6 +62,8 @@ def record(args: argparse.Namespace) -> int:
         if not (is_own(error) or isinstance(error, RecordingError | ValueError | OSError)):
             raise
         return fail(sentence_of(error) if is_own(error) else clean(str(error), 500))
+    if goes_on:
+        warn(goes_on)
     return asyncio.run(_recorded(source, writer, name, args.seconds))
 
 

@@ -4,14 +4,17 @@ import argparse
 from pathlib import Path
 
 from tui import recording_commands as commands
-from tui.parser import Command, Parser, add_sources, number
+from tui.parser import Command, Parser, add_append, add_sources, number
 from tui.runbook import amounts
 
 _TIMES = (
     "TIME: 14:03, 14:03:11+02:00, 2026-11-21T14:03Z, seconds since 1970; of the recording's days, in UTC\n"
     "where no offset stands."
 )
-_STATUSES = "Exit status: 0; 1 when it cannot be read or written; 2 for a mistake in what was asked."
+_STATUSES = (
+    "Exit status: 0; 1 when it cannot be read or written; 2 for a mistake in what was asked, such as the\n"
+    "name of a file that is there."
+)
 
 
 def record(parser: Parser) -> None:
@@ -22,7 +25,8 @@ def record(parser: Parser) -> None:
         run,
         "Watches what `tidegate watch` would, and writes it to a file, or to the ring of files that live\n"
         "sessions are kept in. Says a line a minute: time, frames, size, sources, trouble if there is any.\n"
-        "SIGTERM and SIGINT end it cleanly; it never writes to a control plane.\n\n"
+        "SIGTERM and SIGINT end it cleanly; it never writes to a control plane. A FILE that was not closed,\n"
+        "for its recorder was killed, is gone on with; one that was closed, with --append alone.\n\n"
         "Exit status: 0 when it ended as asked; 1 when something was not recorded, a source never answered\n"
         "or cannot be followed any more; 2 for a mistake in options or settings.\n\n"
         "examples:\n"
@@ -35,6 +39,7 @@ def record(parser: Parser) -> None:
         "--for", dest="seconds", type=amounts.span, metavar="T", help="how long: 90s, 30m, 8h"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="one file (the ring of the configuration)")
+    add_append(parser, "--out")
     add_sources(parser)
 
 
@@ -180,7 +185,7 @@ def reconstruct(parser: Parser) -> None:
         "Stopped or killed, it goes on where it was when it is run again with the same arguments, and the\n"
         "file is the same in the end. Times are UTC unless they say otherwise.\n\n"
         "Exit status: 0; 1 where the server does not answer, or some of it could not be had; 2 for a\n"
-        "mistake in what was asked.\n\n"
+        "mistake in what was asked, such as the name of a file that is there; 130 when ctrl-c ended it.\n\n"
         "examples:\n"
         "  tidegate reconstruct --from 2026-11-21T13:00Z --to 2026-11-21T15:00Z --out incident.tgrec\n"
         '  tidegate reconstruct --from "3h ago" --to "1h ago" --out morning.tgrec --context prod\n'

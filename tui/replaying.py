@@ -32,6 +32,9 @@ HELD_EVERY, HELD_MOST = 8, 64
 BOOKMARK = ("bookmark", "a note, or none; enter keeps it, esc does not")
 """What is asked for a bookmark's note, and the hint behind it."""
 
+NOTED_MOST = 2048
+"""Most characters that can be typed there: more than are kept, so that whoever keeps it sees what is cut."""
+
 ELSEWHERE = "replay"
 """What the recorded view says while the operator looked at a replay: nothing of what was live."""
 
@@ -59,11 +62,14 @@ class Replaying:
     """The replay that is shown, or about to be.
 
     has_live: a live screen goes on behind it
+    has_disarmed: writes were armed until it was opened
     shows_lanes: whether lanes take rows from the panels; without them, each stands where it stood live
     """
 
-    def __init__(self, app: "CockpitApp", stream: Stream, *, has_live: bool) -> None:
-        self.stream, self.has_live = stream, has_live
+    def __init__(
+        self, app: "CockpitApp", stream: Stream, *, has_live: bool, has_disarmed: bool = False
+    ) -> None:
+        self.stream, self.has_live, self._has_disarmed = stream, has_live, has_disarmed
         self.is_following = not has_live
         self.shows_lanes = True
         self._app = app
@@ -72,6 +78,7 @@ class Replaying:
         self._looked: View | None = None
         self._told = (0, "")
         self._passed: Tick | None = None
+        self._bookmark_from: float | None = None
         self._answer = ""
         self._drawn: tuple[object, ...] = ()
         self._is_resting = self._is_behind = False
@@ -198,10 +205,21 @@ class Replaying:
         if told != self._told:
             self._told = told
             if position.told:
-                self._app.say(position.told)
+                self._app.say(self._bookmarks_here(position) or position.told)
         elif position.is_playing and self._passed is not None and self._passed != passed:
             # Its line has little room for a note, and at a high speed none of the time to read it.
             self._tell_bookmark(self._passed)
+
+    def _bookmarks_here(self, position: "Position") -> str:
+        """That there are several, where a key went to the next one: they are one stop; "" for any other."""
+        begun, self._bookmark_from = self._bookmark_from, None
+        timeline = self.timeline
+        if begun is None or timeline is None or position.at == begun:
+            return ""
+        from tui.widgets.replay_lines import SLIGHT_S
+
+        count = sum(1 for mark in timeline.marks if abs(mark.at - position.at) < SLIGHT_S)
+        return f"{count} bookmarks here: {self.key('replay.bookmarks')} lists them" if count > 1 else ""
 
     def draw_in_turn(self) -> None:
         """Draw what it shows, and rest for as long as that took: played fast, its frames come so often that
@@ -234,7 +252,14 @@ class Replaying:
         """It could not be opened: the screen stays live."""
         self._app.opening = None
         self._app.close_stream(self.stream)
-        self._app.say(f"no replay: {sentence}")
+        self._app.say(self.with_arming(f"no replay: {sentence}"))
+
+    def with_arming(self, told: str) -> str:
+        """What is told on the way back to live, behind what became of writes that were armed before."""
+        if not self._has_disarmed:
+            return told
+        why = f"writes were disarmed when the replay opened; {self.key('arm')} arms them"
+        return f"{why}; {told}" if told else why
 
     def _show(self) -> None:
         """From now on all that is drawn is recorded; the screens of what is live stay as they are."""
@@ -253,8 +278,12 @@ class Replaying:
         self.begin()
 
     def _turn_lanes(self) -> None:
+        from tui.screens.fleet import FleetScreen
+
         self.shows_lanes = not self.shows_lanes
         self._app.draw_all()
+        if not isinstance(self._app.top, FleetScreen):
+            self._app.say(f"the lanes of the fleet screen are {'shown' if self.shows_lanes else 'hidden'}")
 
     def look_freely(self) -> None:
         """Stay where the operator looks now, whatever the recorded one looked at."""
@@ -337,6 +366,7 @@ class Replaying:
         self._do(lambda player, _: player.step(frames))
 
     def _seek_next(self, target: "Target", direction: Literal[1, -1]) -> None:
+        self._bookmark_from = self.position.at if target == "bookmark" and self.position is not None else None
         self._do(lambda player, _: player.seek_next(target, direction))
 
     def _ask_time(self) -> None:
@@ -371,7 +401,7 @@ class Replaying:
 
         # It marks the time that is seen, not the one that it would play on to while a note is typed.
         self._do(lambda player, _: player.pause())
-        self._screen.ask(*BOOKMARK, keep, go_on)
+        self._screen.ask(*BOOKMARK, keep, go_on, most=NOTED_MOST)
 
     def _set_mark(self) -> None:
         def mark(player: "Player", position: "Position") -> None:
@@ -406,7 +436,9 @@ class Replaying:
         self.is_following = True
         self.arrived()
         self._app.draw_all()
-        self._app.say("as the operator saw it")
+        top = self._app.top
+        below = f", below this: {self.key('back')} closes it" if top is not None and top.title else ""
+        self._app.say(f"as the operator saw it{below}")
 
     def key(self, action: str) -> str:
         """The first key of an action, as hints write it."""

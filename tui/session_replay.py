@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, cast
 
-from tui.replaying import BOOKMARK, Replaying
+from tui.replaying import BOOKMARK, NOTED_MOST, Replaying
 from tui.stream import Stream
 
 if TYPE_CHECKING:
     from collectors.fleet import Source
-    from collectors.sessions import Player
+    from collectors.sessions import Player, Position
     from tui.app import CockpitApp
     from tui.screens.base import CockpitScreen
 
@@ -16,36 +16,38 @@ LAST_MINUTES_S = 300.0
 
 
 def open_replay(app: "CockpitApp") -> None:
-    """Open the recording of the running session, a few minutes back or where it was left. It is shown when
-    its first frame is there, and until then all is live; from now on nothing can be written."""
+    """Open the recording of the running session, a few minutes back, with the mark and the loop of the last
+    replay. It is shown when its first frame is there, and until then all is live; from now on nothing can be
+    written."""
     if app.opening is not None:
         app.say("opening the recording of this session")
         return
     if why := _why_not(app):
         app.say(why)
         return
+    was_armed = app.arming.writes == "arm" and app.is_armed
     app.arming.disarm()
-    stream = _stream(app, app.left_at if app.left_at is not None else app.now - LAST_MINUTES_S)
-    app.opening = Replaying(app, stream, has_live=True)
+    stream = _stream(app, app.now - LAST_MINUTES_S, app.left)
+    app.opening = Replaying(app, stream, has_live=True, has_disarmed=was_armed)
     stream.feed.start()
     app.say("opening the recording of this session")
 
 
 def leave_replay(app: "CockpitApp") -> None:
-    """Back to what is live, as it was left; the time of the replay is remembered."""
+    """Back to what is live, as it was left, with writes off; mark and loop of the replay are remembered."""
     from tui.app import LIVE, REPLAY
 
     if (opening := app.opening) is not None:
         app.opening = None
         app.close_stream(opening.stream)
-        app.say("the recording is not opened: the screen stays live")
+        app.say(opening.with_arming("the recording is not opened: the screen stays live"))
         return
     replaying = app.replaying
     if replaying is None or not replaying.has_live:
         app.say("the screen is live" if replaying is None else "nothing here is live: q quits")
         return
     if (position := replaying.position) is not None and position.frames:
-        app.left_at = position.at
+        app.left = position
     app.replaying = None
     replaying.end()
     app.shown = app.live
@@ -53,6 +55,8 @@ def leave_replay(app: "CockpitApp") -> None:
     app.remove_mode(REPLAY)
     app.close_stream(replaying.stream)
     app.draw_all()
+    if told := replaying.with_arming(""):
+        app.say(told)
 
 
 def ask_bookmark(app: "CockpitApp") -> None:
@@ -64,14 +68,14 @@ def ask_bookmark(app: "CockpitApp") -> None:
     actor = frame.plane.actor if frame.plane is not None else ""
 
     def keep(text: str) -> str:
-        from collectors.sessions import Mark
-        from collectors.text import clean
+        from collectors.sessions import Mark, note_of
 
-        recorder.mark(Mark(at, actor, clean(text.strip())))
-        app.say("bookmarked")
+        note, cut = note_of(text)
+        recorder.mark(Mark(at, actor, note))
+        app.say(f"bookmarked; {cut}" if cut else "bookmarked")
         return ""
 
-    cast("CockpitScreen", app.screen).ask(*BOOKMARK, keep)
+    cast("CockpitScreen", app.screen).ask(*BOOKMARK, keep, most=NOTED_MOST)
 
 
 def _why_not(app: "CockpitApp") -> str:
@@ -84,8 +88,8 @@ def _why_not(app: "CockpitApp") -> str:
     return "" if app.latest is not None else "nothing to replay yet: waiting for the first frame"
 
 
-def _stream(app: "CockpitApp", at: float) -> Stream:
-    """The running recording as a source, at a recorded time, playing."""
+def _stream(app: "CockpitApp", at: float, left: "Position | None") -> Stream:
+    """The running recording as a source, at a recorded time, playing. left: where the last replay was"""
     recorder, opened = app.recorder, app.replay
     assert recorder is not None
     assert opened is not None
@@ -98,6 +102,8 @@ def _stream(app: "CockpitApp", at: float) -> Stream:
         player = cast("Player", source)
         player.seek(at)
         player.play()
+        if left is not None:
+            player.restore(left)
         return source
 
     return Stream(connect, app.post_message, is_replay=True, once=True)

@@ -53,10 +53,10 @@ class PastAlerts:
         self._last: tuple[_Fired, Read] = ((), Read(()))
 
     async def poll(self) -> AlertPoll:
-        """What fired at that moment. raises: Unanswered"""
+        """What fired at that moment. raises: Unanswered where the server answers nothing else either"""
         at = self._ranges.time_of(self.step)
         try:
-            piece = await self._ranges.piece(QUERY, self.step)
+            piece = await self._ranges.optional(QUERY, self.step)
             read = self._read(piece.elements(self.step, at), at)
         except Refused as refused:
             said = sentence("alerts", refused)

@@ -221,7 +221,14 @@ def piece_of(
                 for column in places.of((at,))[0]:
                     made = msgspec.convert(histogram, NativeHistogram, strict=False)
                     histograms[series, first + int(column)] = made
-    except (ValueError, TypeError, LookupError, AttributeError, msgspec.ValidationError) as error:
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        OverflowError,
+        msgspec.ValidationError,
+    ) as error:
         said = "answered with what cannot be reckoned with"
         raise Refused(said, "Check what stands between here and the server") from error
     return Piece(first, last, tuple(metrics), values, there, histograms, tuple(warnings))

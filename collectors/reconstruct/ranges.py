@@ -10,9 +10,9 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -51,6 +51,14 @@ _TOO_MUCH = re.compile(
 REFUSALS = frozenset({400, 422})
 """Statuses by which a server refuses a query, and not whoever asks."""
 
+SILENCES = 2
+"""Stretches in a row without an answer after which what can be done without is asked no more."""
+
+_MISSING = "There are none of some minutes"
+
+_ALIVE = "vector(1)"
+"""What every server answers at once."""
+
 _AGAIN = frozenset({0, 429, 500, 502, 503, 504})
 """Statuses that may be over in a moment; 0: no answer, or none that can be read."""
 
@@ -60,7 +68,14 @@ TimeOf = Callable[[int], float]
 
 
 class Unanswered(Exception):
-    """The server does not answer, or not to us: nothing more can be had of it now. str() is a sentence."""
+    """The server does not answer, or not to us: nothing more can be had of it now. str() is a sentence.
+
+    refused: what became of the question
+    """
+
+    def __init__(self, refused: Refused) -> None:
+        self.refused = refused
+        super().__init__(f"{refused}. {refused.mend}")
 
 
 def block_end(step: int) -> int:
@@ -87,6 +102,7 @@ class Ranges:
         self._strands: dict[str, Strand] = {}
         self._series: dict[str, int] = {}
         self._most: dict[str, int] = {}
+        self._silences: dict[str, _Silence] = {}
         self._closing = threading.Event()
         self._end = 0
 
@@ -102,6 +118,34 @@ class Ranges:
             strand = self._strands[query] = Strand(self, query)
         return await strand.at(step, self._end)
 
+    async def optional(self, query: str, step: int) -> Piece:
+        """As `piece`, of what can be done without: a question that is not answered, while the server answers
+        others, is refused up to the next block; after `SILENCES` of them in a row it is asked no more.
+
+        raises: Refused; Unanswered where the server answers nothing at all
+        """
+        silence = self._silences.get(query)
+        if silence is not None and (silence.number >= SILENCES or silence.first <= step < silence.last):
+            raise silence.refused
+        try:
+            piece = await self.piece(query, step)
+        except Unanswered as error:
+            await self._must_answer(self.time_of(step))
+            refused, number = error.refused, silence.number if silence is not None else 0
+            # What is too large was answered, and soon: the next stretch may have less.
+            number += not refused.too_large
+            mend = "It was not asked again: from here on there are none" if number >= SILENCES else _MISSING
+            told = Refused(str(refused), mend, status=refused.status, too_large=refused.too_large)
+            self._silences[query] = _Silence(step, block_end(step), number, told)
+            raise told from None
+        self._silences.pop(query, None)
+        return piece
+
+    async def _must_answer(self, at: float) -> None:
+        """raises: Unanswered if the server does not answer the plainest of questions"""
+        with suppress(Refused):
+            await self.instant(_ALIVE, at)
+
     async def instant(self, query: str, at: float) -> Vector:
         """An answer for one moment. raises: as `piece`"""
 
@@ -114,7 +158,7 @@ class Ranges:
             vector, warnings = await in_daemon(self._patiently, ask)
         except Refused as refused:
             if refused.status not in REFUSALS:
-                raise Unanswered(f"{refused}. {refused.mend}") from None
+                raise Unanswered(refused) from None
             raise
         return Vector(vector.samples, tuple(warnings))
 
@@ -159,7 +203,7 @@ class Ranges:
                 elif refused.status in REFUSALS:
                     raise
                 else:
-                    raise Unanswered(f"{refused}. {refused.mend}") from None
+                    raise Unanswered(refused) from None
 
     def _patiently(self, ask: Callable[[Connected], Answered]) -> tuple[Answered, list[str]]:
         """An answer, and what was said beside it. raises: Refused, Unanswered"""
@@ -171,10 +215,10 @@ class Ranges:
                 if refused.status in REFUSALS or is_too_much(refused):
                     raise
                 if wait_s is None or not (refused.unreachable or refused.status in _AGAIN):
-                    raise Unanswered(f"{refused}. {refused.mend}") from None
+                    raise Unanswered(refused) from None
                 quiet_s = min(refused.wait_s or wait_s, LONGEST_QUIET_S)
             if self._closing.wait(quiet_s):
-                raise Unanswered("was not asked any more")
+                raise Unanswered(Refused("was not asked any more", "Run it again"))
         raise AssertionError
 
     @contextmanager
@@ -201,6 +245,18 @@ class Ranges:
                 self._idle.get_nowait()[1].close()
             except queue.Empty:
                 return
+
+
+class _Silence(NamedTuple):
+    """A stretch at whose steps, `first` up to `last`, a question was not answered.
+
+    number: stretches in a row for which it was waited in vain
+    """
+
+    first: int
+    last: int
+    number: int
+    refused: Refused
 
 
 class Strand:

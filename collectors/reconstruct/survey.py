@@ -105,7 +105,7 @@ async def surveyed(
         try:
             found = await kept(server, presets, start, end)
         except Refused as refused:
-            raise Unanswered(f"{refused}. {refused.mend}") from None
+            raise Unanswered(refused) from None
         if found is None and context.signals:
             # Nobody knows what an operator's own queries need.
             found = Kept(start, end)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from collectors.recording.layout import RecordingError
+from collectors.recording.layout import RecordingError, TakenError
 from collectors.text import clean
 
 _PREFIX, _SUFFIX = ".tidegate-", ".part"
@@ -25,8 +25,8 @@ def draft(out: Path, *, overwrite: bool = False, sources: Sequence[Path] = ()) -
     """A path to write to; it becomes `out` if the block ends without an exception, and is gone otherwise.
 
     It exists, is empty, and only its owner can read it. sources: what is read, and never written over
-    raises: RecordingError if `out` is there and not to be written over, is one of `sources`, is no regular
-    file, or cannot be written
+    raises: TakenError if `out` is there and not to be written over, is one of `sources`, or is no regular
+    file; RecordingError if it cannot be written
     """
     shown = clean(str(out), 500)
     _refuse(out, shown, overwrite, sources)
@@ -87,13 +87,11 @@ def _refuse(out: Path, shown: str, overwrite: bool, sources: Sequence[Path]) -> 
     except OSError as error:
         raise RecordingError(f"{shown} cannot be written: {error.strerror}. Name another place") from error
     if not stat.S_ISREG(mode):
-        raise RecordingError(f"{shown} is no regular file, and was not changed: --out names another one")
+        raise TakenError(f"{shown} is no regular file, and was not changed: --out names another one")
     if any(one.exists() and out.samefile(one) for one in sources):
-        raise RecordingError(
-            f"{shown} is the recording itself, and was not changed: --out names another file"
-        )
+        raise TakenError(f"{shown} is the recording itself, and was not changed: --out names another file")
     if not overwrite:
-        raise RecordingError(f"{shown} is there, and was not changed. --yes writes over it")
+        raise TakenError(f"{shown} is there, and was not changed. --yes writes over it")
 
 
 def _take(path: Path, out: Path, shown: str, overwrite: bool) -> None:
@@ -106,4 +104,4 @@ def _take(path: Path, out: Path, shown: str, overwrite: bool) -> None:
         # Unlike a rename, a link never takes the place of a file that came meanwhile.
         out.hardlink_to(path)
     except FileExistsError as error:
-        raise RecordingError(f"{shown} came meanwhile, and was not changed. --yes writes over it") from error
+        raise TakenError(f"{shown} came meanwhile, and was not changed. --yes writes over it") from error

@@ -72,12 +72,12 @@ def export(
     if out is None and asked.form == "sqlite":
         raise RecordingError("SQLite needs a file of its own: name one")
     reading = _Reading(recording, asked, numbers(recording, asked.start, asked.end), progress)
+    reading.look_for_models()
     if out is None:
         told = _to_standard_output(reading)
     else:
         with draft(out, overwrite=overwrite, sources=recording.paths) as path:
             told = _to_file(reading, path)
-            _refuse_unknown(reading)
     lost = [f"{counted(reading.lost, 'frame')} could not be read"] if reading.lost else []
     return (*told, *lost)
 
@@ -108,14 +108,7 @@ def _to_standard_output(reading: "_Reading") -> list[str]:
     else:
         write_openmetrics(sys.stdout.buffer, reading.rows(), tempfile.gettempdir(), reading.progress)
     sys.stdout.flush()
-    _refuse_unknown(reading)
     return []
-
-
-def _refuse_unknown(reading: "_Reading") -> None:
-    """raises: NoSuchModel for a model that was asked for and is in no frame"""
-    if strange := sorted(reading.asked.choice.models - reading.changes.seen):
-        raise NoSuchModel(strange[0], sorted(reading.changes.seen))
 
 
 class _Reading:
@@ -130,6 +123,20 @@ class _Reading:
         self.changes = Changes(asked.choice)
         self.lost = 0
         self._shown_at: float | None = None
+
+    def look_for_models(self) -> None:
+        """See that every model that is asked for is in a frame, before the first line goes anywhere.
+
+        raises: NoSuchModel
+        """
+        wanted, seen = self.asked.choice.models, set[str]()
+        for place, number in enumerate(self._numbers):
+            if wanted <= seen:
+                return
+            self.progress("frames", place, len(self._numbers))
+            seen.update(model.name for model in self.recording.frame(number).models)
+        if strange := sorted(wanted - seen):
+            raise NoSuchModel(strange[0], sorted(seen))
 
     def rows(self) -> Iterator[Row]:
         """What is new in each frame, and where they break off."""

@@ -32,6 +32,7 @@ from collectors.recording.layout import (
     Kind,
     Record,
     RecordingError,
+    TakenError,
 )
 from collectors.recording.signing import NO_KEY_ID, NO_SIGNATURE, Signer
 from collectors.text import clean
@@ -68,12 +69,14 @@ class SegmentFile:
     header: what it began with; None until `begin`; seq: of the next record; end: bytes that are good
     chain: over all of them; key_seq, ref_seq: of the last KEY and the last frame, None before any
     t_mono: of the last record; dropped: bytes of an incomplete tail that were cut off when it was reopened
+    was_closed: it ended in a FOOTER when it was reopened
     """
 
     def __init__(self, path: Path, opened: int) -> None:
         self.path = path
         self.header: FileHeader | None = None
         self.seq = self.end = self.dropped = 0
+        self.was_closed = False
         self.t_mono = 0
         self.chain = b""
         self.key_seq: int | None = None
@@ -106,12 +109,19 @@ class SegmentFile:
         return file
 
     @classmethod
-    def reopen(cls, path: Path, refused: Callable[[FileHeader], str] = lambda _: "") -> "SegmentFile":
+    def reopen(
+        cls,
+        path: Path,
+        refused: Callable[[FileHeader], str] = lambda _: "",
+        *,
+        if_closed: bool = True,
+    ) -> "SegmentFile":
         """A file that exists, locked and checked, with an incomplete tail cut off.
 
         An empty one is as a new one. refused: why one with such a header is not gone on with, and is left as
-        it is; "" if it is
-        raises: HeldError; RecordingError if it is not to be appended to; OSError
+        it is; "" if it is. if_closed: whether one that ends in a FOOTER is gone on with, too
+        raises: HeldError; TakenError for one that was closed; RecordingError if it is not to be appended to;
+        OSError
         """
         try:
             opened = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -129,6 +139,8 @@ class SegmentFile:
             _lock(opened, path)
             if status.st_size:
                 file._take_up(os.fstat(opened).st_size, refused)
+                if file.was_closed and not if_closed:
+                    raise closed_error(path)
             if status.st_mode & 0o077:
                 os.fchmod(opened, 0o600)
         except BaseException:
@@ -320,6 +332,8 @@ class SegmentFile:
         if found is not None:
             self._take_index(*found)
         self._walk(size)
+        last = self._entries[-1].kind if self._entries else None
+        self.was_closed = last == Kind.FOOTER and not self.dropped
 
     def _last_index(self, size: int, start: int) -> tuple[int, Record, bytes] | None:
         """The INDEX nearest the end that is whole: its place, its header, its payload as stored."""
@@ -412,6 +426,12 @@ class SegmentFile:
             f"{self.path} is damaged at byte {offset} and is not appended to. Choose another name; "
             "`tidegate recording verify` tells what can still be read"
         )
+
+
+def closed_error(path: Path) -> TakenError:
+    """Why a file that somebody ended is not gone on with unasked."""
+    shown = clean(str(path), 500)
+    return TakenError(f"{shown} is there and was closed: give another name, or --append to go on in it")
 
 
 def _tag(record: Record, stored: bytes) -> int:

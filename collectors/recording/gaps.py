@@ -74,10 +74,10 @@ def _time(body: Mapping[str, Any], names: Sequence[str]) -> float | None:
 
 def _lost(segment: Segment) -> list[tuple[int, Gap]]:
     """Runs of frames that cannot be decoded: from the last good one before to the first good one behind."""
-    if not segment.lost.any():
+    if not segment.unreadable.any():
         return []
     rows, walls = segment.frame_rows, segment.table.t_wall
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], segment.lost, [False])).astype(np.int8)))
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], segment.unreadable, [False])).astype(np.int8)))
     found = []
     for first, behind in edges.reshape(-1, 2)[:GAPS_MOST].tolist():
         start = rows[max(first - 1, 0)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +16,7 @@ from collectors.recording.ring import SUFFIX
 from collectors.recording.schema import SchemaError, from_json
 from collectors.recording.segment import Segment, unfolded
 from collectors.recording.signing import NO_SIGNATURE
-from collectors.recording.times import counted
+from collectors.recording.times import counted, stamp
 from collectors.text import clean
 
 if TYPE_CHECKING:
@@ -29,12 +30,15 @@ CHECKED_RECORDS, CHECKED_BYTES, CHECKED_NOTE_BYTES = 20_000, 2**20, 16 * 2**20
 there for that."""
 
 _PLACES_MOST, _FRAMES_MOST = 20, 100
+_RUNS_MOST = 5
 
 
 class Info(NamedTuple):
     """What one file holds.
 
-    facts: of its header, cleaned; start, end: seconds since the epoch, None without a record
+    facts: of its header, cleaned; start, end: its earliest and latest time, which are not its first and last
+    where the clock went back: seconds since the epoch, None without a record
+    events: of the fleet; records that tell of the recording itself are not among them
     values: numbers of all frames together; schemas: numbers of a frame, for each schema in order
     marks: in the file and beside it
     gaps: stretches that were not recorded, or are damaged; longest_gap_s: of them; dropped: times that frames
@@ -100,7 +104,7 @@ def _info(recording: Recording) -> Info:
     tags = table.tag[table.kind == Kind.EVENT]
     schemas, values = _sizes(segment)  # which can add to the notices
     footer = segment.footer
-    notices = list(segment.notices)
+    notices = [*segment.notices, *_clock_went_back(segment)]
     faults = _looked_for_damage(recording)
     if segment.damages:
         lost, first = sum(one.size for one in segment.damages), segment.damages[0].offset
@@ -115,8 +119,8 @@ def _info(recording: Recording) -> Info:
     return Info(
         file=clean(str(segment.path), 500),
         facts=segment.header.facts,
-        start=int(table.t_wall[0]) / 1e6 if table.rows else None,
-        end=int(table.t_wall[-1]) / 1e6 if table.rows else None,
+        start=int(table.t_wall.min()) / 1e6 if table.rows else None,
+        end=int(table.t_wall.max()) / 1e6 if table.rows else None,
         frames=len(segment.frame_rows),
         events=int(np.isin(tags, list(HAPPENED)).sum()),
         actions=int((table.tag == Tag.INTENT).sum()),
@@ -132,6 +136,22 @@ def _info(recording: Recording) -> Info:
         is_simulated=simulated,
         notices=tuple(clean(one, 500) for one in notices),
     )
+
+
+def _clock_went_back(segment: Segment) -> list[str]:
+    """A sentence, where a run begins at an earlier time than the one before it had come to.
+
+    Each run of a simulated fleet begins at one time: on a timeline two of them lie over one another.
+    """
+    table, frames = segment.table, segment.frame_rows
+    starts = np.flatnonzero((table.kind == Kind.EVENT) & (table.tag == Tag.RUN_START))
+    parts = np.split(table.t_wall[frames], np.searchsorted(frames, starts))
+    runs = [(int(part.min()) / 1e6, int(part.max()) / 1e6) for part in parts if len(part)]
+    if all(later[0] >= before[1] for before, later in pairwise(runs)):
+        return []
+    told = "; ".join(f"{stamp(start)} to {stamp(end)}" for start, end in runs[:_RUNS_MOST])
+    more = f"; {len(runs) - _RUNS_MOST} more" if len(runs) > _RUNS_MOST else ""
+    return [f"it holds {len(runs)} runs, and the clock goes back between them: {told}{more}"]
 
 
 def _looked_for_damage(recording: Recording) -> "tuple[Fault, ...]":

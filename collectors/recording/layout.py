@@ -102,6 +102,10 @@ class RecordingError(Exception):
     """A recording that cannot be read or written: what, where, what to do."""
 
 
+class TakenError(RecordingError):
+    """A name that is taken: what is there was not changed, and another name has to be given, or a consent."""
+
+
 class NewerFormat(RecordingError):
     """A recording that needs a newer reader; str() names the version that it needs."""
 

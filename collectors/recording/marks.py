@@ -12,12 +12,11 @@ from typing import NamedTuple
 from collectors.recording.layout import BadRecord, RecordingError
 from collectors.recording.noted import read_json
 from collectors.recording.ring import MARKS
-from collectors.sessions import Mark
+from collectors.sessions import NOTE_MOST, Mark
 from collectors.text import clean
 
 BYTES_MOST = 2**20
 MARKS_MOST = 10_000
-NOTE_MOST = 1024
 
 
 class Marked(NamedTuple):

@@ -29,6 +29,7 @@ from collectors.recording.rewriting import (
     origin,
 )
 from collectors.recording.ring import RingLimits
+from collectors.recording.state_json import time
 from collectors.recording.stream import Stamp, Stream
 from collectors.recording.times import counted
 from collectors.sessions import Gap, Mark
@@ -103,7 +104,7 @@ def merge(
         "event or action that both told stands" if twice == 1 else "events and actions that both told stand"
     )
     told += [f"{twice} {what} once"] if twice else []
-    lost = sum(int(segment.lost.sum()) for recording in both for segment in recording.segments)
+    lost = sum(int(segment.unreadable.sum()) for recording in both for segment in recording.segments)
     told += [f"{counted(lost, 'frame')} could not be read"] if lost else []
     return tuple(told)
 
@@ -319,8 +320,8 @@ def _identity(note: Noted) -> object:
 
 def _moved(note: Noted, shift: float) -> Noted:
     """The note on the first one's clock; what the plane tells has the plane's time, on which both agree."""
-    at = note.body.get("at")
-    if not shift or not isinstance(at, int | float) or note.body.get("kind") in _BY_THE_PLANE:
+    at = time(note.body.get("at"))
+    if not shift or at is None or note.body.get("kind") in _BY_THE_PLANE:
         return note
     return note._replace(body={**note.body, "at": at - shift})
 

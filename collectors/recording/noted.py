@@ -14,6 +14,7 @@ from collectors.fleet import Past
 from collectors.readings import NO_REASON, SIGNALS, Reason
 from collectors.recording.layout import BadRecord
 from collectors.recording.schema import SEPARATOR
+from collectors.recording.state_json import number as number_of
 from collectors.text import clean
 
 JSON_MOST = 4 * 2**20
@@ -41,7 +42,11 @@ _FIGURES = bytes.maketrans(b"123456789E", b"000000000e")
 _LONG_TEXT = re.compile(rb'"[^"]{%d}' % TEXT_MOST)
 # NaN and the infinities are no numbers.
 _JSON = json.JSONDecoder(parse_constant=lambda _: None)
-_TAG = re.compile(rb'\s*\{\s*"tag"\s*:\s*(\d{1,3})\s*[,}]')
+_TAG = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"tag"[ \t\r\n]*:[ \t\r\n]*(0|[1-9]\d{0,2})[ \t\r\n]*[,}]')
+
+_LONG_NUMBER = b"0" * 19
+"""Fewest figures in a row of what is more than any number that is kept; with fewer, and an exponent of two,
+none is infinite."""
 
 
 T = TypeVar("T")
@@ -121,8 +126,8 @@ def _is_plain(data: bytes) -> bool:
     if not data.isascii() or b"\\" in data or b"\x7f" in data:
         return False
     figures = data.translate(_FIGURES, b"+")
-    # A number that is infinite: by its exponent, or by its digits.
-    if b"0e000" in figures or b"0" * 300 in figures:
+    # A number that may be too large: by its exponent, or by its figures.
+    if b"0e000" in figures or _LONG_NUMBER in figures:
         return False
     return _depth(data) < DEPTH_MOST and not _LONG_TEXT.search(data)
 
@@ -149,8 +154,10 @@ def told_of(data: bytes) -> tuple[int, str | None]:
     body = read_json(data)
     if not isinstance(body, dict):
         raise BadRecord("a description that is no object")
-    chain = body.get("chain")
-    return tag_of(data), chain if isinstance(chain, str) else None
+    tag, chain = body.get("tag"), body.get("chain")
+    if isinstance(tag, bool) or not isinstance(tag, int) or not 0 <= tag < 256:
+        raise BadRecord("a description without a tag")
+    return tag, chain if isinstance(chain, str) else None
 
 
 class _Head(msgspec.Struct):
@@ -174,19 +181,20 @@ def _told(decoder: msgspec.json.Decoder[T], data: bytes) -> T | None:
 
 
 def tag_of(data: bytes) -> int:
-    """The tag in a payload, 0..255. raises: BadRecord if it tells none"""
-    if found := _TAG.match(data[:64]):
-        tag: object = int(found[1])
-    else:
-        body = read_json(data)
-        tag = body.get("tag") if isinstance(body, dict) else None
-    if not isinstance(tag, int) or not 0 <= tag < 256:
-        raise BadRecord("a description without a tag")
-    return tag
+    """The tag in a payload, 0..255: the last one that it tells, as in `read_body`.
+
+    What stands behind the tag is not looked at where it cannot be another. raises: BadRecord if it tells none
+    """
+    found = _TAG.match(data[:64])
+    # An escaped letter can spell the same name.
+    if found and int(found[1]) < 256 and data.count(b'"tag"') == 1 and b"\\u00" not in data:
+        return int(found[1])
+    return told_of(data)[0]
 
 
 def cleaned(found: Any, depth: int = DEPTH_MOST, is_name: bool = False) -> Any:
-    """JSON without what must not reach a terminal: in names and texts, however deep.
+    """JSON without what must not reach a terminal, in names and texts, and without numbers that nobody can
+    reckon with, however deep.
 
     What lies deeper than is read is left out. Keys, and the lists of them under "order", may hold the unit
     separator that parts their names.
@@ -195,6 +203,8 @@ def cleaned(found: Any, depth: int = DEPTH_MOST, is_name: bool = False) -> Any:
         return _name(found) if is_name else clean(found, TEXT_MOST)
     if isinstance(found, float):
         return found if math.isfinite(found) else None
+    if isinstance(found, int) and not isinstance(found, bool):
+        return number_of(found)
     if isinstance(found, dict):
         if depth <= 0:
             return {}
@@ -215,8 +225,8 @@ def read_reason(number: object, code: object, parameters: object) -> tuple[int, 
     if not isinstance(number, int) or not 0 < number < 65_536 or not isinstance(code, str):
         return None
     given = parameters if isinstance(parameters, list) else []
-    told = tuple(one for one in given[:16] if isinstance(one, str | int | float))
-    return number, Reason(clean(code), tuple(clean(one) if isinstance(one, str) else one for one in told))
+    told = (clean(one) if isinstance(one, str) else number_of(one) for one in given[:16])
+    return number, Reason(clean(code), tuple(one for one in told if one is not None))
 
 
 def reasons_in(body: Mapping[str, Any]) -> dict[int, Reason]:

@@ -21,14 +21,17 @@ from collectors.recording.noted import (
     read_body,
 )
 from collectors.recording.notes import event_from
-from collectors.recording.segment import TIME_MOST, Segment
+from collectors.recording.segment import Segment
+from collectors.recording.state import ITEMS_MOST
 from collectors.recording.state_at import StateAt
+from collectors.recording.table import TIME_MOST
 from collectors.recording.window import runs
 from collectors.sessions import Gap
 
 # A member of an enumeration is looked up each time that it is named, here once for each of very many rows.
 _EVENT, _PAST = int(Kind.EVENT), int(Tag.PAST)
 _EVENTS_MOST = 5_000
+_DAMAGES_MOST = 16
 _HAPPENED_BYTES = 6 * 2**20
 """JSON that is read for the events of one frame: the first one can tell a long past."""
 
@@ -53,6 +56,21 @@ class Part:
             self.frames = len(segment.frame_rows)
         else:
             self.frames = min(footer.frames, segment.file.size // HLEN)
+
+    def settle(self) -> bool:
+        """Read the records one by one where an INDEX was seen to lie. True if what is known is new."""
+        if not self.segment.settle():
+            return False
+        self.decoder.forget()
+        self.states = StateAt(self.segment)
+        # A number that was given out stays one.
+        self.frames = max(self.frames, len(self.segment.frame_rows))
+        return True
+
+    def look(self, local: int) -> None:
+        """Compare a frame's row with its record's header: its time is taken from there."""
+        row = int(self.segment.frame_rows[local])
+        self.segment.compare(row, row + 1)
 
     def local(self, number: int) -> int:
         """The frame of that number, of those that there are in truth; -1 if there is none at all."""
@@ -86,6 +104,30 @@ class Part:
             self._gaps = segment.version, gaps_of(segment)
         return self._gaps[1]
 
+    @property
+    def notices(self) -> list[str]:
+        """What is not as it should be, in sentences; by what is known so far."""
+        segment = self.segment
+        told = list(segment.notices)
+        if segment.tail:
+            told.append(f"tail of {segment.tail} bytes ignored")
+        told += [
+            f"{damage.size} bytes at {damage.offset} are damaged and left out"
+            for damage in segment.damages[:_DAMAGES_MOST]
+        ]
+        if lost := int(segment.unreadable.sum()):
+            told.append(f"{lost} frames cannot be read: damaged")
+        if self.states.is_cut:
+            told.append(
+                f"more than {ITEMS_MOST:,} alerts, nodes or other items of one kind at one time: "
+                "the first ones are shown"
+            )
+        if segment.file.is_gone:
+            told.append("its file was removed: it can be looked at until this is closed")
+        if self.left_out:
+            told.append(f"left out, for there are too many: {', '.join(sorted(self.left_out))}")
+        return told
+
     def size_of(self, local: int) -> int:
         """Numbers of a frame; 1 if it cannot be read."""
         try:
@@ -115,7 +157,7 @@ class Part:
 
     def readable(self, local: int) -> int:
         """The frame, or the nearest one before it that is not lost, or behind it; -1 if all are."""
-        lost = self.segment.lost
+        lost = self.segment.unreadable
         if not lost[local]:
             return local
         before = np.flatnonzero(~lost[:local])
@@ -124,12 +166,21 @@ class Part:
         behind = np.flatnonzero(~lost[local:])
         return local + int(behind[0]) if len(behind) else -1
 
+    def note_stateless(self, local: int) -> None:
+        """A frame has no state, nor have the others between the snapshots around it."""
+        rows, snapshots = self.segment.frame_rows, self.states.snapshots()
+        place = int(np.searchsorted(snapshots, rows[local]))
+        first = int(np.searchsorted(rows, snapshots[place - 1])) if place else 0
+        behind = int(np.searchsorted(rows, snapshots[place])) if place < len(snapshots) else len(rows)
+        self.segment.note_stateless(first, behind)
+
     def happened(self, local: int) -> tuple[tuple[Event, ...], tuple[Past, ...]]:
         """What happened between the frame before and this one."""
         rows, table = self.segment.frame_rows, self.segment.table
         begin = int(rows[local - 1]) + 1 if local else 0
         events: list[Event] = []
         past: list[Past] = []
+        self.segment.compare(begin, min(int(rows[local]), begin + _EVENTS_MOST) + 1)
         allowance = Allowance(_HAPPENED_BYTES)
         for row in range(begin, min(int(rows[local]), begin + _EVENTS_MOST)):
             tag = int(table.tag[row])

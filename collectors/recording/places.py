@@ -3,9 +3,10 @@
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from collectors.fleet import Event, EventKind, Frame, Past, Severity
+from collectors.intents import Intent
 from collectors.recording.layout import HAPPENED, SLIGHT_S, Kind, Tag
 from collectors.recording.noted import PAST_MOST
 from collectors.recording.notes import event_from, intent_from, outcome_from
@@ -38,6 +39,15 @@ NEWS = HAPPENED | ACTIONS | {Tag.BOOKMARK}
 
 Place = tuple[float, str]
 """A recorded time to go to, and the sentence that tells what is there."""
+
+
+class Told(NamedTuple):
+    """What a note says: what it is, when that happened, and what was done to whom. The frame that first shows
+    it can be a later one."""
+
+    what: str
+    at: float
+    text: str
 
 
 class Noted(Protocol):
@@ -180,12 +190,12 @@ def _bookmarks(recording: Recorded) -> list[Place]:
 def _places(
     recording: Recorded,
     target: Target,
-    told: Callable[[Noted], tuple[str, str] | None],
+    told: "Callable[[Noted], Told | None]",
     notes: Iterable[Noted],
 ) -> Iterator[Place]:
     """Where frames first show an alert or an action, of these notes; the last can be where looking ends.
 
-    told: what a note is, and what it says; None for one that is no place
+    told: what a note says; None for one that is no place
     """
     for count, one in enumerate(notes):
         found = told(one)
@@ -196,8 +206,7 @@ def _places(
         if found is None:
             yield at, f"No {target} among {LOOKED_AT:,} events up to {clock(at)}: again to look further."
         else:
-            what, text = found
-            yield at, clean(f"{what} at {clock(at)}: {text}", 256)
+            yield at, clean(f"{found.what} at {clock(found.at)}: {found.text}", 256)
         if is_over:
             return
 
@@ -213,24 +222,45 @@ def _firing(recording: Recorded) -> Iterator[Place]:
         yield at, clean(text, 256)
 
 
-def _alert_told(one: Noted) -> tuple[str, str] | None:
+def _alert_told(one: Noted) -> Told | None:
     event = event_from(one.body)
     if event is None or event.kind is not EventKind.ALERT:
         return None
-    text = f"{event.subject}: {event.text}" if event.subject else event.text
-    return f"Alert {event.actor}" if event.actor in ALERT_WORDS else "Alert", text
+    return Told(f"Alert {event.actor}" if event.actor in ALERT_WORDS else "Alert", event.at, _said(event))
 
 
-def _action_told(one: Noted) -> tuple[str, str] | None:
+def _said(event: Event) -> str:
+    return f"{event.subject}: {event.text}" if event.subject else event.text
+
+
+def _action_told(one: Noted) -> Told | None:
     if one.kind == Kind.EVENT:
         event = event_from(one.body) if one.body.get("kind") == EventKind.ACTION else None
-        return None if event is None else ("Action", event.text)
+        return None if event is None else Told("Action", event.at, _said(event))
     if one.tag == Tag.INTENT:
         intent = intent_from(one.body)
-        text = "asked for" if intent is None else f"asked for {intent.operation} of {intent.target}"
-        return "Action", text
+        text = "asked for" if intent is None else f"{intent.target}: asked to {_asked(intent)}"
+        return Told("Action", one.at, text)
     outcome = outcome_from(one.body)
-    return "Action", "answered" if outcome is None else outcome.text
+    if outcome is None:
+        return Told("Action", one.at, "answered")
+    return Told("Action", one.at, f"{outcome.intent.target}: {outcome.kind.value}: {outcome.text}")
+
+
+def _asked(intent: Intent) -> str:
+    """What it asks for, in the words that events have for what was done."""
+    kind, _, verb = intent.operation.partition(".")
+    before, after = _setting(intent.seen), _setting(intent.arguments)
+    if kind == "throttle" and after:
+        return f"admit {before} → {after}" if before else f"admit {after}"
+    return (verb or intent.operation).replace("_", " ")
+
+
+def _setting(members: Mapping[str, object]) -> str:
+    level, limit = members.get("level"), members.get("limit")
+    if isinstance(level, int | float):
+        return f"{round(level * 100, 2):g}%"
+    return f"{limit:g}" if isinstance(limit, int | float) else ""
 
 
 def _next_after(places: Iterable[Place], at: float) -> Place | None:

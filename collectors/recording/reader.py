@@ -5,9 +5,10 @@ Not for two threads at once. Source: docs/tgrec.md, "Reader".
 """
 
 import bisect
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,8 +22,7 @@ from collectors.recording.noted import Allowance, Noted
 from collectors.recording.notes import mark_from, view_from
 from collectors.recording.parts import Part, micros
 from collectors.recording.segment import Segment
-from collectors.recording.state import ITEMS_MOST
-from collectors.recording.state_at import StateAt
+from collectors.recording.state_at import NoState, StateAt
 from collectors.recording.window import WORK_MOST, Stretch, Window
 from collectors.sessions import Gap, Mark, Timeline, View
 
@@ -44,8 +44,9 @@ MARKS_MOST = 10_000
 NOTED_BYTES, LATEST_BYTES, THINNED_BYTES, MARKS_BYTES = 256 * 2**20, 16 * 2**20, 8 * 2**20, 4 * 2**20
 """JSON that is read at once: on the way through all, back from a time, for a timeline, for bookmarks."""
 
+T = TypeVar("T")
+
 _SLACK_S = 60.0
-_DAMAGES_MOST = 16
 _TRIES = 64
 
 
@@ -137,26 +138,8 @@ class Recording:
         """What is not as it should be, in sentences; by what is known so far."""
         told = list(self._notices) + self._chains
         for part in self.parts:
-            segment = part.segment
-            name = f"{segment.path.name}: " if len(self.parts) > 1 else ""
-            told += [name + one for one in segment.notices]
-            if segment.tail:
-                told.append(f"{name}tail of {segment.tail} bytes ignored")
-            told += [
-                f"{name}{damage.size} bytes at {damage.offset} are damaged and left out"
-                for damage in segment.damages[:_DAMAGES_MOST]
-            ]
-            if lost := int(segment.lost.sum()):
-                told.append(f"{name}{lost} frames cannot be read: damaged")
-            if part.states.is_cut:
-                told.append(
-                    f"{name}more than {ITEMS_MOST:,} alerts, nodes or other items of one kind at one time: "
-                    "the first ones are shown"
-                )
-            if segment.file.is_gone:
-                told.append(f"{name}its file was removed: it can be looked at until this is closed")
-            if part.left_out:
-                told.append(f"{name}left out, for there are too many: {', '.join(sorted(part.left_out))}")
+            name = f"{part.segment.path.name}: " if len(self.parts) > 1 else ""
+            told += [name + one for one in part.notices]
         return tuple(told)
 
     @property
@@ -164,7 +147,8 @@ class Recording:
         """Stretches of which nothing was recorded or can be read, as far as is known, in order of time."""
         key = tuple(part.segment.version for part in self.parts)
         if key != self._gaps_key:
-            found = [gap for part in self.parts for gap in part.gaps] + self._between()
+            found = self._true(lambda: [gap for part in self.parts for gap in part.gaps] + self._between())
+            key = tuple(part.segment.version for part in self.parts)
             self._gaps, self._gaps_key = tuple(sorted(found)[:GAPS_MOST]), key
         return self._gaps
 
@@ -173,7 +157,10 @@ class Recording:
 
         Of a time that the clock told twice, the later one; see `times_at`.
         """
-        if found := self.times_at(at):
+        return self._true(lambda: self._index_at(at))
+
+    def _index_at(self, at: float) -> int:
+        if found := self._times_at(at):
             return found[-1]
         best = (-1, 0)
         for place, part in enumerate(self.parts):
@@ -181,22 +168,30 @@ class Recording:
             can_be = part.frames and part.span[0] <= at and part.span[1] * 1e6 >= best[0]
             if can_be and (one := part.before(at)) is not None:
                 best = max(best, (one[0], self._starts[place] + min(one[1], part.frames - 1)))
+                part.look(one[1])
         return best[1]
 
     def times_at(self, at: float) -> tuple[int, ...]:
         """Numbers of the frames that a time can mean: more than one where the clock was set back."""
-        return tuple(
-            self._starts[place] + min(local, part.frames - 1)
-            for place, part in enumerate(self.parts)
-            if part.frames and part.span[0] <= at <= part.span[1]
-            for local in part.within(at)
-        )
+        return self._true(lambda: self._times_at(at))
+
+    def _times_at(self, at: float) -> tuple[int, ...]:
+        found = []
+        for start, part in zip(self._starts[:-1], self.parts, strict=True):
+            if part.frames and part.span[0] <= at <= part.span[1]:
+                for local in part.within(at):
+                    part.look(local)
+                    found.append(start + min(local, part.frames - 1))
+        return tuple(found)
 
     def time_of(self, number: int) -> float:
         """Recorded time of a frame, seconds. raises: RecordingError if there is no such frame"""
+        return self._true(lambda: self._time_of(number))
+
+    def _time_of(self, number: int) -> float:
         part, local = self._placed(number)
-        segment = part.segment
-        return int(segment.table.t_wall[segment.frame_rows[local]]) / 1e6
+        part.look(local)
+        return int(part.walls[local]) / 1e6
 
     def frame(self, number: int) -> Frame:
         """A frame, with the events since the one before it.
@@ -205,12 +200,15 @@ class Recording:
         behind it, with its own time; `gaps` then tells of it.
         raises: RecordingError if there is no such frame, or none of its segment can be read
         """
+        return self._true(lambda: self._shown(number))
+
+    def _shown(self, number: int) -> Frame:
         part, local = self._placed(number)
         return self._built(number, part, local, *part.happened(local))
 
     def picture(self, number: int) -> Frame:
         """As `frame`, without what happened before it: that can be a hundred times as much to read."""
-        return self._built(number, *self._placed(number))
+        return self._true(lambda: self._built(number, *self._placed(number)))
 
     def _built(
         self, number: int, part: Part, local: int, events: tuple[Event, ...] = (), past: tuple[Past, ...] = ()
@@ -221,6 +219,8 @@ class Recording:
                 break
             try:
                 return _of(part, near, events, past)
+            except NoState:
+                part.note_stateless(near)
             except BadRecord:
                 part.segment.note_lost(near)
         raise RecordingError(
@@ -231,10 +231,15 @@ class Recording:
     def numbered(self) -> Iterator[tuple[int, Part]]:
         """Each segment, with the number of its first frame. Where it is damaged, its own frames can be fewer
         than count, or more."""
-        yield from zip(self._starts[:-1], self.parts, strict=True)
+        for place, part in enumerate(self.parts):
+            self._compare(part)
+            yield self._starts[place], part
 
     def window(self, first: int, last: int) -> Window:
         """The frames from number `first` to `last` as numbers. raises: RecordingError"""
+        return self._true(lambda: self._window(first, last))
+
+    def _window(self, first: int, last: int) -> Window:
         first, last = max(first, 0), min(last, self.frames - 1)
         stretches = []
         for place, part in enumerate(self.parts):
@@ -301,6 +306,8 @@ class Recording:
         """The recording at a glance, in so many equal parts. raises: RecordingError"""
         from collectors.recording.timeline import timeline
 
+        for part in self.parts:
+            self._compare(part)
         return timeline(self, parts)
 
     def marks(self) -> tuple[Mark, ...]:
@@ -353,6 +360,30 @@ class Recording:
         """Let go of the files. Safe to call twice."""
         _close(self.segments)
 
+    def _true(self, work: Callable[[], T]) -> T:
+        """What `work` gives, done again where a record that it read told that an INDEX lies."""
+        while True:
+            try:
+                found = work()
+            except RecordingError:
+                if not self._settle():
+                    raise
+                continue
+            if not self._settle():
+                return found
+
+    def _settle(self) -> bool:
+        """True if what is known of a segment is new: each INDEX is given up once at most."""
+        settled = [part.settle() for part in self.parts]
+        if any(settled):
+            self._number()
+        return any(settled)
+
+    def _compare(self, part: Part) -> None:
+        """Look at the header of every record: who searches for a kind reads no others."""
+        part.segment.compare()
+        self._settle()
+
     def _number(self) -> None:
         self._starts = [0]
         for part in self.parts:
@@ -387,6 +418,7 @@ class Recording:
             begin, stop = part.span
             # Notes can come before the first frame, and a footer's times are of other records.
             if end >= begin - _SLACK_S and start <= stop + _SLACK_S:
+                self._compare(part)
                 for row in part.noted_rows(start, end, kinds, tags).tolist():
                     yield part, row
 
@@ -395,6 +427,7 @@ class Recording:
     ) -> Iterator[tuple[Part, int]]:
         for part in reversed(self.parts):
             if until >= part.span[0] - _SLACK_S:
+                self._compare(part)
                 rows = part.noted_rows(-1.0, until, kinds, tags)
                 by_time = np.argsort(part.segment.table.t_wall[rows], kind="stable")
                 for row in rows[by_time[::-1]].tolist():

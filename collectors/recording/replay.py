@@ -24,8 +24,9 @@ FRAME_S = 0.1
 TIMELINE_PARTS = 240
 """Parts of a timeline: no terminal shows more."""
 
-TIMELINE_S = 60.0
-"""Real seconds between two looks at the whole of a file that grows."""
+TIMELINE_S, TIMELINE_SHARE = 3.0, 20.0
+"""Least real seconds between two looks at the whole of a file that grows, and how many times as long as the
+last one took: a long recording is not read all the time."""
 
 
 class ReplaySource:
@@ -61,7 +62,7 @@ class ReplaySource:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
         self._is_closed = False
-        self._renewed = self._looked = 0.0
+        self._renewed = self._looked = self._look_cost_s = 0.0
         self._looking: asyncio.Task[None] | None = None
 
     @classmethod
@@ -113,7 +114,11 @@ class ReplaySource:
             if self._is_memory_wanted(showing) and (renewed := await self._renew(showing)) is not None:
                 yield renewed
             self._look_at_the_whole(showing)
-            await self._rest(None if due_s is None else turned + max(due_s, FRAME_S) - time.monotonic())
+            now = time.monotonic()
+            waits = [] if due_s is None else [turned + max(due_s, FRAME_S) - now]
+            if showing.has_grown and not self._is_looking:
+                waits.append(self._look_due - now)
+            await self._rest(min(waits, default=None))
 
     async def aclose(self) -> None:
         """Stop, and close the recording once nothing reads it any more."""
@@ -162,8 +167,12 @@ class ReplaySource:
         self._post(lambda showing: showing.seek_next(target, direction))
 
     def set_loop(self, at: float, *, is_start: bool) -> None:
-        """Begin, or end, of a stretch that is played again and again; where that is set already: no loop."""
+        """Begin, or end, of a stretch that is played again and again; again at the same place: no loop."""
         self._post(lambda showing: showing.set_loop(at, is_start=is_start))
+
+    def restore(self, left: Position) -> None:
+        """The mark and the loop of a replay of the same session that was left."""
+        self._post(lambda showing: showing.restore(left.mark, left.loop_from, left.loop_to))
 
     def set_mark(self, at: float | None) -> None:
         """Where differences are measured from."""
@@ -244,21 +253,31 @@ class ReplaySource:
 
     def _look_at_the_whole(self, showing: Showing) -> None:
         """Have the timeline made beside: it reads all of the recording, which nothing is to wait for."""
-        has_grown = showing.has_grown and time.monotonic() - self._looked >= TIMELINE_S
-        if self._is_closed or not (showing.is_timeline_due or has_grown):
+        has_grown = showing.has_grown and time.monotonic() >= self._look_due
+        if self._is_closed or self._is_looking or not (showing.is_timeline_due or has_grown):
             return
-        if self._looking is None or self._looking.done():
-            showing.is_timeline_due = showing.has_grown = False
-            self._looked = time.monotonic()
-            self._looking = asyncio.create_task(self._look())
+        showing.is_timeline_due = showing.has_grown = False
+        self._looked = time.monotonic()
+        self._looking = asyncio.create_task(self._look())
+
+    @property
+    def _is_looking(self) -> bool:
+        return self._looking is not None and not self._looking.done()
+
+    @property
+    def _look_due(self) -> float:
+        """When a file that has grown may be looked at again, by the clock that never goes back."""
+        return self._looked + max(TIMELINE_S, TIMELINE_SHARE * self._look_cost_s)
 
     async def _look(self) -> None:
         def looked() -> Timeline:
+            began = time.monotonic()
             recording = self._open()
             try:
                 return recording.timeline(TIMELINE_PARTS)
             finally:
                 recording.close()
+                self._look_cost_s = time.monotonic() - began
 
         try:
             self.timeline = await in_daemon(looked)

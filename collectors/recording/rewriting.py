@@ -13,9 +13,9 @@ from collectors.fleet import Frame
 from collectors.recording.layout import FRAMES, NOTED, SLIGHT_S, Kind, RecordingError, Tag
 from collectors.recording.noted import Allowance, Noted
 from collectors.recording.redact import Redaction
-from collectors.recording.segment import TIME_MOST
 from collectors.recording.stream import Stamp, Stream
 from collectors.recording.succession import TICKS_MOST_US
+from collectors.recording.table import TIME_MOST
 from collectors.recording.times import stamp as told_time
 from collectors.sessions import Gap
 from collectors.text import clean

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collectors.recording.codec import unpacked_text
+from collectors.recording.compared import has_other_tags, is_contradicted, is_likely, is_same
 from collectors.recording.layout import (
     DIRECTORY,
     FILE_HEADER,
@@ -34,24 +35,24 @@ from collectors.recording.layout import (
     chained,
     unpack_record,
 )
-from collectors.recording.noted import cleaned, read_json, tag_of
+from collectors.recording.noted import Allowance, cleaned, read_json, tag_of
 from collectors.recording.schema import Schema, SchemaError, from_json
-from collectors.recording.table import Table, joined, of_rows, read_page
+from collectors.recording.table import TIME_MOST, UNTOLD, Table, joined, of_rows, read_page, resized
 from collectors.recording.walk import Ahead, Budget, File, Place, last_index, record_at, walked
 
 RECORDS_MOST = 1_000_000
 """Records of one file that are shown: of a longer one, the last ones."""
 
-TIME_MOST = 32_503_680_000 * 10**6
-"""The year 3000, in µs: no recording is from before 1970 or from after this."""
-
-UNTOLD = 255
-"""Stands for a tag that could not be read."""
-
 _KEY = int(Kind.KEY)
 _GROUP_MOST = 256
 _LOOKS = 64
 _UNKNOWN_MOST = 10_000
+_SAMPLES = 32
+_TAGS_BYTES = 64 * 2**20
+_LIE = (
+    "its index does not tell what is there: its records were read one by one. "
+    "`tidegate recording verify` tells more"
+)
 _SKIPPED = " of a newer kind skipped"
 
 
@@ -97,6 +98,7 @@ class Segment:
     first: offset of the first record; end: behind the last complete one
     notices: what is to be told about the file as such, in sentences; damages: found by walking
     lost: for each frame whether it is known that it cannot be decoded; see `note_lost`
+    stateless: for each frame whether it is known that no snapshot tells of what it is
     version: rises whenever its table, or what is known to be lost, becomes another
     """
 
@@ -107,6 +109,7 @@ class Segment:
         self.notices: list[str] = []
         self.damages: list[Damage] = []
         self.lost: NDArray[np.bool_] = np.empty(0, np.bool_)
+        self.stateless: NDArray[np.bool_] = np.empty(0, np.bool_)
         self.version = 0
         self._schemas: dict[int, Schema] = {}
         self._read_schemas: set[int] = set()
@@ -114,10 +117,14 @@ class Segment:
         self._frame_rows: NDArray[np.int64] = np.empty(0, np.int64)
         self._directory: tuple[int, ...] = ()
         self.is_header_lost = False
+        self._is_indexed = self._is_doubted = False
+        self._compared: NDArray[np.bool_] = np.empty(0, np.bool_)
+        self._tags = Allowance(_TAGS_BYTES)
         try:
             self.header, self.first = self._header()
             self.end = self.first
             self.footer = self._footer()
+            self._notices = tuple(self.notices)
         except BaseException:
             self.file.close()
             raise
@@ -235,19 +242,45 @@ class Segment:
         return footer
 
     def _load(self) -> None:
-        """Read the INDEX pages from the last to the first, walk where one is damaged and behind the last."""
+        self.notices[:] = self._notices
+        self.damages.clear()
+        self._compared = np.empty(0, np.bool_)
+        self._is_indexed = False
         budget = Budget()
+        table = self._walk(self.first, self.file.size, budget) if self._is_doubted else self._listed(budget)
+        if self._is_indexed and (self._is_doubted or not self._can_be(table)):
+            damages, budget = self.damages[:], Budget()
+            self.damages.clear()
+            walked = self._walk(self.first, self.file.size, budget)
+            if self._is_doubted or not (budget.is_spent or table.lists(walked)):
+                table, self._is_indexed, self._is_doubted = walked, False, True
+            else:
+                self.damages[:] = damages
+        if self._is_doubted:
+            self.notices.append(_LIE)
+        if budget.is_spent:
+            self.notices.append("it is damaged over long stretches: not all of it was searched")
+        self.end = table.end if table.rows else self.first
+        self._take(table)
+
+    def _listed(self, budget: Budget) -> Table:
+        """Read the INDEX pages from the last to the first, walk where one is damaged and behind the last."""
         parts: list[Sequence[NDArray[Any]]] = []
         count = 0
+        is_false = False
         at = self._index_before(self.file.size, budget)
         tail_from = self.first if at is None else at
         while at is not None:
             found = self._page(at)
-            if found is not None:
-                below, page = found
+            below = found[0] if found else self._index_before(at, budget)
+            low = self.first if below is None else below
+            if found is not None and found[1].covers(low, at):
+                page = found[1]
+                self._is_indexed = True
             else:
-                below = self._index_before(at, budget)
-                page = self._walk(self.first if below is None else below, at, budget)
+                page = self._walk(low, at, budget)
+                if found is not None and not found[1].lists(page):
+                    is_false = True
             parts.append(page)
             count += page.rows
             at = below
@@ -257,11 +290,18 @@ class Segment:
         parts.reverse()
         before = joined(parts)
         last = int(before.seq[-1]) if before.rows else -1
-        table = joined([before, self._walk(tail_from, self.file.size, budget, last)])
-        if budget.is_spent:
-            self.notices.append("it is damaged over long stretches: not all of it was searched")
-        self.end = table.end if table.rows else self.first
-        self._take(table)
+        # An INDEX that lies once is believed nowhere.
+        self._is_doubted = self._is_doubted or is_false
+        return joined([before, self._walk(tail_from, self.file.size, budget, last)])
+
+    def _can_be(self, table: Table) -> bool:
+        """Whether what the INDEXes tell can be true; notes it if a record contradicts them."""
+        footer = self.footer if table.rows and int(table.offset[0]) == self.first else None
+        if not is_likely(table, footer):
+            return False
+        rows = np.linspace(0, table.rows - 1, min(table.rows, _SAMPLES)).astype(np.int64)
+        self._is_doubted = is_contradicted(self.file, table, rows)
+        return not self._is_doubted
 
     def _index_before(self, high: int, budget: Budget) -> int | None:
         """Offset of the last INDEX below `high`: by the footer's directory, else searched for."""
@@ -309,10 +349,9 @@ class Segment:
         self._note_unknown(table)
         self._table = table
         self._frame_rows = np.flatnonzero((table.kind >= Kind.KEY) & (table.kind <= Kind.DELTA))
-        lost = np.zeros(len(self._frame_rows), np.bool_)
-        known = min(len(self.lost), len(lost))
-        lost[:known] = self.lost[:known]
-        self.lost = lost
+        self.lost = resized(self.lost, len(self._frame_rows))
+        self.stateless = resized(self.stateless, len(self._frame_rows))
+        self._compared = resized(self._compared, table.rows)
         self.version += 1
 
     def _note_unknown(self, table: Table) -> None:
@@ -359,13 +398,42 @@ class Segment:
         size = int(table.size[row])
         data = self.file.read(int(table.offset[row]), size)
         record = unpack_record(data)
-        if record.size != size or record.seq != table.seq[row] or record.kind != table.kind[row]:
+        if not is_same(table, row, record):
+            self._is_doubted = self._is_doubted or self._is_indexed
             raise BadRecord("a record that is not the one in the index")
         return record, _checked(record, data[record.hlen :])
 
     def payload(self, row: int) -> bytes:
-        """The payload of a row that is no frame, unpacked. raises: BadRecord"""
-        return unfolded(*self.stored(row))
+        """The payload of a row that is no frame, unpacked. raises: BadRecord, as `stored`"""
+        data = unfolded(*self.stored(row))
+        if self._is_indexed and self.table.kind[row] in NOTED:
+            try:
+                tag = tag_of(data)
+            except BadRecord:
+                return data  # who reads it tells what is wrong
+            if tag != self.table.tag[row]:
+                self._is_doubted = True
+                raise BadRecord("a record that is not the one in the index")
+        return data
+
+    def compare(self, first: int = 0, behind: int | None = None) -> None:
+        """Look, once, whether rows in [first, behind) are what the file holds; see `settle`."""
+        table = self.table
+        rows = first + np.flatnonzero(~self._compared[first:behind])
+        if not self._is_indexed or self._is_doubted or not len(rows):
+            return
+        self._compared[rows] = True
+        self._is_doubted = is_contradicted(self.file, table, rows) or has_other_tags(
+            table, rows, lambda row: unfolded(*self.stored(row)), self._tags
+        )
+
+    def settle(self) -> bool:
+        """Walk the records where an INDEX was seen to lie since the table was loaded. True if it was."""
+        if not (self._is_doubted and self._is_indexed):
+            return False
+        self.lost = self.stateless = np.empty(0, np.bool_)
+        self._load()
+        return True
 
     def row_of(self, seq: int) -> int:
         """The row of a record by its number; -1 if there is none."""
@@ -411,6 +479,16 @@ class Segment:
             if ref in gone:
                 gone.add(seq)
                 self.lost[place] = True
+
+    @property
+    def unreadable(self) -> NDArray[np.bool_]:
+        """For each frame whether it is known that it cannot be shown."""
+        return self.lost | self.stateless
+
+    def note_stateless(self, first: int, behind: int) -> None:
+        """These frames cannot be shown; those that refer to them can be, once there is a state again."""
+        self.stateless[first:behind] = True
+        self.version += 1
 
     def heads(self) -> tuple[bytes, ...]:
         """The chain before and behind the footer; none where only a walk could tell."""

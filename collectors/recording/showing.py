@@ -25,7 +25,7 @@ from collectors.recording.places import (
 )
 from collectors.recording.playing import Standing
 from collectors.recording.times import clock, span
-from collectors.sessions import Mark, Position, Series, Target
+from collectors.sessions import Mark, Position, Series, Target, note_of
 from collectors.text import clean
 
 COUNT_S = 1.0
@@ -44,9 +44,6 @@ be left out."""
 
 UNREADABLE_MOST = 60
 """Most frames that are passed over at the begin, to find one that can be read."""
-
-NOTE_LIMIT = 200
-"""Most characters of a bookmark's note."""
 
 Memory = tuple[Series, tuple[Event, ...], tuple[Past, ...]]
 
@@ -81,6 +78,7 @@ class Showing:
         self.position = self._stands(playing.time_at(self.now, recording), "")
         self._asked, self._monotonic = asked, monotonic
         self._base: Frame | None = None
+        self._loop_key: tuple[bool, float] | None = None
         self._number = self._shown = -1
         self._before = self.now
         self._is_damaged, self._jumped, self._is_asked_again = False, True, False
@@ -216,21 +214,28 @@ class Showing:
         at = playing.time_at(self.now, self.recording)
         found = found_next(self.recording, target, direction, at)
         if found is None:
-            self.tell(f"There is no {'later' if direction > 0 else 'earlier'} {target} in this recording.")
+            what = "action of an operator of this cockpit" if target == "action" else target
+            self.tell(f"There is no {'later' if direction > 0 else 'earlier'} {what} in this recording.")
         else:
             self.seek(found[0])
             self.tell(found[1])
 
     def set_loop(self, at: float, *, is_start: bool) -> None:
-        """Begin or end of a stretch that is played again and again; where that is set already: no loop."""
+        """Begin or end of a stretch that is played again and again, or another one; the same again at the
+        same place: no loop. Whichever of the two is first is the begin."""
         start, end = self.now.loop_from, self.now.loop_to
-        if (start if is_start else end) is not None:
+        pressed = self._loop_key if self._loop_key is not None and self._loop_key[0] is is_start else None
+        # Where A and B changed places, the end that was set last is not called by its key any more.
+        known = (start if is_start else end, pressed[1] if pressed is not None else None)
+        if any(one is not None and abs(one - at) < playing.LOOP_LEAST_S for one in known):
+            self._loop_key = None
             self.set(loop_from=None, loop_to=None)
             self.tell("No loop any more.")
             return
         start, end = (at, end) if is_start else (start, at)
         if start is None or end is None:
             self.set(loop_from=start, loop_to=end)
+            self._loop_key = (is_start, at)
             self.tell(
                 "A of a loop is set: B makes it one." if is_start else "B of a loop is set: A makes it one."
             )
@@ -240,10 +245,25 @@ class Showing:
         except ValueError as error:
             self.tell(str(error))
             return
+        self._loop_key = (is_start, at)
+        self.tell(f"Loop {clock(min(start, end))} to {clock(max(start, end))}.")
         if (made.number, made.since) == (self.now.number, self.now.since):
             self.now = made
         else:
             self._jump(made)
+
+    def restore(self, mark: float | None, loop_from: float | None, loop_to: float | None) -> None:
+        """The mark and the loop of a replay that was left, where this recording has them; nothing moves."""
+        start, end = self.recording.start - SLIGHT_S, self.recording.end + SLIGHT_S
+        if all(one is None or start <= one <= end for one in (loop_from, loop_to)):
+            self.set(loop_from=loop_from, loop_to=loop_to)
+        if mark is None or not start <= mark <= end:
+            return
+        try:
+            self.set_mark(mark)
+        except (RecordingError, OSError) as error:
+            # Before the first frame it would end a replay that can do without its mark.
+            self.tell(_sentence(error))
 
     def set_mark(self, at: float | None) -> None:
         """Where differences are measured from."""
@@ -260,10 +280,11 @@ class Showing:
 
     def bookmark(self, note: str) -> None:
         """Mark the time that is shown, in the name of who uses this machine."""
-        at, text = playing.time_at(self.now, self.recording), clean(note.strip(), NOTE_LIMIT)
+        at, (text, cut) = playing.time_at(self.now, self.recording), note_of(note)
         self.recording.add_mark(Mark(at, _user(), text), self.now.number)
         self.is_timeline_due = True
-        self.tell(f"Marked {clock(at)}{f': {text}' if text else ''}.")
+        told = f"Marked {clock(at)}{f'; {cut}' if cut else ''}"
+        self.tell(f"{told}{f': {text}' if text else ''}.")
 
     def tell(self, sentence: str) -> None:
         """Have this in `position.told`, from the next frame on."""

@@ -45,7 +45,8 @@ class RecordingSource:
         async for frame in self._source.frames():
             if frame.plane is not None:
                 self._actor = frame.plane.actor
-            if not _is_before_its_clock(frame):
+            # Recorded, it would tear the recording in two.
+            if not frame.is_before_its_clock:
                 self._writer.put(frame)
             yield frame
 
@@ -58,12 +59,6 @@ class RecordingSource:
 
     def _note(self, tag: Tag, body: dict[str, Any]) -> "Future[None]":
         return self._writer.append(Kind.ACTION, tag, {**body, "actor": self._actor})
-
-
-def _is_before_its_clock(frame: Frame) -> bool:
-    """Whether the frame stands at the real time because nobody has told the simulated one yet: it is empty,
-    and recorded it would tear the recording in two."""
-    return frame.simulated and not (frame.models or frame.events or frame.plane is not None)
 
 
 class RecordedOperator:

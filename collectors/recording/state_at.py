@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from collectors.readings import NO_REASON, Reason
 from collectors.recording.layout import BadRecord, Kind, Tag
 from collectors.recording.noted import Allowance, parts_of, read_body, read_reason, reasons_in
-from collectors.recording.segment import UNTOLD, Segment
+from collectors.recording.segment import Segment
 from collectors.recording.state import ITEMS_MOST, ORDER, applied
+from collectors.recording.table import UNTOLD
 
 _TELLING = (Tag.SNAPSHOT, Tag.STATE, Tag.REASON, UNTOLD)
 _TRIED = 16
@@ -28,6 +29,10 @@ _BODIES_BYTES = 2 * 2**20
 _SINCE_PARTS = 1_500_000
 """Commas and brackets of a snapshot and of what changed since: no more is applied, for each can become an
 object in memory."""
+
+
+class NoState(BadRecord):
+    """There is no snapshot that the state at a record could begin at."""
 
 
 class Stood(NamedTuple):
@@ -62,10 +67,13 @@ class StateAt:
         self.is_cut = False
 
     def at(self, row: int) -> Stood:
-        """As it stood at a row of the table."""
+        """As it stood at a row of the table. raises: NoState if no snapshot before it can be read"""
         self._look()
         last = int(np.searchsorted(self._rows, row, "right"))
         base = self._snapshot_before(row)
+        self._segment.compare(max(base, 0), row + 1)
+        if base < 0:
+            raise NoState("a frame whose state is lost: there is no snapshot before it")
         if base != self._base or last < self._place:
             self._restart(base)
         for place in range(self._place, last):

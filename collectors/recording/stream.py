@@ -62,9 +62,13 @@ class Stream:
         *,
         simulated: bool = False,
         signer: Signer | None = None,
+        if_closed: bool = True,
     ) -> None:
-        """Either `folder`, for a ring, or `file`. simulated: both clocks follow the frames' own"""
-        self._files = Succession(folder, file, limits, facts, redaction, simulated)
+        """Either `folder`, for a ring, or `file`. simulated: both clocks follow the frames' own
+
+        if_closed: as of `Succession`
+        """
+        self._files = Succession(folder, file, limits, facts, redaction, simulated, if_closed=if_closed)
         self._has_limits, self._limits = folder is not None, limits
         self._redaction, self._signer = redaction, signer
         self._flags = BACKFILLED if facts.get("source") == "backfill" else 0

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +25,7 @@ LOOKED_AT = 50
 
 _HEADER_BYTES = 65_536
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+_LOCALTIME = Path("/etc/localtime")
 _ID = re.compile(r"[0-9a-f]{12}")
 _DEFAULTS: Mapping[str, Any] = {
     "source": "live",
@@ -46,8 +48,14 @@ class Succession:
         facts: Mapping[str, Any],
         redaction: Redaction,
         simulated: bool,
+        *,
+        if_closed: bool = True,
     ) -> None:
-        """Either `folder`, of a ring, or `file`. facts: for the headers; secrets in them are taken out"""
+        """Either `folder`, of a ring, or `file`. facts: for the headers; secrets in them are taken out
+
+        if_closed: whether a `file` that was closed is gone on with
+        """
+        self._if_closed = if_closed
         self._folder, self._single, self._limits = folder, file, limits
         self._facts = {
             **_DEFAULTS,
@@ -76,7 +84,7 @@ class Succession:
     def claim(self) -> None:
         """Open and lock the one file, so that a refusal comes at once; nothing is written yet.
 
-        raises: RecordingError if it cannot be recorded into
+        raises: RecordingError if it cannot be recorded into; TakenError if it was closed, and is to stay so
         """
         if self._single is None or self._claimed is not None:
             return
@@ -84,7 +92,7 @@ class Succession:
             try:
                 file = SegmentFile.create(self._single)
             except FileExistsError:
-                file = SegmentFile.reopen(self._single, self._difference)
+                file = SegmentFile.reopen(self._single, self._difference, if_closed=self._if_closed)
         except OSError as error:
             raise RecordingError(
                 f"{self._single} cannot be recorded into: {error.strerror}. Choose another place"
@@ -218,7 +226,13 @@ def own_facts() -> dict[str, Any]:
         boot = _BOOT.read_text("ascii").strip()
     except OSError:
         boot = ""
-    return {"app": app, "host": clean(platform.node()), "boot": clean(boot)}
+    return {"app": app, "host": clean(platform.node()), "boot": clean(boot), "zone": clean(_zone())}
+
+
+def _zone() -> str:
+    """IANA name of this process's time zone; what the system calls it where it has no such name."""
+    asked = os.environ.get("TZ", "").removeprefix(":")
+    return asked or os.path.realpath(_LOCALTIME).partition("/zoneinfo/")[2] or time.tzname[0]
 
 
 def whole_fact(header: FileHeader, name: str) -> int:

@@ -9,6 +9,12 @@ from numpy.typing import NDArray
 
 from collectors.recording.layout import HLEN, INDEX_COLUMNS, INDEX_HEAD, BadRecord
 
+TIME_MOST = 32_503_680_000 * 10**6
+"""The year 3000, in µs: no recording is from before 1970 or from after this."""
+
+UNTOLD = 255
+"""Stands for a tag that could not be read."""
+
 PAGE_MOST = 65_536
 """Records that one INDEX may list; a writer lists about 512."""
 
@@ -40,6 +46,26 @@ class Table(NamedTuple):
         """Offset behind the last record."""
         return int(self.offset[-1]) + int(self.size[-1])
 
+    def covers(self, start: int, end: int) -> bool:
+        """Whether no byte of [start, end) and no number is left out between its records."""
+        ends = self.offset + self.size.astype(np.int64)
+        return bool(
+            self.rows
+            and int(self.offset[0]) == start
+            and int(ends[-1]) == end
+            and (ends[:-1] == self.offset[1:]).all()
+            and (np.diff(self.seq.astype(np.int64)) == 1).all()
+        )
+
+    def lists(self, others: "Table") -> bool:
+        """Whether all of the other's records, whose offsets rise, are in it just so, but for tags untold."""
+        others = others.only(others.tag != UNTOLD)
+        places = np.minimum(np.searchsorted(self.offset, others.offset), max(self.rows - 1, 0))
+        return not others.rows or bool(
+            self.rows
+            and all((getattr(self, name)[places] == getattr(others, name)).all() for name in self._fields)
+        )
+
     def only(self, wanted: NDArray[np.bool_]) -> "Table":
         """Some of its rows."""
         return _of_columns([column[wanted] for column in self])
@@ -61,6 +87,11 @@ def of_rows(numbers: "array[int]") -> Table:
     rows = np.frombuffer(numbers, np.int64).reshape(-1, len(INDEX_COLUMNS))
     columns = (column.astype(kind) for column, kind in zip(rows.T, _TABLE_TYPES, strict=True))
     return Table(*columns)
+
+
+def resized(known: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """As much of it as there is now, and false for what is new."""
+    return np.concatenate((known[:size], np.zeros(max(size - len(known), 0), np.bool_)))
 
 
 def read_page(payload: bytes, first: int, end: int) -> tuple[int | None, Table]:

@@ -15,7 +15,7 @@ from collectors.recording.notes import event_from, intent_from
 from collectors.recording.readings import READINGS, scale
 from collectors.recording.schema import Schema
 from collectors.recording.window import IS_HIDDEN, values_of
-from collectors.sessions import Gap, Tick, Timeline
+from collectors.sessions import NOTE_MOST, Gap, Mark, Tick, Timeline
 from collectors.text import clean
 
 if TYPE_CHECKING:
@@ -56,12 +56,14 @@ def timeline(recording: "Recording", parts: int) -> Timeline:
         tuple(worst.tolist()),
         alerts,
         actions,
-        tuple(
-            Tick(mark.at, "mark", clean(f"{mark.actor}: {mark.note}" if mark.note else mark.actor, 256))
-            for mark in recording.marks()
-        ),
+        tuple(Tick(mark.at, "mark", _bookmark(mark)) for mark in recording.marks()),
         recording.gaps,
     )
+
+
+def _bookmark(mark: Mark) -> str:
+    actor, note = clean(mark.actor), clean(mark.note, NOTE_MOST)
+    return f"{actor}: {note}" if note else actor
 
 
 def _samples(recording: "Recording", parts: int) -> "Iterator[tuple[Part, NDArray[np.int64]]]":

@@ -36,8 +36,8 @@ from collectors.recording.layout import (
 from collectors.recording.noted import Allowance, look_at_json, read_json, told_of
 from collectors.recording.rewriting import Progress, no_progress
 from collectors.recording.schema import SchemaError, from_json
-from collectors.recording.segment import TIME_MOST, Segment, unfolded
-from collectors.recording.table import PAGE_MOST, Table, read_page
+from collectors.recording.segment import Segment, unfolded
+from collectors.recording.table import PAGE_MOST, TIME_MOST, Table, read_page
 from collectors.recording.walk import Ahead, Budget, File, Place, walked
 from collectors.text import clean
 

@@ -93,16 +93,17 @@ class RecordingWriter:
         redaction: Redaction,
         simulated: bool = False,
         signing_key: Path | None = None,
+        if_closed: bool = True,
     ) -> None:
         """Either `folder`, of a ring, or `file`. facts: for the file header: context, zone, poll_s, ...
 
-        simulated: both clocks follow the frames' own
+        simulated: both clocks follow the frames' own; if_closed: whether a closed `file` is gone on with
         """
         if (folder is None) == (file is None):
             raise ValueError("a recording needs either a folder or a file")
         self._folder, self._single, self._limits = folder, file, limits
         self._facts, self._redaction, self._simulated = dict(facts), redaction, simulated
-        self._signing_key = signing_key
+        self._signing_key, self._if_closed = signing_key, if_closed
         self.warning = ""
         self._changed = threading.Condition()
         self._queue: deque[_Item] = deque()
@@ -141,6 +142,7 @@ class RecordingWriter:
             self._redaction,
             simulated=self._simulated,
             signer=signer,
+            if_closed=self._if_closed,
         )
         stream.claim()
         self._stream, self._path = stream, stream.path

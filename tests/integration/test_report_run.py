@@ -65,7 +65,7 @@ def test_markdown_on_standard_output(recording: Path, capsys: pytest.CaptureFixt
         "At 14:07:00 alice throttled images for free (admit 100% → admit 30%, for 30 min): applied",
         "Ticket REL-7",
         "| aurora: pro | 14:04:00 | +30 s | +1 min | +3 min (action 1) | +3 min 10 s | +6 min | +6 min |",
-        "The operator was on the model screen of aurora, at 120 by 40 characters.",
+        "alice was on the model screen of aurora, at 120 by 40 characters.",
         "| images for free | admit 30% | alice |",
         "| 14:10:00 | bookmark | alice |",
     ):
@@ -80,7 +80,7 @@ def test_a_page_beside_the_recording(recording: Path, capsys: pytest.CaptureFixt
     assert str(page) in capsys.readouterr().out
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     page.write_text("mine")
-    assert run(recording, "--format", "html") == 1
+    assert run(recording, "--format", "html") == 2
     assert "was not changed" in capsys.readouterr().err
     assert page.read_text() == "mine"
     assert run(recording, "--format", "html", "--yes") == 0

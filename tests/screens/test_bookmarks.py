@@ -15,7 +15,7 @@ from tests.screens.test_app import plain_environment, press, screen_text, until
 from tui.app import CockpitApp
 from tui.format import GLYPHS
 from tui.guards import BURST_KEYS
-from tui.screens.bookmarks import LISTED_MOST, BookmarksScreen, bookmark_lines
+from tui.screens.bookmarks import LISTED_MOST, BookmarksScreen, bookmark_id, bookmark_lines
 from tui.screens.fleet import FleetScreen
 
 __all__ = ["plain_environment"]
@@ -65,6 +65,25 @@ async def test_keys_ask_for_the_next_and_the_last_one() -> None:
         await until(pilot, lambda: "no earlier bookmark" in text(app))
 
 
+async def test_of_several_at_one_time_it_is_told_where_all_are() -> None:
+    """They are one stop, and a line has room for the note of one; of one alone its own words are told."""
+    both = (Tick(AT - 200, "mark", "ann: one"), Tick(AT - 200, "mark", "bob: two"))
+    player = marked(marks=(*both, MARKS[1]))
+    stops = [40, 90]
+
+    def stop(target: object, direction: object) -> None:
+        player.place = stops.pop(0)
+        at = player.all[player.place].at
+        player.stand(at=at, told="Bookmark of bob.", tellings=player.position.tellings + 1)
+
+    player.seek_next = stop  # type: ignore[method-assign]
+    async with replaying(player) as (app, pilot):
+        press(app, "'")
+        await until(pilot, lambda: "2 bookmarks here: M lists them" in text(app))
+        press(app, "'")
+        await until(pilot, lambda: "Bookmark of bob." in text(app))
+
+
 async def test_the_list_begins_where_the_replay_stands_and_enter_goes_to_one() -> None:
     """With the cursor at the last one before the time that is shown; the note is told there."""
     async with replaying(marked(at=100)) as (app, pilot):
@@ -104,7 +123,7 @@ async def test_a_list_without_bookmarks_tells_how_to_make_one() -> None:
 def test_every_word_of_a_note_is_in_the_list_at_any_width(width: int, glyphs: str) -> None:
     """What does not fit beside its time goes on below; two-cell glyphs stick out nowhere."""
     seen = Timeline(AT - 240, AT, (), (), (), (*MARKS, Tick(AT, "mark", "")), ())
-    lines = bookmark_lines(seen, width, GLYPHS[glyphs], "b")
+    lines = bookmark_lines(seen, width, GLYPHS[glyphs], "b", AT)
     assert all(cell_len(line.text) <= width for line in lines)
     assert len([line for line in lines if line.id]) == 4
     if width >= 12:
@@ -113,18 +132,45 @@ def test_every_word_of_a_note_is_in_the_list_at_any_width(width: int, glyphs: st
             assert note.replace(" ", "") in joined
 
 
-def test_of_very_many_the_rest_is_counted() -> None:
-    """D13: none is left out silently."""
-    many = tuple(Tick(AT + n, "mark", "ann") for n in range(LISTED_MOST + 7))
-    lines = bookmark_lines(Timeline(AT, AT, (), (), (), many, ()), 80, GLYPHS["unicode"], "b")
-    assert (len(lines), lines[0].text.split()[0]) == (LISTED_MOST + 2, "207")
-    assert lines[-1].text.split()[0] == "+7"
+MANY = tuple(Tick(AT + n, "mark", f"ann: note {n}") for n in range(3 * LISTED_MOST))
+
+
+@pytest.mark.parametrize(
+    ("after", "first", "more"),
+    [
+        (-5, 0, ["+400 later ones"]),
+        (50, 0, ["+400 later ones"]),
+        (300, 201, ["+201 earlier ones", "+199 later ones"]),
+        (498, 399, ["+399 earlier ones", "+1 later one"]),
+        (9_000, 400, ["+400 earlier ones"]),
+    ],
+)
+def test_of_very_many_those_around_the_time_are_listed_and_the_rest_counted(
+    after: float, first: int, more: list[str]
+) -> None:
+    """D13: none is left out silently, on either side."""
+    seen = Timeline(AT, AT, (), (), (), MANY, ())
+    heading, *lines = bookmark_lines(seen, 80, GLYPHS["unicode"], "b", AT + after)
+    assert heading.text.split()[0] == "600"
+    assert [line.id for line in lines if line.id] == [
+        bookmark_id(one) for one in MANY[first : first + LISTED_MOST]
+    ]
+    assert [line.text.strip().partition(":")[0] for line in lines if not line.id] == more
+
+
+async def test_of_very_many_the_cursor_is_at_the_one_that_was_last() -> None:
+    """Also behind the first two hundred."""
+    marks = tuple(Tick(AT - 240 + n / 4, "mark", f"ann: note {n}") for n in range(3 * LISTED_MOST))
+    async with replaying(marked(at=100, marks=marks)) as (app, pilot):
+        shown = await listed(app, pilot)
+        (cursor,) = [line for line in shown if line.startswith("›")]
+        assert cursor.split()[2:] == ["ann:", "note", "400"]
 
 
 def test_times_of_several_days_have_their_date() -> None:
     """In a recording of a day it would be noise."""
     far = (Tick(AT - 86_400, "mark", "a"), Tick(AT, "mark", "b"))
-    lines = bookmark_lines(Timeline(AT - 86_400, AT, (), (), (), far, ()), 80, GLYPHS["unicode"], "b")
+    lines = bookmark_lines(Timeline(AT - 86_400, AT, (), (), (), far, ()), 80, GLYPHS["unicode"], "b", AT)
     assert [line.text.split()[0] for line in lines[1:]] == ["2026-11-20", "2026-11-21"]
 
 

@@ -10,11 +10,13 @@ from syrupy.assertion import SnapshotAssertion
 from textual import events
 
 from collectors.fleet import Node
+from collectors.sessions import View
 from tests.frames import AT
 from tests.replay_cockpit import replaying, text
 from tests.replay_parts import FakeReplay, recorded
 from tests.screens.test_app import plain_environment, press, screen_text, until
 from tui.dialogs.help import HelpScreen
+from tui.replaying import NOTED_MOST
 from tui.screens.alerts import AlertsScreen
 from tui.screens.base import CockpitScreen
 from tui.screens.differences import DifferencesScreen
@@ -249,7 +251,7 @@ async def test_the_end_of_a_long_line_is_seen_and_what_is_wrong_with_it() -> Non
         await pilot.pause()
         player = app.live.feed.source
         assert isinstance(player, FakeReplay)
-        assert player.asked[-1] == ("bookmark", "n" * 199 + "…")
+        assert player.asked[-1] == ("bookmark", "n" * (NOTED_MOST - 1) + "…")
 
 
 async def test_a_bookmark_is_of_the_time_that_was_seen() -> None:
@@ -285,6 +287,23 @@ async def test_what_is_different_from_the_mark() -> None:
         await until(pilot, lambda: "14:00:20Z" in text(app))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, FleetScreen))
+
+
+async def test_keys_that_change_what_is_below_say_so() -> None:
+    """V and T over the screen of the replay: nothing that is seen there changes."""
+    async with replaying(FakeReplay(recorded(), at=100, view=View("fleet"))) as (app, pilot):
+        press(app, "m")
+        await until(pilot, lambda: app.replaying is not None and app.replaying.mark_frame is not None)
+        press(app, "d")
+        await until(pilot, lambda: isinstance(app.screen, DifferencesScreen) and app.screen.has_panels)
+        press(app, "T")
+        await until(pilot, lambda: "the lanes of the fleet screen are hidden" in text(app))
+        press(app, "T")
+        await until(pilot, lambda: "the lanes of the fleet screen are shown" in text(app))
+        press(app, "V")
+        await until(pilot, lambda: "free look: V follows again" in text(app))
+        press(app, "V")
+        await until(pilot, lambda: "as the operator saw it, below this: esc closes it" in text(app))
 
 
 async def test_help_tells_the_keys_of_each_mode() -> None:

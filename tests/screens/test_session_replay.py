@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from textual import events
 
 from collectors.intents import Intent, Outcome, OutcomeKind, Target
-from collectors.sessions import RecorderState
+from collectors.sessions import NOTE_MOST, RecorderState
 from tests.frames import AT, healthy_frame
 from tests.operated_frames import operated_frame
 from tests.replay_cockpit import live, opening, text, to_replay
@@ -22,6 +23,7 @@ from tui.session_replay import LAST_MINUTES_S
 
 __all__ = ["plain_environment"]
 
+CUT = "bookmarked; its note was cut to 1,024 characters"
 INTENT = Intent("throttle.set", Target("throttle", "images", "free"), {"level": 0.3}, {"level": 0.5}, "t-8")
 
 
@@ -59,6 +61,38 @@ async def test_arming_ends_when_a_replay_begins() -> None:
         press(app, "L")
         await until(pilot, lambda: app.shown is app.live)
         assert app.arming.left_s == 0
+        told = "writes were disarmed when the replay opened; W arms them"
+        await until(pilot, lambda: told in text(app))
+        assert "READ-ONLY" in text(app)
+        app.replay = lambda file: FakeReplay(recorded())
+        await to_replay(app, pilot)
+        press(app, "L")
+        await until(pilot, lambda: app.shown is app.live)
+        assert told not in text(app)
+
+
+async def test_arming_that_ended_is_told_also_where_no_replay_came() -> None:
+    """It was left before its first frame, or could not be opened."""
+    told = "writes were disarmed when the replay opened; W arms them"
+
+    def refuse(file: str) -> FakeReplay:
+        raise OSError(5, "Input/output error")
+
+    async with live(replay=refuse) as (app, pilot, _, _, _):
+        assert app.latest is not None
+        app.arming.arm(app.latest)
+        press(app, "space")
+        await until(pilot, lambda: told in text(app) and "no replay: OSError" in text(app))
+    async with opening() as (app, pilot, _, _, may):
+        press(app, "L")
+        await pilot.pause()
+        assert told not in text(app)
+        assert app.latest is not None
+        app.arming.arm(app.latest)
+        press(app, "space")
+        press(app, "L")
+        may.set()
+        await until(pilot, lambda: told in text(app))
 
 
 async def test_space_opens_the_last_minutes_and_L_goes_back() -> None:
@@ -123,19 +157,24 @@ async def test_esc_at_the_fleet_goes_back_to_live() -> None:
         await until(pilot, lambda: app.shown is app.live)
 
 
-async def test_where_the_replay_was_left_is_remembered() -> None:
-    """The next `space` goes on from there."""
+async def test_each_replay_begins_near_now_with_the_mark_and_the_loop_of_the_last() -> None:
+    """However long ago the last one was left, and wherever."""
     async with live() as (app, pilot, _, player, _):
         await to_replay(app, pilot)
         press(app, ".")
         await until(pilot, lambda: app.now == AT - 230)
+        player.stand(mark=AT - 200, loop_from=AT - 100, loop_to=AT - 50)
         press(app, "L")
         await until(pilot, lambda: player.is_closed)
         again = FakeReplay(recorded())
         app.replay = lambda file: again
         press(app, "space")
         await until(pilot, lambda: app.shown is not app.live)
-        assert again.asked[0] == ("seek", AT - 230)
+        latest = app.live.latest
+        assert latest is not None
+        assert again.asked[0][0] == "seek"
+        assert latest.at - LAST_MINUTES_S <= float(str(again.asked[0][1])) < latest.at - LAST_MINUTES_S + 5
+        assert again.asked[1:] == [("play",), ("restore", AT - 200, AT - 100, AT - 50)]
 
 
 async def test_live_and_recorded_never_mix() -> None:
@@ -222,6 +261,18 @@ async def test_a_bookmark_in_a_live_session() -> None:
         (mark,) = recorder.marks
         assert at <= mark.at < at + 5
         assert (mark.actor, mark.note) == (app.latest.plane.actor, "x") if app.latest.plane else False
+
+
+@pytest.mark.parametrize(("length", "told"), [(NOTE_MOST, "bookmarked"), (3_000, CUT)])
+async def test_a_long_note_is_kept_up_to_its_limit_and_a_cut_is_told(length: int, told: str) -> None:
+    """No text is lost without a word."""
+    async with live() as (app, pilot, _, _, recorder):
+        await pilot.press("b")
+        app.screen.post_message(events.Paste("n" * length))
+        await pilot.press("enter")
+        await until(pilot, lambda: told in [line.strip() for line in screen_text(app)])
+        (mark,) = recorder.marks
+        assert mark.note == ("n" * length if length <= NOTE_MOST else "n" * (NOTE_MOST - 1) + "…")
 
 
 async def test_an_outcome_from_before_is_still_told() -> None:

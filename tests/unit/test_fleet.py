@@ -136,6 +136,13 @@ def test_an_unknown_reason_is_shown_not_hidden() -> None:
     assert worded(Reason("stale", (1,))) == "stale 1"
 
 
+def test_a_parameter_that_is_too_large_to_be_worded_is_shown_as_it_is() -> None:
+    """No float holds it: the code stands with its figures, as far as they fit."""
+    told = worded(Reason("impossible", (10**400,)))
+    assert told.startswith("impossible 1000")
+    assert len(told) == 128
+
+
 @given(st.floats(0, 1e4), st.floats(0, 1e4), st.floats(0, 1e4))
 def test_an_estimate_stays_inside_its_interval(a: float, b: float, c: float) -> None:
     """Rounding an estimate never moves it out of the bucket it fell in."""

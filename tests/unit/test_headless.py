@@ -23,6 +23,14 @@ def test_one_of_a_kind_is_told_as_one() -> None:
     assert "  64 accelerators  2 models  " in headline(frame)
 
 
+def test_a_line_has_no_time_before_it_is_known() -> None:
+    """The first frame of a simulated fleet stands at the real time: the next one may be hours earlier."""
+    early = replace(demo_frame(AT), models=(), events=(), plane=None)
+    assert headline(early).startswith("DEMO SIMULATED  ")
+    assert headline(demo_frame(AT)).split("  ")[0].endswith("Z")
+    assert headline(replace(early, simulated=False)).split("  ")[0].endswith("Z")
+
+
 def test_the_table_has_no_columns_of_dashes() -> None:
     """Without a plane and without rollouts, as on the screen."""
     heading = _as_table(newcomer_frame(), 120).splitlines()[0]

@@ -152,6 +152,13 @@ def test_times_that_were_not_asked_for_are_left_out() -> None:
         piece_of([{"metric": {}, "values": [[NOON, "many"]]}], 0, 1, lambda step: NOON, 15.0)
 
 
+@pytest.mark.parametrize("at", [10**400, "x", [1]], ids=["large", "text", "list"])
+def test_times_that_cannot_be_reckoned_with_are_refused(at: object) -> None:
+    """Whatever a server calls a time."""
+    with pytest.raises(Refused, match="cannot be reckoned with"):
+        piece_of([{"metric": {}, "values": [[at, "1"]]}], 0, 4, lambda step: NOON + step * 15.0, 15.0)
+
+
 def test_native_histograms_are_read_too() -> None:
     """They stand beside the values, and make rows as live ones do."""
     histogram = {"count": "4", "sum": "2", "buckets": [[0, "0.5", "1", "4"]]}

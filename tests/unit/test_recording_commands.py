@@ -38,9 +38,9 @@ def test_info_tells_what_is_in_it(minute: Path, capsys: Capsys) -> None:
     """In words, and as JSON with the same figures."""
     assert run("recording", "info", minute) == 0
     said = capsys.readouterr().out
-    for part in ("2026-11-21 14:00:00Z to 2026-11-21 14:00:59Z", "60", "prod, here", "closed, not signed"):
+    for part in ("2026-11-21 14:00:00Z to 2026-11-21 14:00:59Z", "60", "prod, here", "closed; not signed"):
         assert part in said
-    assert "1 event, 1 action, 1 mark\n" in said
+    assert "1 event of the fleet, 1 action, 1 mark\n" in said
     assert run("recording", "info", minute, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["frames"], found["events"], found["actions"], found["marks"]) == (60, 1, 1, 1)
@@ -68,7 +68,8 @@ def test_info_of_a_file_that_was_cut(minute: Path, tmp_path: Path, capsys: Capsy
     cut.write_bytes(minute.read_bytes()[:-200])
     assert run("recording", "info", cut) == 0
     said = capsys.readouterr().out
-    assert "not closed" in said and "bytes ignored" in said
+    assert "state      not closed (it is still being written, or was cut off); not signed\n" in said
+    assert "bytes ignored" in said
 
 
 def test_trim_keeps_the_stretch_alone(minute: Path, tmp_path: Path, capsys: Capsys) -> None:
@@ -263,14 +264,14 @@ def test_nothing_is_written_over_by_accident(minute: Path, tmp_path: Path, capsy
     """--yes writes over a file; a link or a folder is never replaced."""
     out = tmp_path / "o.csv"
     out.write_text("precious")
-    assert run("recording", "export", minute, "--format", "csv", "--out", out) == 1
+    assert run("recording", "export", minute, "--format", "csv", "--out", out) == 2
     assert out.read_text() == "precious" and "--yes" in capsys.readouterr().err
     assert run("recording", "export", minute, "--format", "csv", "--out", out, "--yes") == 0
     assert out.read_text() != "precious"
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "elsewhere")
     for place in (link, tmp_path):
-        assert run("recording", "export", minute, "--format", "csv", "--out", place, "--yes") == 1
+        assert run("recording", "export", minute, "--format", "csv", "--out", place, "--yes") == 2
         assert "no regular file" in capsys.readouterr().err
     assert not (tmp_path / "elsewhere").exists()
     assert run("recording", "export", minute, "--format", "csv", "--out", tmp_path / "no" / "o.csv") == 1

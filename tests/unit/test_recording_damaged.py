@@ -1,11 +1,13 @@
 """Recordings of later versions, and damaged ones: what can be shown is, and the rest is told."""
 
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from collectors.recording.codec import NO_EXCEPTIONS, Payload, compressed, packed_frame
+from collectors.recording.index import Entry
 from collectors.recording.layout import REQUIRED, ZSTD, Kind, NewerFormat, Record, RecordingError, Tag
 from collectors.recording.reader import STATE_LOST
 from tests.recording_files import T0, Tape, simple_frames, tape_of, without
@@ -141,3 +143,121 @@ def test_frames_without_their_schema_are_told(path: Path) -> None:
     with pytest.raises(RecordingError, match="no frame near number 1 can be read"):
         recording.frame(0)
     assert [gap.why for gap in recording.gaps] == ["3 frames cannot be read: damaged"]
+
+
+class Liar(Tape):
+    """A tape whose INDEXes list what `lie` makes of their entries; all else about it is right."""
+
+    lie: Callable[[Sequence[Entry]], Sequence[Entry]]
+
+    def bare_index(self) -> Entry:
+        """As of any tape, but for the entries."""
+        self._since_index = list(self.lie(self._since_index))
+        return super().bare_index()
+
+
+def _snapshots_as(tag: int) -> Callable[[Sequence[Entry]], Sequence[Entry]]:
+    return lambda listed: [
+        one._replace(tag=tag) if (one.kind, one.tag) == (Kind.EVENT, Tag.SNAPSHOT) else one for one in listed
+    ]
+
+
+def _actions_as(kind: int, tag: int) -> Callable[[Sequence[Entry]], Sequence[Entry]]:
+    return lambda listed: [
+        one._replace(kind=kind, tag=tag) if one.kind == Kind.ACTION else one for one in listed
+    ]
+
+
+def _one_frame_as(**other: int) -> Callable[[Sequence[Entry]], Sequence[Entry]]:
+    def lie(listed: Sequence[Entry]) -> Sequence[Entry]:
+        deltas = [place for place, one in enumerate(listed) if one.kind == Kind.DELTA][3:4]
+        return [one._replace(**other) if place in deltas else one for place, one in enumerate(listed)]
+
+    return lie
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        pytest.param(_snapshots_as(99), id="snapshots are nothing known"),
+        pytest.param(_snapshots_as(Tag.STATE), id="snapshots are changes"),
+        pytest.param(
+            lambda listed: [one._replace(t_wall=one.t_wall + 3600 * 10**6) for one in listed],
+            id="all an hour later",
+        ),
+        pytest.param(_one_frame_as(t_wall=round((T0 + 5000) * 1e6)), id="one frame at another time"),
+        pytest.param(_one_frame_as(t_wall=-(2**63)), id="one frame before all time"),
+        pytest.param(_one_frame_as(ref_seq=0), id="one frame refers to another"),
+        pytest.param(_one_frame_as(kind=Kind.EVENT, tag=99), id="one frame is hidden"),
+        pytest.param(_actions_as(Kind.EVENT, 99), id="actions are events"),
+        pytest.param(_actions_as(Kind.ACTION, 99), id="actions are nothing known"),
+        pytest.param(
+            lambda listed: [one for one in listed if one.kind != Kind.ACTION], id="actions are left out"
+        ),
+        pytest.param(lambda listed: [one for one in listed if one.seq % 9], id="every ninth is left out"),
+    ],
+)
+def test_an_index_that_lies_is_not_believed(
+    path: Path, lie: Callable[[Sequence[Entry]], Sequence[Entry]]
+) -> None:
+    """The records themselves are: every frame, time and action is as it was, and the lie is told."""
+    tape = Liar(index_every=25)
+    tape.lie = lie
+    for tick, frame in enumerate(simple_frames(60)):
+        tape.frame(frame)
+        if tick % 5 == 0:
+            tape.note(Tag.INTENT, {"key": str(tick)}, Kind.ACTION)
+    tape.footer()
+    recording = opened(tape, path)
+    assert [recording.index_at(frame.at) for frame in tape.frames] == list(range(60))
+    assert list(frames_of(recording)) == [without(frame) for frame in tape.frames]
+    actions = recording.noted(recording.start, recording.end, {Kind.ACTION}, {Tag.INTENT})
+    assert [one.body["key"] for one in actions] == [str(tick) for tick in range(0, 60, 5)]
+    assert list(recording.window(0, 59).times) == [frame.at for frame in tape.frames]
+    assert (recording.start, recording.end, recording.gaps) == (T0, T0 + 118, ())
+    assert [one.split(":")[0] for one in recording.notices] == ["its index does not tell what is there"]
+
+
+def test_an_honest_index_is_believed_where_records_are_damaged(path: Path) -> None:
+    """Damage contradicts nothing: it is told as what it is."""
+    tape = tape_of(simple_frames(60), index_every=25)
+    tape.footer()
+    hit = tape.of_kind(Kind.DELTA)[20]
+    for place in (hit.offset + 20, hit.offset + hit.size - 2):
+        data = bytearray(tape.data)
+        data[place] ^= 1
+        recording = opened(tape, path, bytes(data))
+        assert len(list(frames_of(recording))) == 60
+        list(recording.noted(recording.start, recording.end))
+        assert recording.gaps
+        assert not [one for one in recording.notices if "index" in one]
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_frames_without_their_state_are_no_empty_fleet(path: Path, is_closed: bool) -> None:
+    """Where the first snapshot is damaged, the frames up to the next one cannot be read: they are a gap."""
+    tape = tape_of(simple_frames(60), index_every=40)
+    if is_closed:
+        tape.footer()
+    first, second = [one for one in tape.of_kind(Kind.EVENT) if one.tag == Tag.SNAPSHOT][:2]
+    data = bytearray(tape.data)
+    data[first.offset + first.size - 3] ^= 1
+    recording = opened(tape, path, bytes(data))
+    shown = [recording.frame(number) for number in range(60)]
+    assert all(frame.models for frame in shown)
+    lost = sum(one.seq < second.seq for one in tape.of_kind(Kind.KEY, Kind.SUBKEY, Kind.DELTA))
+    assert 0 < lost < 60
+    assert shown[0].at >= tape.frames[lost].at
+    assert (recording.gaps[0].start, recording.gaps[0].end > T0) == (T0, True)
+    assert shown[59] == without(tape.frames[59])
+
+
+def test_a_recording_without_any_state_shows_nothing(path: Path) -> None:
+    """No fleet is not an empty one."""
+    tape = tape_of(simple_frames(10))
+    snapshot = next(one for one in tape.of_kind(Kind.EVENT) if one.tag == Tag.SNAPSHOT)
+    data = bytearray(tape.data)
+    data[snapshot.offset + snapshot.size - 3] ^= 1
+    recording = opened(tape, path, bytes(data))
+    with pytest.raises(RecordingError, match=r"no frame near .* can be read"):
+        recording.frame(5)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from collectors.fleet import Event, EventKind, Past
+from collectors.readings import Reason
 from collectors.recording import noted, parts, places, reader, state_at
 from collectors.recording.codec import TEXT_FREE, compressed, unpacked_text
 from collectors.recording.draft import LEFT_S, draft
@@ -73,6 +74,13 @@ NOTES = (
     b'{"tag":16,"x":1e999}',
     b'{"tag":16,"x":"\\ud800"}',
     b'{"tag":256}',
+    b'{"tag":true}',
+    b'{"tag":01}',
+    b'{"tag":1,"tag":3}',
+    b'{"tag":1,"tag":null}',
+    b'{"tag":1,"\\u0074ag":3}',
+    b'{"tag":1,"x":{"tag":3}}',
+    b'\x0b{"tag":1}',
     b'{"tag":-1}',
     b'{"tag":1.0}',
     b'{"tag":null}',
@@ -102,6 +110,42 @@ def test_what_is_looked_at_quickly_is_what_is_read(data: bytes) -> None:
     else:
         assert noted.told_of(data) == (tag, chain if isinstance(chain, str) else None)
         noted.look_at_json(data)
+
+
+@pytest.mark.parametrize("data", NOTES, ids=range(len(NOTES)))
+def test_the_tag_of_a_note_is_that_of_its_body(data: bytes) -> None:
+    """By whichever way it is found. What is damaged behind it is for whoever reads the body."""
+    try:
+        body = noted.read_body(data)
+    except BadRecord:
+        return
+    tag = body.get("tag")
+    if type(tag) is int and 0 <= tag < 256:
+        assert noted.tag_of(data) == tag
+    else:
+        with pytest.raises(BadRecord):
+            noted.tag_of(data)
+
+
+def test_a_tag_that_is_no_json_is_none() -> None:
+    """It is not the shape of it that counts."""
+    with pytest.raises(BadRecord):
+        noted.tag_of(b'{"tag":01}')
+
+
+@pytest.mark.parametrize(
+    "number",
+    [b"9" * 250 + b"e99", b"9" * 400, b"-" + b"9" * 19, b"1e999", b"9" * 300 + b".5E+20", b"%d" % 2**63],
+)
+def test_a_number_that_nobody_can_reckon_with_is_none(number: bytes) -> None:
+    """Infinite, or more than any counter: it reaches nobody, however it is written."""
+    assert noted.read_body(b'{"tag":1,"at":' + number + b"}") == {"tag": 1, "at": None}
+
+
+def test_parameters_of_a_reason_are_numbers_and_texts() -> None:
+    """What cannot be worded is left out, and no sentence fails for it."""
+    found = noted.read_reason(1, "impossible", [10**400, True, None, [], "a\x1b", 2, 0.5])
+    assert found == (1, Reason("impossible", ("a", 2, 0.5)))
 
 
 def test_a_past_that_is_none_is_left_out() -> None:

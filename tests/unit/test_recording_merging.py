@@ -10,7 +10,8 @@ import pytest
 
 from collectors.fleet import Frame
 from collectors.recording.layout import Kind, RecordingError, Tag
-from collectors.recording.merge import merge
+from collectors.recording.merge import _moved, merge
+from collectors.recording.noted import Noted
 from collectors.recording.reader import Recording
 from collectors.sessions import Mark
 from tests.recording_commands import AT, acted, frame, happened, recorded
@@ -221,4 +222,25 @@ def test_a_simulated_fleet_is_none_of_ours(tmp_path: Path) -> None:
                 merged(tmp_path, *pair)
     both, _ = merged(tmp_path, by_header, by_frames)
     assert both.header.facts["simulated"] is True and both.frames == 20
+    both.close()
+
+
+def test_a_time_that_is_none_is_left_as_it_is(tmp_path: Path) -> None:
+    """An event tells any number for its time: one that cannot be set to the other clock stays."""
+    odd = [True, 1e300, -5, "soon", 10**400]
+    notes = [
+        (AT + 7 + 12, Kind.EVENT, Tag.HAPPENED, {**happened(AT, f"odd {n}")[3], "at": at})
+        for n, at in enumerate(odd)
+    ]
+    ann = recorded(tmp_path / "ann.tgrec", seconds(range(20), audit="a-1"), acted(AT + 5, "ann", "k", "a-1"))
+    ben = recorded(
+        tmp_path / "ben.tgrec",
+        [*seconds(range(10), 7, BEN), *seconds(range(10, 30), 7, BEN, audit="a-1")],
+        [*acted(AT + 7 + 5, "ann", "k", "a-1"), *notes],
+    )
+    moved = [_moved(Noted(AT, Kind.EVENT, Tag.HAPPENED, 0, note[3]), 7.0).body["at"] for note in notes]
+    assert moved == odd
+    both, told = merged(tmp_path, ann, ben)
+    assert "by 1 action that both saw: it was set to the first" in told[0]
+    assert [text for text in texts(both) if text.startswith("odd")] == [f"odd {n}" for n in range(len(odd))]
     both.close()

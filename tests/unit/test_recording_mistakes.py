@@ -133,13 +133,15 @@ def test_a_name_that_no_file_can_have_is_refused(
 def test_a_place_that_cannot_be_written_is_refused(
     command: tuple[str, ...], place: str, said: str, minute: Path, other: Path, tmp_path: Path, capsys: Capsys
 ) -> None:
-    """Exit status 1, a sentence; what was there is as it was, and no draft is left behind."""
+    """Exit status 2 for a name that is taken, 1 for what the system refuses, and a sentence; what was there
+    is as it was, and no draft is left behind."""
     (tmp_path / "there").write_text("precious")
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     before = sorted(tmp_path.iterdir())
-    assert run(*filled(command, minute=minute, other=other, out=tmp_path / place)) == 1
+    status = 2 if place in {"there", "folder", "fifo", "link"} else 1
+    assert run(*filled(command, minute=minute, other=other, out=tmp_path / place)) == status
     assert said in one_sentence(capsys)
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "there").read_text() == "precious"

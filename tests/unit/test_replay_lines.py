@@ -102,6 +102,31 @@ def test_the_worst_of_several_ticks_in_a_column_is_drawn() -> None:
     assert alerts[:100].count("▲") == alerts[:100].count("▼") == 0
 
 
+def test_what_came_since_the_lanes_were_read_is_marked_so() -> None:
+    """It is not that there was no wait, nor that nothing happened."""
+    grown = replace(POSITION, end=AT + 4364)
+    for facts, rows in ((replace(FACTS, position=grown), LANES), (ReplayFacts(POSITION), LANES)):
+        for lane in text(facts, 80, rows)[1:4]:
+            assert lane[78] == "?", lane
+    lanes = text(replace(FACTS, position=grown), 80)
+    assert all(lane[10:44].count("?") == 0 for lane in lanes[1:4])
+    assert lanes[4][78] == "█"
+    alone = text(replace(FACTS, position=grown), 80, 2)[1]
+    assert "?" in alone
+    assert "?" not in text(FACTS, 80, 2)[1]
+    assert not any("?" in lane for lane in text(FACTS, 80))
+
+
+def test_the_speed_is_told_while_it_stands() -> None:
+    """What `+` and `-` chose is seen before it plays."""
+    for width in (80, 120, 200):
+        assert (
+            "▮▮ paused  16x  "
+            in replay_line(ReplayFacts(replace(POSITION, is_playing=False, speed=16.0)), width).text
+        )
+    assert "1x" not in replay_line(ReplayFacts(replace(POSITION, is_playing=False, speed=1.0)), 120).text
+
+
 def test_a_passed_objective_is_full_and_says_so() -> None:
     """D4: the full block is the objective; above it the role tells."""
     facts = ReplayFacts(POSITION, Timeline(START, AT, (1.0, 1.5), (), (), (), ()))
@@ -182,7 +207,9 @@ def test_every_mark_of_the_lanes_is_explained(glyphs: str) -> None:
     explained = " ".join(mark for mark, _ in lane_marks(GLYPHS[glyphs])).split()
     legends = [line[-14:].split() for line in text(FACTS, 120, LANES, glyphs)[2:4]]
     gap = text(FACTS, 120, LANES, glyphs)[4][-14:].split()[0]
-    assert {*legends[0], *legends[1], gap, "m", "A", "B"} <= set(explained)
+    assert {*legends[0], *legends[1], gap, "m", "A", "B", "?"} <= set(explained)
+    meanings = {mark: told for mark, told in lane_marks(GLYPHS[glyphs]) if "p99 max: not known" in told}
+    assert list(meanings) == ["·" if glyphs == "unicode" else "blank"]
 
 
 def test_a_key_that_is_held_steps_ever_further() -> None:

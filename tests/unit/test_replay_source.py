@@ -9,7 +9,7 @@ import pytest
 
 from collectors.fleet import EventKind, Frame, Source
 from collectors.recording.layout import RecordingError
-from collectors.recording.replay import ReplaySource
+from collectors.recording.replay import TIMELINE_S, ReplaySource
 from collectors.sessions import Player, Series
 from tests.frames import AT
 from tests.replay_tape import Stretch, Tape, shot
@@ -179,6 +179,21 @@ async def test_the_timeline_comes_when_it_is_known() -> None:
     await until(frames, lambda one: source.timeline is not first)
     await source.aclose()
     assert all(one.is_closed for one in opened)
+
+
+async def test_the_timeline_grows_with_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the replay stands still by then: no other key brings it."""
+    assert TIMELINE_S <= 5
+    monkeypatch.setattr("collectors.recording.replay.TIMELINE_S", 0.3)
+    monkeypatch.setattr("collectors.recording.showing.COUNT_S", 0.0)
+    tape = Tape(*shot(0, 1))
+    source = ReplaySource(opens(tape))
+    frames = source.frames()
+    await until(frames, lambda one: source.timeline is not None)
+    tape.more = shot(0, 1, 30)[2:]
+    source.step(1)
+    await until(frames, lambda one: source.timeline is not None and source.timeline.end == AT + 30)
+    await source.aclose()
 
 
 async def test_closing_waits_for_what_is_being_read() -> None:

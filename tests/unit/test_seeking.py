@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from collectors.fleet import Event, EventKind
-from collectors.intents import Intent
+from collectors.intents import Intent, Outcome, OutcomeKind
 from collectors.intents import Target as On
 from collectors.recording.layout import Kind, Tag
-from collectors.recording.notes import event_json, intent_json, view_json
+from collectors.recording.notes import event_json, intent_json, outcome_json, view_json
 from collectors.recording.playing import Standing
 from collectors.recording.reader import Recording
 from collectors.recording.showing import Showing
@@ -27,7 +27,7 @@ def test_alerts_actions_and_bookmarks_are_gone_to_in_both_directions() -> None:
     """To the frame that first shows them; each once; the end of the line is told, and nothing moves."""
     kinds = {10.0: EventKind.ALERT, 30.0: EventKind.ACTION, 2000.0: EventKind.ALERT, 4000.0: EventKind.ALERT}
     tape = Tape(*shot(0, 10, 30, 31, 2000, 4000, events=kinds))
-    intent = Intent("throttle.set", On("throttle", "chat", "pro"), {}, {}, None)
+    intent = Intent("throttle.set", On("throttle", "chat", "pro"), {"level": 0.3}, {"level": 0.5}, None)
     tape.others = [Noted(AT + 29.5, Kind.ACTION, Tag.INTENT, intent_json(intent))]
     tape.others.append(Noted(AT + 30.5, Kind.ACTION, Tag.RESULT, {}))
     tape.kept = [Mark(AT + 20, "ann", "look here"), Mark(AT + 40, "bob", "")]
@@ -43,12 +43,42 @@ def test_alerts_actions_and_bookmarks_are_gone_to_in_both_directions() -> None:
     assert went("alert", 1) == (4000.0, "There is no later alert in this recording.")
     assert [went("alert", -1)[0] for _ in range(2)] == [2000.0, 10.0]
     assert went("alert", -1) == (10.0, "There is no earlier alert in this recording.")
-    assert went("action", 1) == (30.0, f"Action at {clock(AT + 30)}: asked for throttle.set of chat/pro")
+    assert went("action", 1) == (30.0, f"Action at {clock(AT + 29.5)}: chat/pro: asked to admit 50% → 30%")
     assert went("action", 1)[0] == 31.0
     assert went("action", -1)[0] == 30.0
+    none = "There is no earlier action of an operator of this cockpit in this recording."
+    assert went("action", -1) == (30.0, none)
     assert went("bookmark", -1) == (20.0, f"Bookmark of ann at {clock(AT + 20)}: look here.")
     assert went("bookmark", 1)[0] == 40.0
     assert went("bookmark", 1)[1] == "There is no later bookmark in this recording."
+
+
+def test_an_action_is_told_by_its_own_time_with_what_it_was_done_to() -> None:
+    """The frame that first shows it may come seconds later; words are those of the events."""
+    tape = Tape(*shot(0, 10, 20, 30, 40))
+    cell, release = On("throttle", "images", "free"), On("release", "aurora-5")
+    cleared = Intent("throttle.clear", cell, {}, {"level": 0.3}, None)
+    weight = Intent("release.set_weight", release, {"weight": 5.0}, {}, None)
+    applied = Outcome(cleared, OutcomeKind.APPLIED, AT + 13, "admit 30% → 100%")
+    refused = Event(AT + 36, EventKind.ACTION, "you", "chat/pro", "set refused: no such tier")
+    tape.others = [
+        Noted(AT + 6, Kind.ACTION, Tag.INTENT, intent_json(cleared)),
+        Noted(AT + 14, Kind.ACTION, Tag.RESULT, outcome_json(applied)),
+        Noted(AT + 26, Kind.ACTION, Tag.INTENT, intent_json(weight)),
+        Noted(AT + 37, Kind.EVENT, Tag.HAPPENED, event_json(refused)),
+    ]
+    deck = Deck(tape)
+    deck.turn()
+    told = []
+    for _ in tape.others:
+        deck.turn(1.0, lambda one: one.seek_next("action", 1))
+        told.append((deck.after, deck.told))
+    assert told == [
+        (10.0, f"Action at {clock(AT + 6)}: images/free: asked to clear"),
+        (20.0, f"Action at {clock(AT + 14)}: images/free: applied: admit 30% → 100%"),
+        (30.0, f"Action at {clock(AT + 26)}: aurora-5: asked to set weight"),
+        (40.0, f"Action at {clock(AT + 36)}: chat/pro: set refused: no such tier"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,22 @@
 """What a replay shows at each turn, by a clock that goes only when it is told to."""
 
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from collectors.fleet import EventKind, Frame, Past
 from collectors.readings import Quality
 from collectors.recording.layout import Kind, RecordingError, Tag
+from collectors.recording.notes import mark_json
 from collectors.recording.places import passed
+from collectors.recording.reader import Recording
 from collectors.recording.showing import Showing
-from collectors.sessions import Gap, View
+from collectors.recording.timeline import timeline
+from collectors.sessions import NOTE_MOST, Gap, Mark, View
 from tests.frames import AT
+from tests.recording_commands import frame, recorded
 from tests.replay_tape import BARE, Deck, Noted, Stretch, Tape, shot
 from tui.format import clock
 
@@ -153,6 +159,68 @@ def test_a_loop_shows_its_begin_again() -> None:
     assert deck.showing.is_series_due
     deck.turn(0.0, lambda one: one.set_loop(AT + 1, is_start=True))
     assert (deck.told, deck.showing.position.loop_to) == ("No loop any more.", None)
+
+
+def test_each_key_moves_its_end_of_a_loop_and_again_at_the_same_place_ends_it() -> None:
+    """Within a frame that is the same place; also where A and B changed places."""
+    deck = Deck(Tape(*shot(*range(60))))
+    deck.turn()
+
+    def pressed(after: float, *, is_start: bool) -> tuple[str, float | None, float | None]:
+        deck.turn(0.0, lambda one: one.set_loop(AT + after, is_start=is_start))
+        at = deck.showing.position
+        start, end = (None if one is None else one - AT for one in (at.loop_from, at.loop_to))
+        return deck.told, start, end
+
+    assert pressed(10, is_start=True)[1:] == (10, None)
+    assert pressed(20, is_start=False) == (f"Loop {clock(AT + 10)} to {clock(AT + 20)}.", 10, 20)
+    assert pressed(30, is_start=False)[1:] == (10, 30)
+    assert pressed(5, is_start=True)[1:] == (5, 30)
+    assert pressed(30, is_start=True)[0].startswith("A loop of less than 1 s")
+    assert pressed(20, is_start=True)[1:] == (20, 30)
+    assert pressed(30.5, is_start=False) == ("No loop any more.", None, None)
+    pressed(10, is_start=False)
+    assert pressed(10, is_start=False) == ("No loop any more.", None, None)
+    pressed(10, is_start=False)
+    assert pressed(20, is_start=True)[1:] == (10, 20)
+    assert pressed(20, is_start=True) == ("No loop any more.", None, None)
+
+
+def test_an_end_of_a_loop_that_is_refused_is_not_kept() -> None:
+    """What is not told is not there: the next press sets it."""
+    deck = Deck(Tape(*shot(*range(60))))
+    deck.turn()
+    deck.turn(0.0, lambda one: one.set_loop(AT + 10, is_start=False))
+    for _ in range(2):
+        deck.turn(0.0, lambda one: one.set_loop(AT + 10, is_start=True))
+        assert "less than 1 s" in deck.told
+        assert (deck.showing.position.loop_from, deck.showing.position.loop_to) == (None, AT + 10)
+    deck.turn(0.0, lambda one: one.set_loop(AT + 5, is_start=True))
+    assert (deck.showing.position.loop_from, deck.showing.position.loop_to) == (AT + 5, AT + 10)
+
+
+def test_mark_and_loop_of_a_replay_that_was_left_come_back_and_nothing_moves() -> None:
+    """Outside of the loop it stays there; what is not in this recording, or cannot be read, is let go."""
+    deck = Deck(Tape(*shot(*range(60))), at=AT + 40, is_playing=True)
+    deck.turn(0.0, lambda one: one.restore(AT + 3, AT + 10, AT + 20))
+    at = deck.showing.position
+    assert (deck.after, at.is_playing, at.mark, at.loop_from, at.loop_to) == (
+        40.0,
+        True,
+        AT + 3,
+        AT + 10,
+        AT + 20,
+    )
+    assert deck.showing.mark_frame is not None
+    other = Deck(Tape(*shot(*range(60))))
+    other.turn(0.0, lambda one: one.restore(AT - 3, AT + 10, AT + 200))
+    at = other.showing.position
+    assert (at.mark, at.loop_from, at.loop_to) == (None, None, None)
+    tape = Tape(*shot(*range(60)))
+    tape.unreadable = {3}
+    damaged = Deck(tape)
+    assert damaged.turn(0.0, lambda one: one.restore(AT + 3, None, None)) is not None
+    assert "frame 3 is damaged" in damaged.told
 
 
 def test_a_loop_of_no_length_is_refused() -> None:
@@ -383,3 +451,25 @@ def test_a_time_before_and_after_the_clock_was_set_back_can_both_be_seen() -> No
     assert found is not None
     assert isinstance(found[0], Stretch)
     assert (found[0].first, found[0].last) == (1, 2)
+
+
+@pytest.mark.parametrize("length", [NOTE_MOST, NOTE_MOST + 1, 3_000])
+def test_a_bookmarks_note_is_kept_up_to_its_limit_and_a_cut_is_told(length: int) -> None:
+    """Before the note itself, of which a line shows the beginning."""
+    tape = Tape(*shot(0, 1))
+    deck = Deck(tape)
+    deck.turn()
+    deck.turn(0.1, lambda showing: showing.bookmark(" " + "n" * length))
+    (mark,) = tape.marks()
+    is_cut = length > NOTE_MOST
+    assert mark.note == ("n" * (NOTE_MOST - 1) + "…" if is_cut else "n" * length)
+    assert deck.told.partition(": ")[0].endswith("; its note was cut to 1,024 characters") == is_cut
+
+
+def test_a_note_is_listed_as_it_is_kept(tmp_path: Path) -> None:
+    """Whole, behind who made it."""
+    note = "n" * NOTE_MOST
+    body = mark_json(Mark(AT, "ann", note))
+    file = recorded(tmp_path / "x.tgrec", [frame(AT, 1)], [(AT, Kind.MARK, Tag.BOOKMARK, body)])
+    with closing(Recording.open(file)) as recording:
+        assert [one.text for one in timeline(recording, 10).marks] == [f"ann: {note}"]

@@ -28,7 +28,7 @@ ANSWER_S = 6.0
 
 
 TYPED_MOST = 200
-"""Most characters of a line that is typed in."""
+"""Most characters of a line that is typed in, where nothing else is said."""
 
 TYPED_LEAST, AROUND = 12, 8
 """Cells of it that are seen in any case; those between it and what stands around it."""
@@ -49,12 +49,14 @@ class Prompt(NamedTuple):
     asked: what for, in front of it; hint: behind it
     done: takes the text, and gives the sentence why it cannot be used, "" when it was
     closed: called when the line is gone, whether it was used or not
+    most: characters that it takes
     """
 
     asked: str
     hint: str
     done: Callable[[str], str]
     closed: Callable[[], None]
+    most: int = TYPED_MOST
     text: str = ""
     wrong: str = ""
 
@@ -64,6 +66,8 @@ def _end_of(text: str, width: int, glyphs: str) -> str:
     dots = "…" if glyphs == "unicode" else ".."
     if cell_len(text) <= width:
         return text
+    # The rest is measured once for each letter that goes: letters that are not seen anyhow go at once.
+    text = text[-2 * max(width, 1) :]
     while text and cell_len(text) > width - len(dots):
         text = text[1:]
     return dots + text
@@ -158,10 +162,16 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         return self._prompt is not None
 
     def ask(
-        self, asked: str, hint: str, done: Callable[[str], str], closed: Callable[[], None] = lambda: None
+        self,
+        asked: str,
+        hint: str,
+        done: Callable[[str], str],
+        closed: Callable[[], None] = lambda: None,
+        *,
+        most: int = TYPED_MOST,
     ) -> None:
         """Let a line be typed in place of the hints; see `Prompt`."""
-        self._prompt = Prompt(asked, hint, done, closed)
+        self._prompt = Prompt(asked, hint, done, closed, most)
         self.draw_bottom()
 
     def bottom_line(self, width: int) -> "Line":
@@ -298,7 +308,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
     def _add(self, prompt: Prompt, text: str) -> None:
         from collectors.text import clean
 
-        self._prompt = prompt._replace(text=clean(prompt.text + text, TYPED_MOST), wrong="")
+        self._prompt = prompt._replace(text=clean(prompt.text + text, prompt.most), wrong="")
 
     def on_paste(self, event: events.Paste) -> None:
         """Pasted text only ever becomes text; it never presses keys (S5)."""

@@ -9,10 +9,10 @@ from tui.screens.hints import Hint
 from tui.screens.readings import wrapped
 from tui.screens.sheet import SheetScreen
 from tui.widgets.lines import Cell, Line, LineView, line_of
-from tui.widgets.replay_lines import bookmark_before
+from tui.widgets.replay_lines import bookmark_before, bookmarks_until
 
 LISTED_MOST = 200
-"""Most that are listed; a file from outside can hold ten thousand."""
+"""Most that are listed, around the time that is shown; a file from outside can hold ten thousand."""
 
 MARGIN = 3
 """Columns in front of a line: the cursor's, and two."""
@@ -21,25 +21,39 @@ NOTE_LEAST = 16
 """Fewest cells for a note beside its time; below that it stands alone."""
 
 
-def bookmark_lines(timeline: Timeline | None, width: int, glyphs: Glyphs, set_by: str) -> tuple[Line, ...]:
+def bookmark_lines(
+    timeline: Timeline | None, width: int, glyphs: Glyphs, set_by: str, at: float
+) -> tuple[Line, ...]:
     """A heading with their number, then each with its time (UTC), who made it, and its note in full.
 
     timeline: None while the recording is being surveyed; set_by: key that makes one, as hints write it
+    at: of too many, those around that time are listed, and the others counted
     A line's id is that of its bookmark; a long note goes on in lines without one.
     """
     marks = timeline.marks if timeline is not None else ()
     number = f"{len(marks)} BOOKMARK{'' if len(marks) == 1 else 'S'}"
     heading = Line((Cell(fit(f" {number} in this recording", width, glyphs), "title"),))
-    if not marks:
+    if timeline is None or not marks:
         none = f"none yet: {set_by} makes one, with a note, at the time that is shown"
         told = "the recording is still being looked through" if timeline is None else none
         return (heading, Line((Cell(fit(f"   {told}", width, glyphs), "muted"),)))
     is_long = time.gmtime(marks[0].at)[:3] != time.gmtime(marks[-1].at)[:3]
-    lines = [line for one in marks[:LISTED_MOST] for line in _bookmark(one, width, glyphs, is_long)]
-    if len(marks) > LISTED_MOST:
-        more = f"   +{len(marks) - LISTED_MOST} later ones: jump from one to the next"
-        lines.append(Line((Cell(fit(more, width, glyphs), "muted"),)))
-    return (heading, *lines)
+    first = min(max(bookmarks_until(timeline, at) - LISTED_MOST // 2, 0), max(len(marks) - LISTED_MOST, 0))
+    listed = marks[first : first + LISTED_MOST]
+    return (
+        heading,
+        *_others(first, "earlier", width, glyphs),
+        *(line for one in listed for line in _bookmark(one, width, glyphs, is_long)),
+        *_others(len(marks) - first - len(listed), "later", width, glyphs),
+    )
+
+
+def _others(number: int, which: str, width: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    """That so many more are there on that side; no line for none."""
+    if not number:
+        return ()
+    more = f"   +{number} {which} one{'' if number == 1 else 's'}: jump from one to the next"
+    return (Line((Cell(fit(more, width, glyphs), "muted"),)),)
 
 
 def bookmark_id(one: Tick) -> str:
@@ -77,7 +91,7 @@ class BookmarksScreen(SheetScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._is_placed = False
+        self._is_placed, self._at = False, 0.0
         self._made: tuple[tuple[object, ...], tuple[Line, ...]] = ((), ())
 
     def doing(self) -> Mapping[str, Callable[[], None]]:
@@ -93,7 +107,10 @@ class BookmarksScreen(SheetScreen):
         app = self.cockpit
         if app.replaying is None:
             return ()
-        given = (app.replaying.timeline, width, GLYPHS[app.glyphs], app.replaying.key("bookmark"))
+        if not self._is_placed and (position := app.replaying.position) is not None:
+            # From then on the list stands still, whatever is played meanwhile.
+            self._at = position.at
+        given = (app.replaying.timeline, width, GLYPHS[app.glyphs], app.replaying.key("bookmark"), self._at)
         if self._made[0] != given:
             self._made = given, bookmark_lines(*given)
         return self._made[1]
@@ -105,7 +122,7 @@ class BookmarksScreen(SheetScreen):
         if self._is_placed or replaying is None or replaying.timeline is None or replaying.position is None:
             return
         self._is_placed = True
-        if (last := bookmark_before(replaying.timeline, replaying.position.at)) is not None:
+        if (last := bookmark_before(replaying.timeline, self._at)) is not None:
             self.sheet.go_to(bookmark_id(last))
 
     def on_line_view_selected(self, message: LineView.Selected) -> None:

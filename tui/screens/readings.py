@@ -173,12 +173,13 @@ def wrapped(text: str, width: int) -> list[str]:
     """`text` in lines of at most `width` cells, >= 2, broken at spaces, or inside a word that is wider."""
     lines, line = [], ""
     for word in text.split():
-        while width_of(word) > width:
+        # Of a long word no more is measured than what can fit: else it would be once for each line.
+        while len(word) > 2 * width or width_of(word) > width:
             room = width - width_of(line) - 1 if line else width
             if room < 2:
                 lines.append(line)
                 line, room = "", width
-            piece = set_cell_size(word, room).rstrip() or word[:1]
+            piece = set_cell_size(word[: 2 * room], room).rstrip() or word[:1]
             lines.append(f"{line} {piece}" if line else piece)
             line, word = "", word[len(piece) :]
         if line and width_of(line) + 1 + width_of(word) > width:

@@ -1,5 +1,6 @@
 """Where a replay stands, in words, and the whole recording at a glance: lanes with one axis of time. Pure."""
 
+import math
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,6 +48,9 @@ AXIS_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_
 
 AXIS_EVERY = 16
 """Fewest columns between two times of the axis."""
+
+UNREAD = "?"
+"""In a lane: recorded since the lanes were read, or not read at all yet."""
 
 _ACTIONS: Mapping[str, str] = MappingProxyType({"throttle": "T", "stage": "s", "action": "a", "mark": "b"})
 """The letters of what operators did, what matters most first: of several in a cell, that one is drawn."""
@@ -105,6 +109,7 @@ def replay_line(facts: ReplayFacts, width: int, glyphs: Glyphs = UNICODE) -> Lin
     kept = min(width_of(note), _LEAST["bookmark"]) + 2 if note else 0
     spare = {
         "distance": Cell(_distance(facts, room - 2 - kept)),
+        "speed": Cell(f"{at.speed:g}x" if at.speed != 1 and not at.is_playing else "", "title"),
         "gap": Cell("NOT RECORDED HERE" if _is_in_gap(facts) else "", "missing"),
         "bookmark": Cell(note),
         "seen": Cell(clean(facts.seen)),
@@ -121,7 +126,20 @@ def replay_line(facts: ReplayFacts, width: int, glyphs: Glyphs = UNICODE) -> Lin
         if words and wide + 2 <= room:
             parts[name] = Cell(fit(words, wide, glyphs), role)
             room -= wide + 2
-    order = ("mode", "file", "state", "time", "distance", "gap", "frame", "bookmark", "loop", "look", "seen")
+    order = (
+        "mode",
+        "file",
+        "state",
+        "speed",
+        "time",
+        "distance",
+        "gap",
+        "frame",
+        "bookmark",
+        "loop",
+        "look",
+        "seen",
+    )
     cells = [parts[name] for name in order if name in parts]
     made = [piece for cell in cells for piece in (cell, Cell("  "))][:-1]
     gap = width - width_of(right.text) - sum(width_of(cell.text) for cell in made)
@@ -130,8 +148,13 @@ def replay_line(facts: ReplayFacts, width: int, glyphs: Glyphs = UNICODE) -> Lin
 
 def bookmark_before(timeline: Timeline, at: float) -> Tick | None:
     """The last bookmark at or before a time."""
-    place = bisect_right(timeline.marks, at + SLIGHT_S, key=lambda mark: mark.at)
-    return timeline.marks[place - 1] if place else None
+    number = bookmarks_until(timeline, at)
+    return timeline.marks[number - 1] if number else None
+
+
+def bookmarks_until(timeline: Timeline, at: float) -> int:
+    """How many bookmarks there are at or before a time."""
+    return bisect_right(timeline.marks, at + SLIGHT_S, key=lambda mark: mark.at)
 
 
 def bookmark_shown(facts: ReplayFacts) -> Tick | None:
@@ -146,6 +169,8 @@ def lane_marks(glyphs: Glyphs) -> tuple[tuple[str, str], ...]:
     letters = _ACTIONS
     return (
         (f"{glyphs.spark[0]} {glyphs.spark[-1]}", "p99 max: the worst wait; a full block is its objective"),
+        (glyphs.gap.strip() or "blank", "p99 max: not known: no wait was told, or nothing recorded"),
+        (UNREAD, "lanes: recorded, and not read yet; they are read again every few seconds"),
         (f"{glyphs.p1} {glyphs.p2} {glyphs.p3}", "alerts: P1, P2, P3 began"),
         (glyphs.no_data, "alerts: a source was lost"),
         (letters["throttle"], "actions: a throttle was changed"),
@@ -288,9 +313,9 @@ def _one_lane(facts: ReplayFacts, width: int, glyphs: Glyphs) -> Line:
 def _worst(facts: ReplayFacts, columns: int, glyphs: Glyphs) -> list[Cell]:
     """The worst share of an objective below each column: a full block is the objective, and it is said where
     it is passed (D4)."""
-    seen = facts.timeline
+    seen, read = facts.timeline, _read(facts, columns)
     if seen is None or not seen.worst:
-        return [Cell(glyphs.nothing, "muted")] * columns
+        return [Cell(glyphs.nothing if n < read else UNREAD, "muted") for n in range(columns)]
     start, end = _range(facts)
     part_s, column_s = (seen.end - seen.start) / len(seen.worst), (end - start) / columns
     values = []
@@ -299,10 +324,19 @@ def _worst(facts: ReplayFacts, columns: int, glyphs: Glyphs) -> list[Cell]:
         last = first + column_s / max(part_s, 1e-9)
         within = seen.worst[max(int(first), 0) : max(int(first) + 1, int(last + 0.999999))]
         values.append(max(within, default=-1.0))
-    return [
+    made = [
         Cell(glyph, "breach" if value > 1 else "muted" if value < 0 else "graph")
         for glyph, value in zip(spark(values, 1.0, glyphs), values, strict=True)
     ]
+    return [*made[:read], *[Cell(UNREAD, "muted")] * (columns - read)]
+
+
+def _read(facts: ReplayFacts, columns: int) -> int:
+    """How many columns the lanes were read for: of a recording that grows, all but what has come since."""
+    seen, (start, end) = facts.timeline, _range(facts)
+    if seen is None:
+        return 0
+    return math.ceil(min(max((seen.end - start) / (end - start), 0.0), 1.0) * columns)
 
 
 def _alert_glyphs(glyphs: Glyphs) -> Mapping[str, str]:
@@ -311,7 +345,8 @@ def _alert_glyphs(glyphs: Glyphs) -> Mapping[str, str]:
 
 def _ticked(facts: ReplayFacts, columns: int, glyphs: Glyphs, kinds: Mapping[str, str]) -> list[Cell]:
     found = _found(facts, columns, kinds)
-    return [cell or Cell(glyphs.nothing, "muted") for cell in found]
+    read = _read(facts, columns)
+    return [cell or Cell(glyphs.nothing if n < read else UNREAD, "muted") for n, cell in enumerate(found)]
 
 
 def _found(facts: ReplayFacts, columns: int, kinds: Mapping[str, str]) -> list[Cell | None]:

@@ -73,10 +73,7 @@ _RELEASE = "release"
 
 
 class Changes:
-    """Frames in, rows out. Memory: the newest reading of each series.
-
-    seen: models that were in any frame, wanted or not
-    """
+    """Frames in, rows out. Memory: the newest reading of each series."""
 
     def __init__(self, choice: Choice = ALL) -> None:
         self._choice = choice
@@ -84,14 +81,12 @@ class Changes:
         self._models: dict[str, Model] = {}
         self._throttles: tuple[Throttle, ...] = ()
         self._releases: tuple[Release, ...] = ()
-        self.seen: set[str] = set()
 
     def rows(self, frame: Frame) -> Iterator[Row]:
         """What is new in this frame: the fleet's totals, models, throttles, releases."""
         if not self._choice.models:
             yield from self._of(frame.at, ("", "", "", ""), frame.totals)
         models = {model.name: model for model in frame.models}
-        self.seen.update(models)
         for name in (*models, *(self._models.keys() - models.keys())):
             if self._choice.models and name not in self._choice.models:
                 continue
@@ -219,6 +214,11 @@ def utc(at: float | None) -> str:
     if at is None:
         return ""
     try:
-        return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        # Rounded first: a calendar cuts off, and the same time stands beside it as a rounded number.
+        return (
+            datetime.fromtimestamp(round(at, 3), UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z")
+        )
     except (ValueError, OverflowError, OSError):
         return ""

@@ -11,7 +11,7 @@ from collectors.fleet import Alert, Event, EventKind, Frame, Model, Release
 from collectors.intents import Intent, Outcome, OutcomeKind
 from collectors.readings import Standing, bounds_of, standing
 from collectors.recording.report.ledger import Point, point_of
-from collectors.recording.report.words import admitted, is_machine, length, seconds
+from collectors.recording.report.words import admitted, is_machine, length, paced, seconds
 from collectors.sessions import View
 
 
@@ -23,12 +23,13 @@ class Look(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What became of an intent, in the words the operator read."""
+    """What became of an intent, in the words the operator read. audit_id: of the plane's log, or empty."""
 
     at: float
     kind: OutcomeKind
     text: str
     is_final: bool
+    audit_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +250,7 @@ def _own(asked: Iterable[Asked], became: Iterable[Became], releases: Mapping[str
         gathered = _of(found, Asked(one_became.at, "", outcome.intent))
         if all(_key(outcome.intent) != _key(intent) for intent in gathered.asked):
             gathered.asked.append(outcome.intent)
-        answer = Answer(one_became.at, outcome.kind, outcome.text, outcome.is_final)
+        answer = Answer(one_became.at, outcome.kind, outcome.text, outcome.is_final, outcome.audit_id)
         gathered.answers.setdefault(_key(outcome.intent), []).append(answer)
     return [_decision(one, releases) for one in found.values()]
 
@@ -326,7 +327,7 @@ def change(intent: Intent) -> str:
         ttl = arguments.get("ttl_s")
         lasting = f", for {length(ttl)}" if isinstance(ttl, int | float) else ", until cleared"
         ramp = arguments.get("ramp_per_min")
-        ramping = f", by {float(ramp) * 100:.3g}% a minute" if isinstance(ramp, int | float) else ""
+        ramping = paced(float(ramp)) if isinstance(ramp, int | float) else ""
         return f"{before} → {after}{lasting}{ramping}"
     stage = seen.get("stage")
     at = f" at stage {stage}" if isinstance(stage, str) and stage else ""

@@ -7,6 +7,7 @@ from collectors.recording.report.acts import Decision, Screen
 from collectors.recording.report.document import Card, Cell, Column, Paragraph, Points, Section, Table, Tone
 from collectors.recording.report.effect import effect
 from collectors.recording.report.facts import Facts
+from collectors.recording.report.left_open import became
 from collectors.recording.report.words import clock, length, plural
 from collectors.sessions import View
 
@@ -70,9 +71,7 @@ def _card(one: Decision, facts: Facts) -> Card:
         if last is None:
             outcome, when = Cell("no answer recorded", "warn"), Cell("–", "muted")
         else:
-            outcome = Cell(
-                f"{last.kind.value}: {last.text}" if last.text else last.kind.value, _tone(last.kind.value)
-            )
+            outcome = Cell(became(last, facts), _tone(last.kind.value))
             when = Cell(f"+{length(last.at - one.at)}" if last.at - one.at >= 0.5 else "at once")
         rows.append((Cell(aim.name), Cell(aim.asked), outcome, when))
     columns = (Column("Target"), Column("Asked for"), Column("What became of it"), Column("After"))
@@ -85,7 +84,7 @@ def _card(one: Decision, facts: Facts) -> Card:
             )
         )
     if one.screen is not None:
-        blocks += _shown(one.screen, is_reconstructed=facts.is_reconstructed)
+        blocks += _shown(one.screen, facts)
     followed = effect(one, facts)
     if followed:
         blocks.append(Paragraph(followed, "What followed."))
@@ -96,7 +95,7 @@ def _tone(kind: str) -> Tone:
     return "good" if kind == "applied" else "warn" if kind == "pending" else "bad"
 
 
-def _shown(shown: Screen, *, is_reconstructed: bool) -> list[Paragraph | Points | Table]:
+def _shown(shown: Screen, facts: Facts) -> list[Paragraph | Points | Table]:
     waits = [f"{w.model} {w.tier}, {w.text}" + (", above" if w.is_breach else "") for w in shown.waits]
     items = [f"The worst waits: {'; '.join(waits)}." if waits else "No wait was known."]
     items += [f"The release {gate}." for gate in shown.gates]
@@ -107,17 +106,17 @@ def _shown(shown: Screen, *, is_reconstructed: bool) -> list[Paragraph | Points 
         items.append("No alert was open.")
     if shown.lost:
         items.append(f"Not answering: {words.listed(shown.lost)}.")
-    items.append(_looked(shown.looked))
-    lead = "On the screen then," if not is_reconstructed else "There would have been on a screen,"
+    items.append(_looked(shown.looked, facts.operator or "The operator"))
+    lead = "On the screen then," if facts.is_watched else "There would have been on a screen,"
     if shown.is_older:
         lead = "On the screen before; that of the moment itself is not recorded,"
     return [Paragraph(f"as of {clock(shown.at)}:", lead), Points(tuple(items))]
 
 
-def _looked(view: View | None) -> str:
+def _looked(view: View | None, who: str) -> str:
     if view is None:
         return "What the operator looked at is not recorded."
-    told = f"The operator was on the {view.screen} screen"
+    told = f"{who} was on the {view.screen} screen"
     told += f" of {view.subject}" if view.subject else ""
     told += f", with the dialog “{view.dialog}” open" if view.dialog else ""
     told += f", filtered by “{view.filter}”" if view.filter else ""

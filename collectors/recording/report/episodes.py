@@ -34,10 +34,11 @@ class Moment(NamedTuple):
 class Episode:
     """One model above an objective, from its first breach in any tier to the end of its last one.
 
-    tiers: those in breach, the one that suffered longest first; worst: the longest wait of them, with its
+    tiers: those in breach, in the order of the fleet; worst: the longest wait of them, with its
     tier; furthest: the one furthest beyond its promise
     start: its first breach; is_cut: it stood above already when it was first known in the window
     end: when no tier was known to be in breach any more; None if the window ended before
+    above_s: seconds of it in which a tier was seen to be in breach: without gaps and breaks
     is_lost: nothing is known from `end` on: it may have lasted longer
     sure: when every tier was surely within its objective after that; None if that was never known
     alert, look, intent, applied: what happened first, in this order, from `start` on
@@ -49,6 +50,7 @@ class Episode:
     start: float
     is_cut: bool
     end: float | None
+    above_s: float
     is_lost: bool
     sure: float | None
     worst: tuple[str, Worst] | None
@@ -86,12 +88,21 @@ def episodes(
     return tuple(sorted(found, key=lambda one: (one.start, one.model)))
 
 
-def _stretches(tiers: Iterable[Sequence[Run]]) -> list[tuple[float, float]]:
-    """When any tier was in breach, joined over short pauses."""
+def _above_s(tiers: Iterable[Sequence[Run]], start: float, end: float) -> float:
+    """Seconds of a stretch in which any tier was in breach."""
+    return sum(
+        min(until, end) - max(since, start)
+        for since, until in _stretches(tiers, 0.0)
+        if since < end and until > start
+    )
+
+
+def _stretches(tiers: Iterable[Sequence[Run]], pause_s: float = PAUSE_S) -> list[tuple[float, float]]:
+    """When any tier was in breach, joined over pauses no longer than `pause_s`."""
     bad = sorted((run.start, run.end) for runs in tiers for run in runs if run.state in _BAD)
     joined: list[tuple[float, float]] = []
     for start, end in bad:
-        if joined and start - joined[-1][1] <= PAUSE_S:
+        if joined and start - joined[-1][1] <= pause_s:
             joined[-1] = (joined[-1][0], max(joined[-1][1], end))
         else:
             joined.append((start, end))
@@ -154,10 +165,11 @@ def _episode(
     applied = _applied(own)
     return Episode(
         model,
-        hurt,
+        ledger.in_order(hurt),
         start,
         is_cut,
         None if is_open else end,
+        _above_s(tiers.values(), start, end),
         not is_open and _is_lost(tiers.values(), end),
         None if is_open else _sure_since(tiers.values(), end),
         longest[2:] if longest is not None else None,

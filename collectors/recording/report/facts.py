@@ -1,8 +1,7 @@
 """Everything that a report says, read from a recording in one pass: `gather`. No words here, only facts."""
 
-import itertools
 import math
-import statistics
+import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,7 +22,9 @@ from collectors.recording.report.acts import (
 )
 from collectors.recording.report.episodes import Episode, episodes
 from collectors.recording.report.ledger import Ledger
-from collectors.recording.report.words import stamp
+from collectors.recording.report.pace import Pace, pace_of
+from collectors.recording.report.runs import OtherRun, longest_run, other_runs
+from collectors.recording.report.words import length, stamp
 from collectors.sessions import Gap, Mark, View
 from collectors.text import clean
 
@@ -108,7 +109,8 @@ class Facts:
     ledger: how every tier stood, added up; first, last: frames of the window, None without any
     has_views: whether the recording tells what the operator looked at
     left_out: notes that were not read, because there are more than any session leaves
-    step_s: usual time between frames: no time is known better
+    pace: how far apart frames are: no time is known better
+    other_runs: what the file holds of the same time besides, where its clock went back
     """
 
     file: str
@@ -130,7 +132,28 @@ class Facts:
     looks: tuple[Look, ...]
     marks: tuple[Mark, ...]
     has_views: bool
-    step_s: float = 0.0
+    pace: Pace
+    other_runs: tuple[OtherRun, ...]
+
+    @property
+    def step_s(self) -> float:
+        """Usual time between frames, seconds; 0 where there is only one."""
+        return self.pace.usual_s
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody had tidegate's screen before them, as far as is recorded."""
+        did = any(not one.is_told for one in self.decisions)
+        return not self.is_reconstructed and (self.has_views or did)
+
+    @property
+    def operator(self) -> str:
+        """Who sat before the screen, where only one name is recorded; else empty."""
+        names = {one.actor for one in self.decisions if not one.is_told} | {one.actor for one in self.marks}
+        if self.last is not None and self.last.plane is not None:
+            names.add(self.last.plane.actor)
+        names.discard("")
+        return names.pop() if len(names) == 1 else ""
 
     @property
     def context(self) -> str:
@@ -227,7 +250,12 @@ def gather(
         raise RecordingError(f"{file}: nothing was recorded in that time; {_range(recording)}")
     # Of a clock that was set back the end can be an earlier frame than the start.
     first, last = sorted((recording.index_at(start), recording.index_at(end)))
-    numbers = range(first, last + 1)
+    asked = range(first, last + 1)
+    numbers = longest_run(recording.time_of, asked)
+    others = other_runs(recording.time_of, numbers, recording.frames, start, end)
+    if len(numbers) < len(asked):
+        start = max(start, recording.time_of(numbers[0]))
+        end = min(end, recording.time_of(numbers[-1]))
     every = math.ceil(len(numbers) / FRAMES_MOST)
     read = numbers[::every]
     gaps = _gaps(recording, numbers, start, end)
@@ -269,7 +297,8 @@ def gather(
         looks=looks,
         marks=marks,
         has_views=has_views,
-        step_s=_step([recording.time_of(n) for n in numbers]),
+        pace=pace_of([recording.time_of(n) for n in numbers], gaps),
+        other_runs=others,
     )
 
 
@@ -313,7 +342,7 @@ def _gaps(recording: Recorded, numbers: range, start: float, end: float) -> tupl
         if g.end > start and g.start < end
     ]
     times = [recording.time_of(n) for n in numbers]
-    hold = max(HOLD_LEAST_S, HOLD_TIMES * _step(times))
+    hold = max(HOLD_LEAST_S, HOLD_TIMES * pace_of(times).usual_s)
     if times[0] > start:
         found.append(Gap(start, times[0], "nothing was recorded before"))
     for before, after in zip(times, [*times[1:], end], strict=True):
@@ -321,12 +350,6 @@ def _gaps(recording: Recorded, numbers: range, start: float, end: float) -> tupl
         if after - before > hold and not any(g.start < after and g.end > before for g in found):
             found.append(Gap(before + hold, after, "no frame was recorded"))
     return _merged(sorted((g for g in found if g.end > g.start), key=lambda g: g.start))
-
-
-def _step(times: Sequence[float]) -> float:
-    """Usual time between frames; 0 where there is only one."""
-    steps = [b - a for a, b in itertools.pairwise(times) if b > a]
-    return statistics.median(steps) if steps else 0.0
 
 
 def _merged(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
@@ -414,11 +437,17 @@ class _Noted:
             self.events.append(event)
 
 
+_LASTED = re.compile(r"after (\d{1,9}) s", re.ASCII)
+"""How the log of events tells for how long an alert stood."""
+
+
 def _happened(event: Event) -> Happened:
     if event.kind is EventKind.ALERT:
         # The log of events names the severity where others name who did it.
         kind = "cleared" if event.actor == "cleared" else f"alert {event.actor}"
-        return Happened(event.at, kind, "", event.subject, event.text)
+        lasted = _LASTED.fullmatch(event.text)
+        text = f"after {length(float(lasted[1]))}" if lasted else event.text
+        return Happened(event.at, kind, "", event.subject, text)
     return Happened(event.at, _EVENTS[event.kind], event.actor, event.subject, event.text)
 
 

@@ -13,9 +13,13 @@ from collectors.fleet import ALL_TIERS, Alert, Frame, Model, SourceHealth, Sourc
 from collectors.readings import Quality, Reading, Reason, bounds_of
 from collectors.recording.reader import STATE_LOST
 from collectors.recording.report.harm import Harm, Span, State, good, parts_of, span_of
+from collectors.text import clean
 
 BINS = 240
 """Points of a line in a chart: about one for each millimetre and a half of a printed page, twice over."""
+
+CHANGES_MOST, REASONS_MOST = 20_000, 16
+"""Changes of throttles, and reasons of one tier, that are kept: a file from outside may hold any number."""
 
 
 class Run(NamedTuple):
@@ -56,13 +60,17 @@ class Level(NamedTuple):
 
 @dataclass(slots=True)
 class Tracked:
-    """One tier of a model over the window. points: one for each bin, None where there was no good reading."""
+    """One tier of a model over the window. points: one for each bin, None where there was no good reading.
+
+    unread: seconds without a good reading of its wait, by the code of the reason
+    """
 
     objective: float | None = None
     sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(Harm.__slots__, 0.0))
     runs: list[Run] = field(default_factory=list)
     worst: Worst | None = None
     points: list[Point | None] = field(default_factory=lambda: [None] * BINS)
+    unread: dict[str, float] = field(default_factory=dict)
 
     @property
     def harm(self) -> Harm:
@@ -116,7 +124,10 @@ class _Open:
 
 
 class Ledger:
-    """Adds up frames of one window of time, `start` to `end`, seconds."""
+    """Adds up frames of one window of time, `start` to `end`, seconds.
+
+    changed: throttles as they first stood after a change, by its id in the control plane's audit
+    """
 
     def __init__(self, start: float, end: float) -> None:
         self.start, self.end = start, end
@@ -125,6 +136,7 @@ class Ledger:
         self.refused: dict[str, Rate] = {}
         self.alerts: dict[str, list[Shown]] = {}
         self.levels: dict[tuple[str, str], list[Level]] = {}
+        self.changed: dict[str, Throttle] = {}
         self.served_by: dict[str, tuple[str, ...]] = {}
         self.lost: list[Lost] = []
         self.turned: dict[tuple[str, str, str], Turned] = {}
@@ -183,6 +195,11 @@ class Ledger:
         """What a model is acted on and looked at by: its name, with and without its place, its features."""
         return {model, model.partition("@")[0], *self.served_by.get(model, ())}
 
+    def in_order(self, tiers: Iterable[str]) -> tuple[str, ...]:
+        """Names of tiers in the order of the fleet, those that it does not name last."""
+        place = {tier.name: n for n, tier in enumerate(self.last.tiers if self.last else ())}
+        return tuple(sorted(tiers, key=lambda name: (place.get(name, len(place)), name)))
+
     def judged(self) -> Iterator[tuple[str, str, Tracked]]:
         """Tiers that have an objective, by model and tier; `all` only of models that tell no others apart."""
         told_apart = {
@@ -229,6 +246,8 @@ class Ledger:
 
     def _take_throttles(self, frame: Frame, at: float) -> None:
         for cell in frame.throttles:
+            if cell.last_change is not None and len(self.changed) < CHANGES_MOST:
+                self.changed.setdefault(cell.last_change.audit_id, cell)
             steps = self.levels.setdefault((cell.feature, cell.tier), [])
             if not steps or steps[-1].level != cell.in_force:
                 # The clock of a simulation is that of its frames, which lags: the plane's stamp is better.
@@ -246,6 +265,8 @@ class Ledger:
             for name, part in parts_of(span).items():
                 tracked.sums[name] += part
             _lengthen(tracked.runs, span)
+            if span.state is State.UNKNOWN:
+                _add_unread(tracked.unread, model.reading("queue_wait_p99", tier), at - since)
             if (point := point_of(readings)) is not None:
                 self._draw(tracked, point, since, at)
         for feature, tiers in model.cells.items():
@@ -298,6 +319,13 @@ def point_of(readings: Mapping[str, Reading]) -> Point | None:
     estimate = one.estimate
     assert estimate is not None
     return Point(lo, hi, estimate, one.reason.code == "p95")
+
+
+def _add_unread(unread: dict[str, float], one: Reading, seconds: float) -> None:
+    """Count a stretch without a good reading by the code of its reason, or by its quality."""
+    code = clean(one.reason.code or one.quality.value)
+    if code in unread or len(unread) < REASONS_MOST:
+        unread[code] = unread.get(code, 0.0) + seconds
 
 
 def _lengthen(runs: list[Run], span: Span) -> None:

@@ -1,17 +1,20 @@
 """What was still open when the recording ends: throttles, releases, alerts, waits above an objective."""
 
 from collectors.fleet import Alert, Release, Throttle
-from collectors.recording.report.acts import called, stage_of
+from collectors.recording.report.acts import Answer, called, stage_of
 from collectors.recording.report.document import Block, Cell, Column, Paragraph, Points, Section, Table
 from collectors.recording.report.facts import Facts
-from collectors.recording.report.words import admitted, clock, listed, plural, stamp, who
+from collectors.recording.report.words import admitted, clock, listed, paced, plural, stamp, who
 
 ALERTS = 20
 """Most alerts that are listed; the rest is counted."""
 
+EDGE_S = 1.0
+"""What is first seen so soon after a recording or its next part begins may have been there before."""
+
 NOTHING = "Nothing: no throttle, no halted release, no alert, no breach at the end."
 NO_PLANE = "Throttles are not recorded: no control plane was connected."
-OPEN_AGAIN = "fully open again"
+OPEN = "fully open"
 
 
 def count(facts: Facts) -> int:
@@ -138,22 +141,38 @@ def _throttle_row(one: Throttle, facts: Facts) -> tuple[Cell, ...]:
         Cell(last.reason if last and last.reason else "not recorded"),
         Cell(stamp(last.at) if last else "not recorded"),
         Cell(f"{until}, overdue" if overdue else until, "bad" if overdue or never_ends else ""),
-        Cell(_afterwards(one) if one.expires_at is not None else "–"),
+        Cell(afterwards(one) if one.expires_at is not None else "–"),
     )
 
 
-def _afterwards(one: Throttle) -> str:
-    """What a throttle goes back to when its time is up."""
-    then = one.revert_to
-    if then is None:
-        return OPEN_AGAIN
-    before = admitted(then.level)
-    if then.expires_at is None:
-        return before
+def afterwards(one: Throttle) -> str:
+    """What a throttle goes back to when its time is up, and how fast: `fully open, by 10% a minute`."""
+    then, pace = one.revert_to, paced(one.return_ramp_per_min)
     # A setting whose own time runs out first is not gone back to. Source: control contract, section 4.
-    if one.expires_at is not None and then.expires_at <= one.expires_at:
-        return f"{OPEN_AGAIN} (the setting before, {before}, ends sooner)"
-    return f"{before} until {clock(then.expires_at)}"
+    has_run_out = (
+        then is not None
+        and then.expires_at is not None
+        and one.expires_at is not None
+        and then.expires_at <= one.expires_at
+    )
+    if then is None or then.level == 1 or has_run_out:
+        return f"{OPEN}{pace}"
+    until = "" if then.expires_at is None else f" until {clock(then.expires_at)}"
+    return f"{admitted(then.level)}{until}{pace}"
+
+
+def became(answer: Answer, facts: Facts) -> str:
+    """What became of an intent: its kind and words, with what comes after a throttle as it comes to pass.
+
+    The operator's words name the setting that is remembered, even one whose own time runs out first.
+    """
+    cell = facts.ledger.changed.get(answer.audit_id) if answer.audit_id else None
+    text = answer.text
+    if cell is not None and cell.expires_at is not None:
+        parts = [part for part in text.split(", ") if not part.startswith("then ")]
+        ends = next((n for n, part in enumerate(parts, 1) if part.startswith("ends ")), len(parts))
+        text = ", ".join([*parts[:ends], f"then {afterwards(cell)}", *parts[ends:]])
+    return f"{answer.kind.value}: {text}" if text else answer.kind.value
 
 
 def _release_row(one: Release) -> tuple[Cell, ...]:
@@ -172,4 +191,14 @@ def _alert(one: Alert, facts: Facts) -> str:
     is_older = one.since < facts.start and stamp(one.since) != stamp(facts.start)
     silenced = f", silenced until {stamp(one.silenced_until)}" if one.silenced_until is not None else ""
     before = ", before this stretch" if is_older else ""
-    return f"{called(one)} (since {stamp(one.since)}{before}, told by {one.source}){silenced}"
+    since = f"since {_first_known(one.since, facts)}{before}"
+    shown = facts.ledger.alerts.get(one.id, ())
+    if len(shown) > 1 and shown[-2].gone == shown[-1].first:
+        since = f"{one.severity.value} since {_first_known(shown[-1].first, facts)}, an alert {since}"
+    return f"{called(one)} ({since}, told by {one.source}){silenced}"
+
+
+def _first_known(at: float, facts: Facts) -> str:
+    """When something began; `or before` where the moment before that is not recorded."""
+    edges = (facts.recorded[0], *(gap.end for gap in facts.gaps))
+    return stamp(at) + (" or before" if any(abs(at - edge) <= EDGE_S for edge in edges) else "")

@@ -1,10 +1,9 @@
 """The first page: what happened, to whom, who did what, and what is still open, in sentences."""
 
-import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from collectors.recording.report import deeds, left_open
+from collectors.recording.report import deeds, left_open, missing
 from collectors.recording.report.document import Figure, Figures, Paragraph, Section
 from collectors.recording.report.episodes import BEFORE, OPEN, OPEN_THEN, STOOD, Episode
 from collectors.recording.report.facts import Facts
@@ -17,13 +16,13 @@ from collectors.recording.report.words import (
     between,
     clock,
     coarse,
-    day,
     length,
     listed,
     number,
     plural,
     seconds,
     stamp,
+    surely,
 )
 
 
@@ -38,7 +37,7 @@ def in_short(facts: Facts) -> Section:
         Paragraph(deeds.in_sentences(facts), "What was done."),
         Paragraph(_speed(facts), "How fast."),
         Paragraph(left_open.in_sentences(facts), "What is still open."),
-        Paragraph(_unknown(facts), "What is not known."),
+        Paragraph(missing.in_sentences(facts), "What is not known."),
     )
     return Section("In short", blocks)
 
@@ -55,13 +54,13 @@ def _headline(facts: Facts) -> str:
     else:
         longest = _longest(facts)
         until = ", and still did at the end" if longest.end is None else ""
-        least = "at least " if longest.is_lost or longest.is_cut else ""
         more = len({e.model for e in facts.episodes}) - 1
         others = f" Users of {plural(more, 'other model')} did so too." if more else ""
         told = (
-            f"For {least}{length(_lasted(longest, facts))} from {clock(longest.start)} users of"
-            f" {longest.model} waited longer than promised{until}{_at_worst(longest, facts)}.{others}"
+            f"For {_seen(longest, facts)} users of {longest.model} waited longer than promised{until}"
+            f"{_at_worst(longest, facts)}.{others}"
         )
+    told += missing.lacking(facts, _longest(facts) if facts.episodes else None)
     acts = len(facts.decisions)
     did = (
         f" {plural(acts, 'action')} {'was' if acts == 1 else 'were'} taken."
@@ -76,7 +75,18 @@ def _headline(facts: Facts) -> str:
 
 
 def _longest(facts: Facts) -> Episode:
-    return max(facts.episodes, key=lambda e: _lasted(e, facts))
+    return max(facts.episodes, key=lambda e: e.above_s)
+
+
+def _seen(one: Episode, facts: Facts) -> str:
+    """How long an episode was seen to last, from when on, and, where that is less, within how much time."""
+    lasted = _lasted(one, facts)
+    is_missing = missing.within(one, facts) >= missing.LEAST_S
+    least = "at least " if (one.is_lost or one.is_cut) and not is_missing else ""
+    seen = f"{least}{length(one.above_s)}" + (" that were recorded" if is_missing else "")
+    is_whole = lasted - one.above_s < missing.LEAST_S
+    since = f"from {clock(one.start)}"
+    return f"{seen} {since}" if is_whole else f"{seen}, within {length(lasted)} {since},"
 
 
 def _lasted(one: Episode, facts: Facts) -> float:
@@ -94,22 +104,13 @@ def _at_worst(one: Episode, facts: Facts) -> str:
 
 
 def _promised(one: Episode, top: tuple[str, Worst], facts: Facts) -> str:
-    """`the slowest 1% of tier pro waited over 59 s (30 to 60) where 2 s is promised`."""
+    """`the slowest 1% of tier pro waited over 30 s, about 59 s by estimate, where 2 s is promised`."""
     tier, worst = top
     objective = facts.ledger.tiers[one.model, tier].objective or 0.0
-    waited = seconds(*worst.point.wait)
-    over = "" if math.isinf(worst.point.hi) else "over "
+    waited = surely(*worst.point.wait)
+    waited += "," if "," in waited else ""
     slowest = "5%" if worst.point.is_p95 else "1%"
-    return (
-        f"the slowest {slowest} of tier {tier} waited {over}{waited} where {seconds(objective)} is promised"
-    )
-
-
-def span(start: float, end: float) -> str:
-    """A stretch of time in words, the date once."""
-    if day(start) == day(end):
-        return f"{day(start)} {clock(start)} to {clock(end)} UTC"
-    return f"{stamp(start)} to {stamp(end)}"
+    return f"the slowest {slowest} of tier {tier} waited {waited} where {seconds(objective)} is promised"
 
 
 def _figures(facts: Facts) -> Figures:
@@ -127,11 +128,18 @@ def _figures(facts: Facts) -> Figures:
 
 def _pace(facts: Facts) -> str:
     """How often the fleet was looked at: nothing is known better."""
-    told = "1 picture of the fleet" if facts.frames == 1 else f"{number(facts.frames)} pictures of the fleet"
-    if not facts.step_s:
+    if facts.frames == 1:
+        return "1 picture of the fleet"
+    told = f"{number(facts.frames)} pictures of the fleet in {length(facts.end - facts.start)}"
+    pace = facts.pace
+    if not pace.usual_s:
         return told
+    besides = ", gaps aside" if facts.gaps else ""
+    apart = pace.usual_s if pace.is_regular else pace.longest_s
+    if apart < missing.LEAST_S:
+        return f"{told}, several a second{besides}"
     return f"{told}, " + (
-        f"one every {length(pace)}" if (pace := round(facts.step_s)) else "several a second"
+        f"one every {length(apart)}{besides}" if pace.is_regular else f"up to {length(apart)} apart{besides}"
     )
 
 
@@ -207,7 +215,7 @@ def _open_figure(facts: Facts) -> Figure:
 
 
 def _what(facts: Facts) -> str:
-    showed = "would have shown" if facts.is_reconstructed else "showed"
+    showed = "showed" if facts.is_watched else "would have shown"
     told = f"What tidegate {showed} of {facts.context or 'a fleet'}, as recorded; times are UTC."
     whole = facts.recorded
     if (facts.start, facts.end) != whole:
@@ -217,6 +225,8 @@ def _what(facts: Facts) -> str:
         told += " The fleet is simulated: no real user waited."
     if facts.is_reconstructed:
         told += " It was made from a metrics history afterwards: nobody watched then."
+    elif not facts.is_watched:
+        told += " It was recorded without a screen: whether anybody watched is not recorded."
     return told
 
 
@@ -241,7 +251,7 @@ def _hurt(facts: Facts) -> str:
     )
     tiers = f"tier {worst.tiers[0]}" if len(worst.tiers) == 1 else f"tiers {listed(worst.tiers)}"
     told += f". For the longest those of {worst.model}" if len(facts.episodes) > 1 else ""
-    told += f" ({tiers}), {_stretch(worst)}."
+    told += f" ({tiers}), {_stretch(worst, facts)}."
     if worst.worst is not None:
         at, point = worst.worst[1]
         told += (
@@ -251,11 +261,12 @@ def _hurt(facts: Facts) -> str:
     return told
 
 
-def _stretch(one: Episode) -> str:
+def _stretch(one: Episode, facts: Facts) -> str:
     """From when until when: `from 14:04:00 until 14:10:00`."""
-    since = (
-        f"from before {clock(one.start)}, the first reading," if one.is_cut else f"from {clock(one.start)}"
-    )
+    since = f"from before {clock(one.start)}, the first reading" if one.is_cut else f"from {clock(one.start)}"
+    if (lacking := missing.within(one, facts)) >= missing.LEAST_S:
+        since += f" ({length(lacking)} of what follows were not recorded)"
+    since += "," if one.is_cut else ""
     if one.end is None:
         return f"{since} until the end, and still then"
     if one.is_lost:
@@ -279,7 +290,7 @@ def _speed(facts: Facts) -> str:
     for moment, done in (
         (
             one.alert,
-            f"the first alert {'would have been' if facts.is_reconstructed else 'was'} on the screen",
+            f"the first alert {'was' if facts.is_watched else 'would have been'} on the screen",
         ),
         (one.look, "somebody opened its screen"),
         (one.intent, "the first action was confirmed"),
@@ -308,49 +319,3 @@ EARLIER = {
     OPEN_THEN: "somebody had it open already when this stretch begins",
 }
 """What came before, in the sentence about how fast."""
-
-
-def lost(facts: Facts) -> list[str]:
-    """Stretches in which a source gave nothing, a sentence each."""
-    told = []
-    for one in facts.ledger.lost:
-        end = one.end if one.end is not None else facts.end
-        why = f" ({one.error})" if one.error else ""
-        told.append(
-            f"From {one.source} nothing was read for {length(end - one.start)}, from {clock(one.start)} to"
-            f" {clock(end)}: source lost{why}."
-        )
-    return told
-
-
-def unread(facts: Facts) -> str:
-    """For how long no good reading of a wait was there, of how much; empty where one always was."""
-    harm = total(facts)
-    if harm.unknown_s < 0.5:
-        return ""
-    tiers = plural(sum(1 for _ in facts.ledger.judged()), "tier")
-    return (
-        f"No good reading of the wait was there for {length(harm.unknown_s)} of"
-        f" {length(harm.unknown_s + harm.judged_s + harm.closed_s)}, added up over {tiers}."
-    )
-
-
-def _unknown(facts: Facts) -> str:
-    told = []
-    if facts.gaps:
-        told.append(
-            f"{length(facts.unknown_s)} of {length(facts.end - facts.start)} were not recorded, in"
-            f" {plural(len(facts.gaps), 'gap')}; nothing is assumed about them."
-        )
-    if not facts.is_closed:
-        told.append("The recording was not closed: what came after its last moment is not in it.")
-    if facts.notices:
-        told.append(f"The file itself: {'; '.join(facts.notices[:3])}.")
-    told += lost(facts)[:3]
-    still = facts.lost_sources()
-    if still:
-        told.append(f"At the end {listed([s.name for s in still])} did not answer.")
-    if not facts.has_views:
-        told.append("What the operator looked at was not recorded.")
-    told.append(unread(facts))
-    return " ".join(filter(None, told)) or "Nothing is missing: every second of it is recorded."

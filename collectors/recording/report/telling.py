@@ -18,8 +18,9 @@ from collectors.recording.report.episodes import Episode, Moment
 from collectors.recording.report.facts import Facts
 from collectors.recording.report.harm_told import harm
 from collectors.recording.report.left_open import still_open
+from collectors.recording.report.missing import lost, other_runs, span, unread
 from collectors.recording.report.pictures import pictures
-from collectors.recording.report.summary import EARLIER, in_short, lost, span, unread
+from collectors.recording.report.summary import EARLIER, in_short
 from collectors.recording.report.timeline import timeline
 from collectors.recording.report.words import clock, coarse, length, number
 
@@ -33,6 +34,8 @@ def document(facts: Facts) -> Document:
         badges.append("PRODUCTION")
     if facts.is_reconstructed:
         badges.append("FROM METRICS HISTORY")
+    if facts.other_runs:
+        badges.append(f"ONE OF {len(facts.other_runs) + 1} RUNS IN THE FILE")
     drawn = pictures(facts)
     sections = [in_short(facts)]
     if drawn:
@@ -48,7 +51,7 @@ def document(facts: Facts) -> Document:
     ]
     return Document(
         f"Incident report: {facts.context or facts.file}",
-        span(facts.start, facts.end),
+        f"{span(facts.start, facts.end)} · {facts.file}",
         tuple(badges),
         tuple(sections),
     )
@@ -143,7 +146,7 @@ def _fast_row(one: Episode, step_s: float) -> tuple[Cell, ...]:
 
 
 def _missing(facts: Facts) -> Section:
-    items: list[str] = []
+    items = list(filter(None, [other_runs(facts)]))
     items += [
         f"{clock(g.start)} to {clock(g.end)} ({length(g.end - g.start)}): {g.why}" for g in facts.gaps[:50]
     ]
@@ -180,13 +183,18 @@ def _missing(facts: Facts) -> Section:
 
 
 def _about(facts: Facts) -> Section:
-    header = facts.header
+    header, host = facts.header, facts.header.get("host")
+    if facts.is_reconstructed:
+        seen = "made from a metrics history: nobody had it on a screen"
+    else:
+        seen = "as the operator's screen had it" if facts.is_watched else "as it was read without a screen"
     rows = (
         ("File", facts.file),
         ("Recording", facts.id or "not recorded"),
         (
             "Written by",
-            f"{header.get('app') or 'not recorded'}, on the machine {header.get('host') or 'not recorded'}",
+            f"{header.get('app') or 'not recorded'}; "
+            + (f"on the machine {host}" if host else "on which machine is not recorded"),
         ),
         ("Time zone there", str(header.get("zone") or "not recorded")),
         ("Pictures of the fleet in this time", number(facts.frames)),
@@ -194,7 +202,7 @@ def _about(facts: Facts) -> Section:
     )
     table = Table((Column("What"), Column("Which")), tuple((Cell(a), Cell(b)) for a, b in rows))
     note = Paragraph(
-        "All of this is from the recording alone, as the operator's screen had it; nothing was asked or"
+        f"All of this is from the recording alone, {seen}; nothing was asked or"
         " corrected afterwards. Whether the file is whole and unchanged, “tidegate recording verify” tells.",
         tone="muted",
     )

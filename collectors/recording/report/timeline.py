@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from collectors.recording.report.document import Block, Cell, Column, Paragraph, Section, Table, Tone
 from collectors.recording.report.facts import Facts
+from collectors.recording.report.left_open import became
 from collectors.recording.report.words import clock, day, length, who
 
 ROWS = 400
@@ -73,8 +74,8 @@ def _rows(facts: Facts) -> Iterator[Row]:
         for aim in one.aims:
             for answer in aim.answers:
                 if answer.is_final:
-                    text = f"{answer.kind.value}: {answer.text}" if answer.text else answer.kind.value
-                    yield answer.at, "action", one.actor or "not recorded", aim.name, text
+                    name = one.actor or "not recorded"
+                    yield answer.at, "action", name, aim.name, became(answer, facts)
     for happened in facts.happened:
         name = who(happened.who) if happened.who else ""
         yield happened.at, happened.kind, name, happened.subject, happened.text
@@ -88,5 +89,5 @@ def _rows(facts: Facts) -> Iterator[Row]:
         now = (view.screen, view.subject, view.dialog)
         if now != seen and (view.subject or view.dialog or seen is not None):
             dialog = f", dialog “{view.dialog}”" if view.dialog else ""
-            yield look.at, "look", "operator", view.subject, f"{view.screen} screen{dialog}"
+            yield look.at, "look", facts.operator or "operator", view.subject, f"{view.screen} screen{dialog}"
         seen = now

@@ -29,6 +29,14 @@ def about(estimate: float, lo: float, hi: float) -> str:
     return seconds(estimate) if math.isfinite(hi) and hi >= FINEST_S else seconds(estimate, lo, hi)
 
 
+def surely(estimate: float, lo: float, hi: float) -> str:
+    """What the slowest waited at least, and by estimate: `over 10 s, about 28 s by estimate`."""
+    if math.isfinite(hi) and 0 < lo < hi:
+        return f"over {number(lo)}{_JOINED}s, about {number(estimate)}{_JOINED}s by estimate"
+    told = seconds(estimate, lo, hi)
+    return told if math.isinf(hi) or lo < hi else f"about {told}"
+
+
 def as_told(value: float) -> float:
     """A wait to the two digits that it is told in: what reads the same is the same."""
     return float(f"{value:.2g}")
@@ -60,6 +68,11 @@ def admitted(level: object) -> str:
     """A throttle's level in a sentence: `admit 30%`."""
     known = isinstance(level, int | float) and math.isfinite(level)
     return f"admit {float(level) * 100:.3g}%" if known else "admission unknown"  # type: ignore[arg-type]  # known is a number
+
+
+def paced(per_min: float | None) -> str:
+    """How fast a throttle moves, behind where it moves to: `, by 10% a minute`; empty where not known."""
+    return "" if per_min is None else f", by {per_min * 100:.3g}% a minute"
 
 
 def between(least: float, most: float) -> str:
