@@ -162,6 +162,7 @@ class Tape:
             self.schema(shaped.schema)
         if self._needs_snapshot:
             self.snapshot()
+            self.snapshot()
         else:
             for number, reason in shaped.reasons:
                 told = {"id": number, "code": reason.code, "parameters": list(reason.parameters)}

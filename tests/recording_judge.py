@@ -86,7 +86,7 @@ class Judge:
         return bytes(data)
 
     def shown(self, path: Path) -> tuple[int, int, bool]:
-        """Frames that are shown, those that say that their state is old, and whether gaps are told.
+        """Frames that are shown, those that say that their state is old, and whether gaps or a tail are told.
 
         raises: AssertionError if one is not as recorded; RecordingError if nothing can be read
         """
@@ -103,7 +103,8 @@ class Judge:
         exercised(recording)
         self._check_window(recording)
         self.slowest = max(self.slowest, time.process_time() - began)
-        has_gaps = bool(recording.gaps)
+        # Where the last record of a file is gone that was not closed, it ends a record earlier.
+        has_gaps = bool(recording.gaps) or any(one.tail for one in recording.segments)
         recording.close()
         return len(shown), stale, has_gaps
 

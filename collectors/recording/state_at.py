@@ -117,6 +117,12 @@ class StateAt:
         if base < 0 and table.rows and table.seq[0] > 0:
             self._lost_from = int(table.t_wall[0]) / 1e6
 
+    def _stands_before(self, row: int) -> bool:
+        """Whether a row is a snapshot right behind another one, which can be read."""
+        tags = self._segment.table.tag
+        is_second = row - 1 in self._snapshots and tags[row] == Tag.SNAPSHOT
+        return is_second and self._body(row - 1)[0] is not None
+
     def _apply(self, row: int) -> None:
         table = self._segment.table
         (body, _, parts), tag = self._body(row), table.tag[row]
@@ -126,8 +132,8 @@ class StateAt:
         if self._parts > _SINCE_PARTS:
             self.is_cut, body = True, None
         if body is None:
-            # A reason that is lost is told as such wherever it is used.
-            if tag != Tag.REASON:
+            # A reason that is lost is told as such wherever it is used; the first snapshot stands twice.
+            if tag != Tag.REASON and not self._stands_before(row):
                 self._lost_from = self._lost_from or int(table.t_wall[row]) / 1e6
         elif tag == Tag.SNAPSHOT:
             self._state, self._reasons, self._lost_from = applied({}, body), reasons_in(body), None

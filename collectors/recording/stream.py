@@ -291,6 +291,8 @@ class Stream:
             self._tell_new_schema(shaped.schema, stamp)
         self._taken = frame, shaped
         if self._needs_snapshot:
+            # Twice, as the schema: nothing before it tells the same.
+            self._tell_state(stamp)
             self._tell_state(stamp)
         else:
             self._tell_changes(shaped, stamp)

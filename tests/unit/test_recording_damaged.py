@@ -233,16 +233,34 @@ def test_an_honest_index_is_believed_where_records_are_damaged(path: Path) -> No
         assert not [one for one in recording.notices if "index" in one]
 
 
+def _damaged(tape: Tape, some: Sequence[Entry]) -> bytes:
+    """The tape's bytes with a bit flipped at the end of each of these records."""
+    data = bytearray(tape.data)
+    for one in some:
+        data[one.offset + one.size - 3] ^= 1
+    return bytes(data)
+
+
+def _snapshots(tape: Tape) -> list[Entry]:
+    return [one for one in tape.of_kind(Kind.EVENT) if one.tag == Tag.SNAPSHOT]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_first_state_that_is_damaged_costs_no_frame(path: Path, which: int) -> None:
+    """It stands twice, for nothing before it tells the same; of what changed since, the other one knows."""
+    tape = tape_of(simple_frames(60), index_every=40)
+    recording = opened(tape, path, _damaged(tape, [_snapshots(tape)[which]]))
+    assert list(frames_of(recording)) == [without(one) for one in tape.frames]
+
+
 @pytest.mark.parametrize("is_closed", [True, False])
 def test_frames_without_their_state_are_no_empty_fleet(path: Path, is_closed: bool) -> None:
-    """Where the first snapshot is damaged, the frames up to the next one cannot be read: they are a gap."""
+    """Where both first snapshots are damaged, no frame up to the next one can be read: they are a gap."""
     tape = tape_of(simple_frames(60), index_every=40)
     if is_closed:
         tape.footer()
-    first, second = [one for one in tape.of_kind(Kind.EVENT) if one.tag == Tag.SNAPSHOT][:2]
-    data = bytearray(tape.data)
-    data[first.offset + first.size - 3] ^= 1
-    recording = opened(tape, path, bytes(data))
+    *first, second = _snapshots(tape)[:3]
+    recording = opened(tape, path, _damaged(tape, first))
     shown = [recording.frame(number) for number in range(60)]
     assert all(frame.models for frame in shown)
     lost = sum(one.seq < second.seq for one in tape.of_kind(Kind.KEY, Kind.SUBKEY, Kind.DELTA))
@@ -255,9 +273,6 @@ def test_frames_without_their_state_are_no_empty_fleet(path: Path, is_closed: bo
 def test_a_recording_without_any_state_shows_nothing(path: Path) -> None:
     """No fleet is not an empty one."""
     tape = tape_of(simple_frames(10))
-    snapshot = next(one for one in tape.of_kind(Kind.EVENT) if one.tag == Tag.SNAPSHOT)
-    data = bytearray(tape.data)
-    data[snapshot.offset + snapshot.size - 3] ^= 1
-    recording = opened(tape, path, bytes(data))
+    recording = opened(tape, path, _damaged(tape, _snapshots(tape)))
     with pytest.raises(RecordingError, match=r"no frame near .* can be read"):
         recording.frame(5)

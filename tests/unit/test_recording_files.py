@@ -57,9 +57,10 @@ def test_a_killed_recording_goes_on_in_the_same_file(tmp_path: Path, frames: int
     found = continued(path, first=800)
     assert found.waiting == [*range(100, 100 + frames), *range(900, 920)]
     start = found.records.index(found.tags(Tag.RUN_START)[1])
-    assert [one.kind for one in found.records[start + 1 : start + 5]] == [
+    assert [one.kind for one in found.records[start + 1 : start + 6]] == [
         Kind.SCHEMA,
         Kind.SCHEMA,
+        Kind.EVENT,
         Kind.EVENT,
         Kind.KEY,
     ]

@@ -282,7 +282,7 @@ def test_segments_of_a_recording_are_one(tmp_path: Path) -> None:
     assert list(frames_of(recording)) == shown
     assert recording.index_at(T0 + 45) == 22
     assert list(recording.window(15, 34).times) == [frame.at for frame in shown[15:35]]
-    assert len(list(recording.noted(0, 1e11, {Kind.EVENT}, {Tag.SNAPSHOT}))) == 5
+    assert len(list(recording.noted(0, 1e11, {Kind.EVENT}, {Tag.SNAPSHOT}))) == 10
     (tmp_path / "20240101T000002Z-0123456789ab-0002.tgrec").unlink()
     other = tape_of(simple_frames(10, T0 + 20), facts={"segment": 1})
     other.footer()

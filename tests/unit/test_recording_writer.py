@@ -49,7 +49,7 @@ def test_what_is_put_is_in_the_file(tmp_path: Path) -> None:
 
 
 def test_a_file_begins_with_all_that_a_reader_needs(tmp_path: Path) -> None:
-    """Run start, the schema twice, the whole state, and a frame that stands for itself; the header tells."""
+    """Run start, schema and state, each twice, and a frame that stands for itself; the header tells."""
     with recording(tmp_path / "a.tgrec", simulated=False) as one:
         one.put(next(changing(1)))
     found = walk(tmp_path / "a.tgrec")
@@ -58,6 +58,7 @@ def test_a_file_begins_with_all_that_a_reader_needs(tmp_path: Path) -> None:
         (Kind.EVENT, Tag.RUN_START),
         (Kind.SCHEMA, -1),
         (Kind.SCHEMA, -1),
+        (Kind.EVENT, Tag.SNAPSHOT),
         (Kind.EVENT, Tag.SNAPSHOT),
         (Kind.KEY, -1),
         (Kind.EVENT, Tag.RUN_STOP),
@@ -200,7 +201,7 @@ def test_what_comes_before_the_first_frame_is_kept_for_it(tmp_path: Path) -> Non
         assert (tmp_path / "a.tgrec").stat().st_size == 0
         one.put(next(changing(1)))
     tags = [one.tag for one in walk(tmp_path / "a.tgrec").records if one.tag >= 0]
-    assert tags == [Tag.RUN_START, Tag.VIEW, Tag.BOOKMARK, Tag.SNAPSHOT, Tag.RUN_STOP]
+    assert tags == [Tag.RUN_START, Tag.VIEW, Tag.BOOKMARK, Tag.SNAPSHOT, Tag.SNAPSHOT, Tag.RUN_STOP]
 
 
 def test_a_view_is_recorded_when_it_changes(tmp_path: Path) -> None:
