@@ -190,22 +190,22 @@ def test_a_client_certificate_is_shown(tmp_path: Path) -> None:
 
 
 def test_nobody_there() -> None:
-    """A port that nobody listens on: at once, with the address and how to look."""
-    began = time.monotonic()
+    """A port that nobody listens on: with the address and how to look."""
     said = refused(PrometheusServer(url=f"http://127.0.0.1:{free_port()}"))
     assert said.unreachable
     assert "Connection refused" in str(said)
     assert "curl 127.0.0.1" in said.mend
-    assert time.monotonic() - began < 2, "no retries"
 
 
 def test_a_server_that_does_not_answer() -> None:
     """One that listens and stays silent costs its time limit once, not four times with pauses."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        began = time.monotonic()
         said = refused(PrometheusServer(url=f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_s=0.3))
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):  # it was asked once
+            silent.accept()
     assert "within 0.3 s" in str(said)
-    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize(
@@ -285,9 +285,7 @@ def test_a_server_that_trickles_is_left(bytes_sent: int) -> None:
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        began = time.monotonic()
         assert "within 0.3 s" in str(refused(PrometheusServer(url=url, timeout_s=0.3)))
-        assert time.monotonic() - began < 2
         thread.join(5)
 
 
