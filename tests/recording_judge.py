@@ -57,13 +57,15 @@ class Judge:
             (one for one in self._tape.entries if one.offset <= bit // 8 < one.offset + one.size), None
         )
         shown, stale, has_gap = self.shown(path)
+        # Behind the last record of a file that was not closed nothing shows that it is missing.
+        is_end = len(data) == len(self.open) == (hit.offset + hit.size if hit else 0)
         return Flip(
             bit // 8,
             hit.kind if hit else None,
             len(self.frames) - shown,
             stale,
             not verify(path).is_sound,
-            has_gap,
+            has_gap or is_end,
         )
 
     def mutated(self, chance: random.Random) -> bytes:
@@ -86,7 +88,7 @@ class Judge:
         return bytes(data)
 
     def shown(self, path: Path) -> tuple[int, int, bool]:
-        """Frames that are shown, those that say that their state is old, and whether gaps or a tail are told.
+        """Frames that are shown, those that say that their state is old, and whether gaps are told.
 
         raises: AssertionError if one is not as recorded; RecordingError if nothing can be read
         """
@@ -103,8 +105,7 @@ class Judge:
         exercised(recording)
         self._check_window(recording)
         self.slowest = max(self.slowest, time.process_time() - began)
-        # Where the last record of a file is gone that was not closed, it ends a record earlier.
-        has_gaps = bool(recording.gaps) or any(one.tail for one in recording.segments)
+        has_gaps = bool(recording.gaps)
         recording.close()
         return len(shown), stale, has_gaps
 
