@@ -11,16 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.terminal import ROOT, Terminal
-from tui.guards import SETTLE_S
+from tui.guards import REPEAT_S, SETTLE_S
 
 KEYS = {"right": b"\x1b[C", "left": b"\x1b[D", "esc": b"\x1b", "enter": b"\r", "shift+tab": b"\x1b[Z"}
 CALM_S = SETTLE_S + 0.03
 REASON = r"Reason +(\w[^│]*?) *│"
 PHRASE = r"y is off: type (\S+) in the row above"
+APPLIES = r"\[ Cancel \] +y apply(?!:)"
+"""The button, not the line of keys below it, which is the same whatever is missing."""
+
 TYPING_S = 0.03
+"""Between two characters: faster is taken for a paste."""
+
 AGAIN_S = 5.0
 """A key is pressed again after so long where a second one would do something else: a busy machine is slow."""
-"""Between two characters: faster is taken for a paste."""
 
 
 class Cockpit:
@@ -82,7 +86,7 @@ class Cockpit:
         self.press_for("1", REASON)
         found = re.search(REASON, self.text)
         assert found
-        self.see(rf"{PHRASE}|y apply ")
+        self.see(rf"{PHRASE}|{APPLIES}")
         if asked := re.search(PHRASE, self.text):
             self.press_for("shift+tab", "›Type ", every_s=AGAIN_S)
             self.press(*asked[1])
@@ -92,8 +96,9 @@ class Cockpit:
     def confirm(self) -> None:
         """`y`, once it counts."""
         self.read_for(CALM_S)
-        self.see(r"y apply ")
-        self.press_for("y", r"SENT by ")
+        self.see(APPLIES)
+        # One that comes sooner behind another can be a key that is held down.
+        self.press_for("y", r"SENT by ", every_s=REPEAT_S + CALM_S)
 
     def closed(self) -> None:
         """Close what is on top."""

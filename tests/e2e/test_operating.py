@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.operating_cockpit import CALM_S, Cockpit, own_places
+from tests.e2e.operating_cockpit import APPLIES, CALM_S, Cockpit, own_places
 from tests.e2e.operating_plane import Plane
 from tests.e2e.operating_proxy import RecordingProxy
 from tests.e2e.terminal import Terminal
@@ -199,7 +199,7 @@ def test_of_two_who_advance_one_stage_one_does(watch: Callable[[str, str], Cockp
             armed(one)
             one.opened("a", "Advance · llama-70b")
             one.give_reason()
-            one.see("y apply ")
+            one.see(APPLIES)
         alice.confirm()
         alice.see("llama-70b sent → ✔ applied: stage none → pro@100")
 

@@ -3,7 +3,6 @@
 import itertools
 import json
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -84,6 +83,32 @@ def poller(url: str) -> PrometheusPoller:
     return PrometheusPoller(PrometheusServer(url=url), presets=PICKER, past_s=0)
 
 
+async def polled(url: str, count: int) -> list[Poll]:
+    """So many polls, one after the other, of times at which the server has all that it is going to have: a
+    scrape or a rule is dated when it begins, and is stored when it is done."""
+    for _ in range(20):
+        one = poller(url)
+        try:
+            polls = [await one.poll() for _ in range(count)]
+        finally:
+            await one.aclose()
+        if all(is_settled(url, poll) for poll in polls):
+            return polls
+    raise AssertionError("the server stored something behind every poll")
+
+
+def is_settled(url: str, poll: Poll) -> bool:
+    """Whether the same questions of the same moment have the same answers now."""
+    return all(
+        list(answer.rows) == list(rows(answer.definition, samples(url, answer.query, poll.at)))
+        for answer in histograms(poll).values()
+    )
+
+
+def samples(url: str, query: str, at: float) -> list[Sample]:
+    return [Sample(e["metric"], tuple(e["value"])) for e in asked(url, query, at)]
+
+
 def histograms(poll: Poll) -> dict[str, Answer]:
     found = {a.definition.signal: a for a in poll.answers if a.definition.signal in NAMES}
     assert found.keys() == NAMES.keys(), poll.health.error
@@ -99,8 +124,7 @@ def of_groups(answer: Answer) -> dict[frozenset[tuple[str, str]], Buckets]:
 def exact(url: str, answer: Answer, at: float) -> Answer:
     """The same answer with all buckets, from the server itself."""
     query = render(answer.definition, window_s=answer.window_s, present=None)
-    found = [Sample(e["metric"], tuple(e["value"])) for e in asked(url, query, at)]
-    return Answer(answer.definition, rows(answer.definition, found), at)
+    return Answer(answer.definition, rows(answer.definition, samples(url, query, at)), at)
 
 
 def is_truthful(thin: Mapping[frozenset[tuple[str, str]], Buckets], whole: Answer) -> None:
@@ -126,11 +150,7 @@ async def test_what_is_foreseen_to_be_too_much_is_never_asked(
 ) -> None:
     """From the first poll on with 13 buckets, told in one sentence; the next does not count again."""
     monkeypatch.setattr(thinned, "MAX_SAMPLES", WHOLE // 2)
-    one = poller(server)
-    try:
-        first, second = await one.poll(), await one.poll()
-    finally:
-        await one.aclose()
+    first, second = await polled(server, 2)
     for poll in (first, second):
         assert poll.health.state is SourceState.OK, poll.health.error
         (said,) = poll.health.warnings
@@ -149,11 +169,7 @@ async def test_what_is_refused_as_too_large_is_asked_again_at_once(
 ) -> None:
     """No signal is lost in the poll that finds out, and the next asks for fewer from the start."""
     monkeypatch.setattr(client, "MAX_BODY_BYTES", WHOLE * 60)
-    one = poller(server)
-    try:
-        first, second = await one.poll(), await one.poll()
-    finally:
-        await one.aclose()
+    first, second = await polled(server, 2)
     for poll in (first, second):
         assert poll.health.state is SourceState.OK, poll.health.error
         for answer in histograms(poll).values():
@@ -217,15 +233,10 @@ def recorded(start_configured: StartConfigured, tmp_path: Path) -> Iterator[str]
 async def test_records_are_thinned_too(recorded: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record has the same buckets, so it is asked for the same few."""
     monkeypatch.setattr(thinned, "MAX_SAMPLES", WHOLE // 2)
-    one = poller(recorded)
-    try:
-        poll = await one.poll()
-    finally:
-        await one.aclose()
+    (poll,) = await polled(recorded, 1)
     for signal, answer in histograms(poll).items():
         assert answer.recorded.endswith(signal), (answer.error, poll.health)
         assert "le=~" in answer.query
         whole = re.sub(r',?le=~"[^"]*"', "", answer.query)
-        found = [Sample(e["metric"], tuple(e["value"])) for e in asked(recorded, whole, poll.at)]
-        full = Answer(answer.definition, rows(answer.definition, found), time.time())
+        full = Answer(answer.definition, rows(answer.definition, samples(recorded, whole, poll.at)), poll.at)
         is_truthful(of_groups(answer), full)
