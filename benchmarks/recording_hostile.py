@@ -4,9 +4,10 @@
 
 Each file of `tests.hostile_recordings` goes through `recording info`, `recording verify` and all that a
 replay asks, each in a process of its own, with the start of the program. Exit status 1 if one takes more than
-2 s of CPU or 256 MiB. Then a file of 300,000 records without an INDEX, as no recorder writes it: each of its
-headers has to be looked at, which is reported and not judged. With `noise` above 1.2 the machine is busy: CPU
-time is then that of programs that share a core.
+2 s of CPU or 256 MiB. Then a file of 300,000 records without an INDEX, as no recorder writes it: a reader
+gives up half-way and says so. `verify` reads any file to its end, so its seconds for that one are reported
+and not judged. With `noise` above 1.2 the machine is busy: CPU time is then that of programs that share a
+core.
 """
 
 import argparse
@@ -55,7 +56,8 @@ def main() -> int:
                 found = ran(Path(folder), *command, str(path))
                 figures.setdefault(name, {})[what] = (round(found.seconds, 2), round(found.megabytes))
                 is_missed = found.seconds > SECONDS or found.megabytes > MEBIBYTES
-                missed += [f"{name}, {what}"] if is_missed and name != LONG else []
+                is_judged = (name, what) != (LONG, "verify")
+                missed += [f"{name}, {what}"] if is_missed and is_judged else []
                 size, cost = f"{len(data) / 1e6:6.2f}", f"{found.seconds:6.2f} {found.megabytes:5.0f}"
                 print(f"{name:26} {size} {what:8} {cost}", flush=True)
     print(f"too much: {'; '.join(missed)}" if missed else f"all within {SECONDS:g} s and {MEBIBYTES:g} MiB")

@@ -109,7 +109,8 @@ def _info(recording: Recording) -> Info:
     if segment.damages:
         lost, first = sum(one.size for one in segment.damages), segment.damages[0].offset
         where = f"at byte {first}" if len(segment.damages) == 1 else f"from byte {first} on"
-        notices.append(f"{lost} bytes are damaged {where}: `tidegate recording verify` tells more")
+        what = " or ".join(dict.fromkeys(one.what for one in segment.damages))
+        notices.append(f"{lost} bytes are {what} {where}: `tidegate recording verify` tells more")
     elif faults:
         told = counted(len(faults), "fault")
         notices.append(f"damaged at byte {faults[0].offset}, {told}: `tidegate recording verify` tells more")

@@ -112,7 +112,7 @@ class Part:
         if segment.tail:
             told.append(f"tail of {segment.tail} bytes ignored")
         told += [
-            f"{damage.size} bytes at {damage.offset} are damaged and left out"
+            f"{damage.size} bytes at {damage.offset} are {damage.what} and left out"
             for damage in segment.damages[:_DAMAGES_MOST]
         ]
         if lost := int(segment.unreadable.sum()):

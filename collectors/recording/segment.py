@@ -7,7 +7,7 @@ import zlib
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ from collectors.recording.layout import (
 from collectors.recording.noted import Allowance, cleaned, read_json, tag_of
 from collectors.recording.schema import Schema, SchemaError, from_json
 from collectors.recording.table import TIME_MOST, UNTOLD, Table, joined, of_rows, read_page, resized
-from collectors.recording.walk import Ahead, Budget, File, Place, last_index, record_at, walked
+from collectors.recording.walk import Ahead, Budget, Damage, File, Place, last_index, record_at, walked
 
 RECORDS_MOST = 1_000_000
 """Records of one file that are shown: of a longer one, the last ones."""
@@ -54,13 +54,6 @@ _LIE = (
     "`tidegate recording verify` tells more"
 )
 _SKIPPED = " of a newer kind skipped"
-
-
-class Damage(NamedTuple):
-    """Bytes of a file that are no record: where, and how many."""
-
-    offset: int
-    size: int
 
 
 def unfolded(record: Record, stored: bytes) -> bytes:
@@ -117,7 +110,7 @@ class Segment:
         self._frame_rows: NDArray[np.int64] = np.empty(0, np.int64)
         self._directory: tuple[int, ...] = ()
         self.is_header_lost = False
-        self._is_indexed = self._is_doubted = False
+        self._is_indexed = self._is_doubted = self._is_unsearched = False
         self._compared: NDArray[np.bool_] = np.empty(0, np.bool_)
         self._tags = Allowance(_TAGS_BYTES)
         try:
@@ -149,8 +142,9 @@ class Segment:
 
     @property
     def tail(self) -> int:
-        """Bytes behind the last complete record."""
-        return 0 if self._table is None else max(self.file.size - self.end, 0)
+        """Bytes behind the last complete record; 0 where nobody looked whether there is another."""
+        is_known = self._table is not None and not self._is_unsearched
+        return max(self.file.size - self.end, 0) if is_known else 0
 
     @property
     def is_loaded(self) -> bool:
@@ -258,9 +252,13 @@ class Segment:
                 self.damages[:] = damages
         if self._is_doubted:
             self.notices.append(_LIE)
-        if budget.is_spent:
-            self.notices.append("it is damaged over long stretches: not all of it was searched")
         self.end = table.end if table.rows else self.first
+        self._is_unsearched = budget.is_spent
+        if budget.is_spent:
+            self.notices.append(
+                "not all of it was searched: it has too many records that no INDEX lists, or is damaged over "
+                f"long stretches; its last {self.file.size - self.end} bytes are not shown"
+            )
         self._take(table)
 
     def _listed(self, budget: Budget) -> Table:
@@ -333,7 +331,7 @@ class Segment:
             after = offset + size
             rows.extend((offset, size, *record[3:8], record.kind, _tag(ahead, place)))
         if after < end < self.file.size:
-            self.damages.append(Damage(after, end - after))
+            self.damages.append(Damage(after, end - after, "not searched" if budget.is_spent else "damaged"))
         return of_rows(rows)
 
     def _take(self, table: Table) -> None:
@@ -385,7 +383,9 @@ class Segment:
             self._load()
             return True
         before = self._table
-        more = self._walk(self.end, size, Budget(), int(before.seq[-1]) if before.rows else -1)
+        budget = Budget()
+        more = self._walk(self.end, size, budget, int(before.seq[-1]) if before.rows else -1)
+        self._is_unsearched = budget.is_spent
         if not more.rows:
             return False
         self.end = more.end

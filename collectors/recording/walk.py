@@ -41,11 +41,23 @@ class Place(NamedTuple):
     record: Record
 
 
+class Damage(NamedTuple):
+    """Bytes of a file that are no record, or were not searched for one: where, how many, and why."""
+
+    offset: int
+    size: int
+    what: str = "damaged"
+
+
 @dataclass
 class Budget:
-    """How much of a file may still be looked at: headers, and bytes searched for one."""
+    """How much of a file may still be looked at: headers, and bytes searched for one.
 
-    headers: int = 400_000
+    headers: a recorder lists every 512 records in an INDEX, so a file that was not made to do harm has few to
+        walk; as many as this cost a second
+    """
+
+    headers: int = 150_000
     bytes: int = 512 * 2**20
     back_bytes: int = 128 * 2**20
 

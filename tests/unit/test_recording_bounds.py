@@ -1,5 +1,6 @@
 """Files that claim what cannot be: lengths, bombs, JSON, numbers and loops, each refused before it costs."""
 
+import re
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from collectors.recording.codec import compressed
 from collectors.recording.layout import ZSTD, Kind, RecordingError, Tag
 from collectors.recording.reader import Recording
 from collectors.recording.schema import Axis, Block, Column, Schema
-from tests.hostile_recordings import HANG_S
+from tests.hostile_recordings import HANG_S, talking
 from tests.recording_files import T0, Tape, simple_frame, simple_frames, tape_of, without
 from tests.recording_parts import frames_of
 
@@ -184,6 +185,19 @@ def test_a_file_of_beginnings_ends(path: Path) -> None:
     survives(path, bytes(tape.data) + sync * 40_000)
     survives(path, bytes(tape.data) + (sync + b"\x08") * 40_000)
     survives(path, sync * 40_000)
+
+
+@pytest.mark.slow
+def test_records_without_an_index_are_not_read_without_end(path: Path) -> None:
+    """What was not looked at is told as such, and not as a record that was cut off."""
+    tape = talking(160_000)
+    path.write_bytes(bytes(tape.data))
+    recording = Recording.open(path)
+    said, left_out = recording.notices
+    assert re.fullmatch(r"not all of it was searched: .* its last \d+ bytes are not shown", said)
+    assert re.fullmatch(r"\d+ bytes at \d+ are not searched and left out", left_out)
+    assert recording.frames == 5
+    assert recording.frame(4) == without(tape.frames[4])
 
 
 def test_a_sparse_file_opens_at_once(path: Path) -> None:
