@@ -164,7 +164,7 @@ async def test_frames_that_take_long_to_draw_leave_keys_their_turn() -> None:
 
 
 async def test_a_time_looks_the_same_wherever_it_was_come_to_from() -> None:
-    """Near an edge a cell of the heat map keeps its shade, but not that of a time before a jump."""
+    """What is drawn of a frame hangs on no frame before it, near the edge between two shades neither."""
     frames = [
         replace(one, nodes=(Node("n1", "gpu", bytes([busy] * 8), " " * 8, ("delta-code",)),))
         for one, busy in zip(recorded(3), (50, 61, 90), strict=True)
@@ -181,6 +181,29 @@ async def test_a_time_looks_the_same_wherever_it_was_come_to_from() -> None:
             looks.append([line for line in screen_text(app) if line.startswith("n1")])
         assert looks[0] == looks[1]
         assert "▓▓▓▓▓▓▓▓" in looks[0][0]
+
+
+@pytest.mark.parametrize("opener", ["A", "enter", "?", "M", "d"])
+async def test_a_screen_that_is_just_being_closed_draws_nothing(opener: str) -> None:
+    """It has lost its panels by then, and neither a tick, an answer nor a frame may end the cockpit."""
+    async with replaying(FakeReplay(recorded(40), at=20)) as (app, pilot):
+        press(app, "m")
+        player = app.live.feed.source
+        assert isinstance(player, FakeReplay)
+        await until(pilot, lambda: player.mark_frame is not None)
+        press(app, opener)
+        await until(pilot, lambda: len(app.screen_stack) > 1)
+        closing = app.screen
+        assert isinstance(closing, CockpitScreen)
+        await until(pilot, lambda: closing.has_panels)
+        await closing.remove_children()
+        closing.say("an answer to a key")
+        closing.draw_bottom()
+        closing.draw_status()
+        closing.draw()
+        app.note_view()
+        await pilot.pause(0.5)
+        assert app.return_code is None
 
 
 async def test_a_click_on_a_lane_goes_there() -> None:

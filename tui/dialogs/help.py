@@ -172,7 +172,7 @@ class HelpScreen(CockpitScreen):
 
     def draw(self) -> None:
         """The keys, for the size there is."""
-        if not self.is_mounted:
+        if not self.has_panels:
             return
         app, (width, height) = self.cockpit, self.app.size
         actions, labels = [*self._below.doing(), *app.doing()], self._below.labels()

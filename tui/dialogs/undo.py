@@ -276,7 +276,7 @@ class UndoScreen(CockpitScreen):
     def draw(self) -> None:
         """The list against the newest frame: what is left of each action, and how it can be taken back."""
         frame = self.cockpit.frame
-        if not self.is_mounted or frame is None:
+        if not self.has_panels or frame is None:
             return
         width, height = self.app.size
         glyphs = GLYPHS[self.cockpit.glyphs]
@@ -342,7 +342,7 @@ class UndoScreen(CockpitScreen):
 
     def _draw_detail(self) -> None:
         frame = self.cockpit.frame
-        if frame is None or not self.is_mounted:
+        if frame is None or not self.has_panels:
             return
         (width, height), glyphs = self.app.size, GLYPHS[self.cockpit.glyphs]
         rows = min(DETAIL_ROWS, max((height - 6) // 2, 0))

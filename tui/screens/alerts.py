@@ -256,7 +256,7 @@ class AlertsScreen(ListScreen):
 
     def view(self) -> "View":
         """The list as it is filtered, and the alert under the cursor."""
-        cursor = self._panel("list").cursor_id if self.is_mounted else self._wanted
+        cursor = self._panel("list").cursor_id if self.has_panels else self._wanted
         return replace(super().view(), cursor=cursor)
 
     def look(self, view: "View") -> None:
@@ -267,7 +267,7 @@ class AlertsScreen(ListScreen):
     def draw(self) -> None:
         """The list from the application's frame; only what changed is painted."""
         frame = self.cockpit.frame
-        if not self.is_mounted or frame is None:
+        if not self.has_panels or frame is None:
             return
         width, height = self.app.size
         glyphs = GLYPHS[self.cockpit.glyphs]
@@ -311,7 +311,7 @@ class AlertsScreen(ListScreen):
 
     def _draw_detail(self) -> None:
         frame = self.cockpit.frame
-        if frame is None or not self.is_mounted:
+        if frame is None or not self.has_panels:
             return
         width, height = self.app.size
         alert, glyphs = self._alert(self._panel("list").cursor_id), GLYPHS[self.cockpit.glyphs]

@@ -244,7 +244,8 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         """The bottom line alone: what a key changes most often."""
         from tui.widgets.lines import LineView
 
-        self.query_one("#hints", LineView).show((self.bottom_line(self.app.size.width),))
+        if self.has_panels:
+            self.query_one("#hints", LineView).show((self.bottom_line(self.app.size.width),))
 
     def scrolling(self, view: "LineView") -> Mapping[str, Callable[[], None]]:
         """The keys that move, for a view without a cursor."""
@@ -279,8 +280,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
     def say(self, sentence: str) -> None:
         """Answer a key in one line."""
         self._answer, self._answered_at = sentence, time.monotonic()
-        if self.has_panels:
-            self.draw_bottom()
+        self.draw_bottom()
 
     def leave(self) -> None:
         """Go back to the screen below, once."""

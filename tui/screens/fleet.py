@@ -125,7 +125,7 @@ class FleetScreen(ListScreen):
 
     def draw(self) -> None:
         """Every panel from the application's frame; before the first one, a skeleton that says so."""
-        if not self.is_mounted:
+        if not self.has_panels:
             return
         if self.cockpit.frame is None:
             self._draw_skeleton()

@@ -72,7 +72,7 @@ class ModelScreen(CockpitScreen):
 
     def draw(self) -> None:
         """The page from the application's frame."""
-        if not self.is_mounted:
+        if not self.has_panels:
             return
         width, height = self.app.size
         header, lines = self.page_lines(width)

@@ -47,7 +47,7 @@ class SheetScreen(CockpitScreen):
     def draw(self) -> None:
         """The list for what is shown now."""
         width, height = self.app.size
-        if not self.is_mounted or not (lines := self.sheet_lines(width)):
+        if not self.has_panels or not (lines := self.sheet_lines(width)):
             return
         rows = {"hints": int(height > 2), "status": int(height > 3)}
         self.sheet.set_rows(max(height - sum(rows.values()), 1))
