@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from collectors.fleet import STALE_CELL, Alert, Event, EventKind, Node
+from collectors.fleet import BUSY_STEP, STALE_CELL, Alert, Event, EventKind, Node
+
+BUSY_MARGIN = 3
+"""Percent past a shade's edge before a cell has the next one: jitter around an edge draws nothing (D17)."""
 
 
 def changed_alerts(before: Sequence[Alert], after: Sequence[Alert], at: float) -> Iterator[Event]:
@@ -29,9 +32,37 @@ def _subject(alert: Alert) -> str:
 
 
 def kept_nodes(before: Sequence[Node], after: Sequence[Node]) -> tuple[Node, ...]:
-    """The new nodes, with the old object where nothing changed, so that drawing can tell at a glance."""
+    """The new nodes, with the old object where nothing changed, so that drawing can tell at a glance.
+
+    An accelerator keeps its shade until its busy time is past the edge by `BUSY_MARGIN`: here, where frames
+    are made, so that whoever draws one needs to know none before it, and a replay looks as live did.
+    """
     old = {(n.pool, n.name): n for n in before}
-    return tuple(was if (was := old.get((n.pool, n.name))) == n else n for n in after)
+    return tuple(_kept(old.get((n.pool, n.name)), n) for n in after)
+
+
+def _kept(was: Node | None, now: Node) -> Node:
+    if was is None:
+        return now
+    shades, before = now.busy.translate(_SHADE), was.busy.translate(_SHADE)
+    if shades == before or len(shades) != len(before):
+        return now
+    held = replace(now, busy=bytes(map(_held, now.busy, before)))
+    return was if was == held else held
+
+
+_NO_SHADE = 255
+_SHADE = bytes(min(busy, 99) // BUSY_STEP if busy <= 100 else _NO_SHADE for busy in range(256))
+
+
+def _held(busy: int, shade: int) -> int:
+    """The busy time, or the edge of the shade before that it is not past by the margin."""
+    if busy > 100 or shade == _NO_SHADE:
+        return busy
+    low, high = shade * BUSY_STEP, (shade + 1) * BUSY_STEP
+    if low - BUSY_MARGIN <= busy < low:
+        return low
+    return high - 1 if high <= busy < high + BUSY_MARGIN and high < 100 else busy
 
 
 def stale_nodes(nodes: Sequence[Node]) -> tuple[Node, ...]:

@@ -182,17 +182,18 @@ class Feature(NamedTuple):
     models: tuple[str, ...]
 
 
-MISSING_CELL = 255
+MISSING_CELL, STALE_CELL = 255, 254
 
-
-STALE_CELL = 254
+BUSY_STEP = 20
+"""Percent of busy time in one shade of the heat map; 100 is of the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """Accelerators of one host, for the heat map.
 
-    busy: one byte an accelerator: 0..100 percent busy time, 254 stale, 255 missing
+    busy: one byte an accelerator: 0..100 percent busy time, 254 stale, 255 missing. A little past the edge of
+        a shade it is told as at that edge, on the side where it was, see `changes.kept_nodes`
     marks: one letter an accelerator: X fault, t thermal, e ECC, or a space
     """
 

@@ -1,9 +1,7 @@
 """Whether a replay draws what was seen live: a demo is recorded while its screen is looked at, then replayed.
 
 Every cell counts, its glyph and its style, but for the lines that tell the mode and the clock: the first row
-(time, badge), the last two (hints, and the status or where the replay stands). Near the edge between two
-shades a cell of the heat map keeps the one it had (D17): after a jump nobody knows which one that was, so
-one shade more or less is told apart.
+(time, badge), the last two (hints, and the status or where the replay stands).
 """
 
 import asyncio
@@ -27,7 +25,6 @@ VIEWS = ((), ("enter",), ("A",))
 """Keys from the fleet to what is looked at: the fleet itself, the page of a model, the alerts."""
 
 BACK = ("escape", "escape")
-SHADES = " ░▒▓█"
 TOLD, BELOW = 1, 2
 """Rows above and below that tell the mode and the clock."""
 
@@ -50,19 +47,6 @@ class Difference:
     row: int
     live: str
     replayed: str
-
-    @property
-    def is_shade(self) -> bool:
-        """Whether only cells of the heat map differ, by one shade."""
-        pairs = [(a, b) for a, b in zip(self.live, self.replayed, strict=False) if a != b]
-        are_shades = all(a in SHADES and b in SHADES for a, b in pairs)
-        is_long = len(self.live) == len(self.replayed)
-        return (
-            bool(pairs)
-            and is_long
-            and are_shades
-            and all(abs(SHADES.index(a) - SHADES.index(b)) == 1 for a, b in pairs)
-        )
 
     def __str__(self) -> str:
         return (
@@ -149,11 +133,11 @@ async def replayed_at(app: CockpitApp, pilot: Pilot[int], at: float) -> None:
     """Show a time, with all the sparks of the ten minutes before it."""
     source = app.live.feed.source
     assert isinstance(source, ReplaySource)
-    jumps = app.live.jumps
+    jumps = app.live._jumps
     source.seek(at)
     await until(
         pilot,
-        lambda: app.live.jumps > jumps and app.latest is not None and abs(app.latest.at - at) < 0.01,
+        lambda: app.live._jumps > jumps and app.latest is not None and abs(app.latest.at - at) < 0.01,
         f"never came to {at}",
     )
     # The frame was drawn before its sparks were known, and a replay rests between two drawings.

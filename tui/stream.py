@@ -46,11 +46,6 @@ class Stream:
         self._jumps = 0
 
     @property
-    def jumps(self) -> int:
-        """How often a replay filled what is remembered anew: what was drawn before is of another time."""
-        return self._jumps
-
-    @property
     def is_fed(self) -> bool:
         """Whether there is anything that remembers yet."""
         return self._history is not None

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from collectors.changes import BUSY_MARGIN, kept_nodes
 from collectors.fleet import MISSING_CELL, STALE_CELL, Node
 from tests.frames import demo_frame, nodes
 from tests.newcomer_frames import hosts
@@ -60,12 +61,37 @@ def test_the_worst_mark_of_a_node_wins() -> None:
 
 def test_jitter_around_a_threshold_draws_nothing() -> None:
     """D17: two percent either way of a threshold changes no cell; a real move does."""
-    cache = HeatCache()
-    seen = set()
+    seen, before = set(), (node("r1/n01", [79] * 8),)
     for busy in (79, 80, 81, 80, 79, 78, 82, 79):
-        seen.add(heat_lines((node("r1/n01", [busy] * 8),), 120, 4, cache=cache)[1].text)
+        before = kept_nodes(before, (node("r1/n01", [busy] * 8),))
+        seen.add(heat_lines(before, 120, 4)[1].text)
     assert len(seen) == 1
-    assert heat_lines((node("r1/n01", [90] * 8),), 120, 4, cache=cache)[1].text == f"r1/n01│{'█' * 8}│"
+    after = kept_nodes(before, (node("r1/n01", [90] * 8),))
+    assert heat_lines(after, 120, 4)[1].text == f"r1/n01│{'█' * 8}│"
+
+
+@pytest.mark.parametrize(
+    ("before", "busy", "told"),
+    [
+        (79, 80, 79), (79, 82, 79), (79, 83, 83), (80, 79, 80), (80, 77, 80), (80, 76, 76), (0, 22, 19),
+        (0, 23, 23), (0, 0, 0), (100, 100, 100), (85, 100, 100), (100, 80, 80), (100, 78, 80), (19, 60, 60),
+        (STALE_CELL, 20, 20), (19, STALE_CELL, STALE_CELL), (MISSING_CELL, 20, 20),
+        (19, MISSING_CELL, MISSING_CELL),
+    ],
+)  # fmt: skip
+def test_a_value_near_an_edge_stays_on_its_side(before: int, busy: int, told: int) -> None:
+    """By less than the margin past it the edge itself is told, and no value is further off than that."""
+    (kept,) = kept_nodes((node("n", [before]),), (node("n", [busy]),))
+    assert kept.busy == bytes([told])
+    assert abs(busy - told) <= BUSY_MARGIN
+
+
+def test_a_node_of_another_size_or_pool_is_taken_as_it_is() -> None:
+    """Its accelerators are others."""
+    was = node("n", [19, 19])
+    for now in (node("n", [20]), node("n", [20, 20], pool="other"), node("other", [20, 20])):
+        assert kept_nodes((was,), (now,)) == (now,)
+    assert kept_nodes((was,), (node("n", [20, 20]),))[0] is was
 
 
 def test_a_node_that_is_the_same_object_is_not_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:

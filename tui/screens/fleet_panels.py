@@ -9,7 +9,7 @@ from tui.effects import OWN_S, After, Effects, last_own
 from tui.format import GLYPHS, Glyphs, fit
 from tui.screens.hints import text_line
 from tui.screens.layout import Rows, Wants, panel_rows
-from tui.screens.model_page import HeatMemory, ModelPage, banner, undo_key
+from tui.screens.model_page import ModelPage, banner, undo_key
 from tui.three_states import parted_features, plane_time
 from tui.widgets.badges import writes_badge
 from tui.widgets.fleet_row import RowCache, alerts_by_model, alerts_of, severity_of
@@ -88,7 +88,7 @@ class FleetPanels:
 
     def __init__(self) -> None:
         self._row_cache: RowCache = {}
-        self._heat_memory = HeatMemory()
+        self._heat_cache: HeatCache = {}
         self._order: tuple[str, ...] = ()
         self._page = ModelPage()
         self._effects = Effects()
@@ -139,8 +139,7 @@ class FleetPanels:
         since = "recorded up to here" if app.replaying is not None else "since the screen was opened"
         quiet = (text_line(f"   nothing {since}", width, role="muted"),) * is_quiet
         rows = _rows(width, height, wants, own, events)
-        cache = self._heat_memory.of(app)
-        heat = _heat(frame, heat_page, width, rows.heat, glyphs, cache)
+        heat = _heat(frame, heat_page, width, rows.heat, glyphs, self._heat_cache)
         if len(heat) < rows.heat:
             # A coarser cell was enough: its rows go to others.
             rows = _rows(width, height, wants._replace(heat=len(heat)), own, events)

@@ -46,29 +46,11 @@ def undo_key(app: "CockpitApp") -> str:
     return key_label(keys[0], app.glyphs) if keys else ""
 
 
-class HeatMemory:
-    """Nodes as they were drawn last: near an edge a cell keeps its shade (D17).
-
-    It is empty after a jump of a replay: the same time looks the same, wherever it was come to from.
-    """
-
-    def __init__(self) -> None:
-        self._cache: HeatCache = {}
-        self._jumps = 0
-
-    def of(self, app: "CockpitApp") -> HeatCache:
-        """What there is to go on from, for whoever draws the application's frame; it is filled in place."""
-        if app.shown.jumps != self._jumps:
-            self._jumps = app.shown.jumps
-            self._cache.clear()
-        return self._cache
-
-
 class ModelPage:
     """Draws pages, and keeps what the next frame can use again."""
 
     def __init__(self) -> None:
-        self._heat = HeatMemory()
+        self._heat: HeatCache = {}
         self._effects = Effects()
 
     def lines(
@@ -94,7 +76,7 @@ class ModelPage:
         nodes = [node for node in frame.nodes if name in node.models]
         waits = frozenset({name} if model.reading("waiting").estimate else ())
         rows = min(heat_height(nodes, width), HEAT_MOST)
-        heat = heat_lines(nodes, width, rows, page.glyphs, heat_page, waits, self._heat.of(app))
+        heat = heat_lines(nodes, width, rows, page.glyphs, heat_page, waits, self._heat)
         return self._header(app, page, alone), model_lines(page, heat)
 
     def feature(

@@ -9,17 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from collectors.fleet import MISSING_CELL, STALE_CELL, Node
+from collectors.fleet import BUSY_STEP, MISSING_CELL, STALE_CELL, Node
 from tui.format import UNICODE, Glyphs, count, counted, fit, width_of
 from tui.widgets.lines import Cell, Line, line_of
 
 Grain = Literal["accelerator", "node", "rack"]
-
-STEP = 20
-"""Percent of busy time in one of the five shades."""
-
-MARGIN = 3
-"""Percent past a shade's edge before the cell changes: jitter around an edge draws nothing (D17)."""
 
 IDLE = 10
 """Percent busy below which an accelerator is marked `i` while its model has a queue (D3)."""
@@ -61,7 +55,6 @@ class DrawnNode(NamedTuple):
 
     node: Node
     queued: bool
-    shades: bytes
     cells: str
     one: str
     marks: tuple[tuple[str, int], ...]
@@ -148,7 +141,7 @@ def _drawn(nodes: Sequence[Node], queued: frozenset[str], cache: HeatCache) -> l
         waits = bool(queued) and not queued.isdisjoint(node.models)
         known = cache.get(node.name)
         if known is None or known.node is not node or known.queued != waits:
-            known = cache[node.name] = _draw(node, waits, known)
+            known = cache[node.name] = _draw(node, waits)
         made.append(known)
     if len(cache) > 2 * len(nodes):
         for name in cache.keys() - {node.name for node in nodes}:
@@ -156,11 +149,8 @@ def _drawn(nodes: Sequence[Node], queued: frozenset[str], cache: HeatCache) -> l
     return made
 
 
-def _draw(node: Node, queued: bool, before: DrawnNode | None) -> DrawnNode:
-    shades = node.busy.translate(_SHADE)
-    if before is not None and len(before.shades) == len(shades) and before.shades != shades:
-        shades = bytes(map(_kept, node.busy, shades, before.shades))
-    cells = "".join(map(_CHARACTER.__getitem__, shades))
+def _draw(node: Node, queued: bool) -> DrawnNode:
+    cells = "".join(map(_CHARACTER.__getitem__, node.busy.translate(_SHADE)))
     if queued and any(busy < IDLE for busy in node.busy):
         cells = "".join("i" if busy < IDLE else cell for busy, cell in zip(node.busy, cells, strict=True))
     if node.marks.strip():
@@ -168,21 +158,15 @@ def _draw(node: Node, queued: bool, before: DrawnNode | None) -> DrawnNode:
         cells = "".join(mark if mark in _LETTERS else cell for cell, mark in pairs)
     worst = next((mark for mark in _WORST if mark in cells), "")
     marks = tuple((mark, cells.count(mark)) for mark in _WORST if mark in cells) if worst else ()
-    return DrawnNode(node, queued, shades, cells, worst or _mean_shade(node), marks)
+    return DrawnNode(node, queued, cells, worst or _mean_shade(node), marks)
 
 
 _SHADE = bytes(
-    5 if busy == STALE_CELL else 6 if busy == MISSING_CELL else min(busy // STEP, 4) for busy in range(256)
+    5 if busy == STALE_CELL else 6 if busy == MISSING_CELL else min(busy // BUSY_STEP, 4)
+    for busy in range(256)
 )
 _CHARACTER = "01234~."
 """Of each shade: 0 to 4, stale, drained. Glyphs are put in when the line is made."""
-
-
-def _kept(busy: int, new: int, old: int) -> int:
-    """The old shade while the value has not left it by the margin; stale and drained cells change at once."""
-    if new > 4 or old > 4:
-        return new
-    return old if old * STEP - MARGIN <= busy < (old + 1) * STEP + MARGIN else new
 
 
 def _mean_shade(node: Node) -> str:
