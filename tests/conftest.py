@@ -1,6 +1,12 @@
-"""What holds for every test: processes that are started here begin as at a shell's prompt."""
+"""What holds for every test: no example has a time limit, and processes begin as at a shell's prompt."""
 
 import signal
+
+from hypothesis import settings
+
+# How fast something is, is measured in benchmarks/; a busy machine makes no test fail.
+settings.register_profile("tidegate", deadline=None)
+settings.load_profile("tidegate")
 
 
 def pytest_configure() -> None:

@@ -133,13 +133,17 @@ async def replayed_at(app: CockpitApp, pilot: Pilot[int], at: float) -> None:
     """Show a time, with all the sparks of the ten minutes before it."""
     source = app.live.feed.source
     assert isinstance(source, ReplaySource)
-    jumps = app.live._jumps
+    jumps = source.jumps
     source.seek(at)
-    await until(
-        pilot,
-        lambda: app.live._jumps > jumps and app.latest is not None and abs(app.latest.at - at) < 0.01,
-        f"never came to {at}",
-    )
+
+    def is_there() -> bool:
+        # Sparks of the place before can still be on their way.
+        if source.series is None or app.latest is None or source.jumps == jumps:
+            return False
+        is_filled = app.live._jumps == source.jumps and abs(source.series.times[-1] - at) < 0.01
+        return is_filled and abs(app.latest.at - at) < 0.01
+
+    await until(pilot, is_there, f"never came to {at}")
     # The frame was drawn before its sparks were known, and a replay rests between two drawings.
     app.draw_all()
     await pilot.pause()

@@ -154,6 +154,12 @@ def test_a_simulator_stopped_at_birth_does_not_hold_the_demo(start: Callable[...
     assert is_gone(child)
 
 
+def has_prompt(terminal: Terminal) -> bool:
+    """Whether the shell waits for a command, on its own screen again: what is typed before may be dropped."""
+    left = terminal.raw.rfind(b"\x1b[?1049l")
+    return terminal.raw.rfind(b"\x1b[?1049h") < left < terminal.raw.rfind(b"bash-")
+
+
 def test_ctrl_z_goes_to_the_shell_and_fg_returns(start: Callable[..., Terminal]) -> None:
     """A shell with job control: its own screen and settings meanwhile, then all is drawn again."""
     terminal = start("--norc", "--noprofile", "-i", program="/bin/bash", controls=True)
@@ -163,9 +169,10 @@ def test_ctrl_z_goes_to_the_shell_and_fg_returns(start: Callable[..., Terminal])
     terminal.until(lambda: "boreal-5" in terminal.text)
     terminal.press(b"\x1a")
     terminal.until(lambda: b"Stopped" in terminal.raw)
-    terminal.until(lambda: terminal.raw.rfind(b"\x1b[?1049l") > terminal.raw.rfind(b"\x1b[?1049h"))
+    terminal.until(lambda: has_prompt(terminal))
     terminal.press(b"echo a''b\r")
     terminal.until(lambda: b"ab\r\n" in terminal.raw)
+    terminal.until(lambda: terminal.raw.rfind(b"bash-") > terminal.raw.rfind(b"ab\r\n"))
     back = len(terminal.raw)
     terminal.press(b"fg\r")
     terminal.until(lambda: b"boreal-5" in terminal.raw[back:] and b"1049h" in terminal.raw[back:])
@@ -174,7 +181,7 @@ def test_ctrl_z_goes_to_the_shell_and_fg_returns(start: Callable[..., Terminal])
     terminal.press(b"\x1b")
     terminal.until(lambda: "KEYS" not in terminal.text)
     terminal.press(b"q")
-    terminal.until(lambda: terminal.raw.rfind(b"\x1b[?1049l") > terminal.raw.rfind(b"\x1b[?1049h"))
+    terminal.until(lambda: has_prompt(terminal))
     terminal.press(b"echo status=$?\r")
     terminal.until(lambda: b"status=0" in terminal.raw)
 
