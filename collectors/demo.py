@@ -157,7 +157,7 @@ def _with_place(frame: "Frame", url: str) -> "Frame":
     """The frame with an event that names the plane, for commands in another terminal."""
     from collectors.fleet import Event, EventKind
 
-    text = f"plane at {url}, for example: tidegate audit --plane URL"
+    text = f"plane at {url} (tidegate audit --plane URL)"
     told = Event(frame.at, EventKind.NOTE, "demo", "ctl", text)
     return replace(frame, events=(told, *frame.events))
 

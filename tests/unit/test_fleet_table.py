@@ -229,6 +229,16 @@ def test_features_that_somebody_throttles_have_rows() -> None:
     assert ids == [FEATURE + "deep-research", FEATURE + "longctx"]
 
 
+def test_a_feature_that_gets_a_row_moves_no_column_away() -> None:
+    """A throttle in mid-incident: whatever its feature's name is long, the table has the columns it had."""
+    plain = healthy_frame()
+    throttled = replace(plain, throttles=(*plain.throttles, cell("image-generation", "free", 0.3)))
+    for width in range(40, 260):
+        before, after = (drawn(frame, width)[0].text.split() for frame in (plain, throttled))
+        assert len(before) == len(after), (width, before, after)
+    assert " image-generation " in row(throttled, 200, FEATURE + "image-generation").text
+
+
 def test_a_filter_of_features_counts_what_it_leaves() -> None:
     """D13: a throttle on a row that is filtered away still counts."""
     shown = drawn(operated_frame(), 80, FleetView(filter="long"))

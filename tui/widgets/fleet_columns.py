@@ -17,9 +17,6 @@ LEAD = 3
 """Cells for the cursor, the mark and a space."""
 
 NAME_LEAST, NAME_USUAL, NAME_MOST = 8, 14, 40
-NAME_FEATURE = 16
-"""Usual width of a name where a feature's has as many: `image-generation`."""
-
 NAME_CLUSTERED, NAME_CLUSTERED_ROOMY = 18, 24
 """Usual width of a name that ends in its cluster's, below ROOMY cells and from there on."""
 
@@ -76,15 +73,15 @@ def fleet_columns(
     clustered: bool = False,
     staged: bool = True,
     throttled: bool = True,
-    features: int = 0,
 ) -> Columns:
     """The columns for a line of `width` cells, >= 1.
 
-    longest_name: cells of the longest model name; clustered: whether names end in that of their cluster
-    features: cells of the longest name of a feature
+    longest_name: cells of the longest name; past the usual width it takes no column's room, so a name that
+    appears in mid-incident moves no column away
+    clustered: whether names end in that of their cluster, and so are usually longer
     staged, throttled: whether anything can tell stages and throttles; columns of dashes are left out
     """
-    return _Choice(width, tiers, longest_name, clustered, staged, throttled, features).columns()
+    return _Choice(width, tiers, longest_name, clustered, staged, throttled).columns()
 
 
 def stage_codes(tiers: tuple[Tier, ...]) -> tuple[str, ...]:
@@ -108,11 +105,9 @@ class _Choice:
         clustered: bool,
         staged: bool,
         throttled: bool,
-        features: int,
     ) -> None:
         roomy = NAME_CLUSTERED_ROOMY if width >= ROOMY else NAME_CLUSTERED
         self.usual = min(roomy, longest_name) if clustered else NAME_USUAL
-        self.usual = max(self.usual, min(features, NAME_FEATURE))
         self.width, self.tiers, self.longest_name = width, tiers, longest_name
         self.room = width - LEAD - NAME_LEAST
         self.name = NAME_LEAST

@@ -64,8 +64,7 @@ def fleet_lines(
     width: cells, >= 1; cache: rows of earlier frames, brought up to date here
     parted: features with a throttle that does not do what was set, by `parted_features`
     """
-    features = max(map(width_of, feature_names(frame)), default=0)
-    longest = max([features, *map(name_width, frame.models)])
+    longest = max([0, *map(width_of, feature_names(frame)), *map(name_width, frame.models)])
     clustered = any(model.cluster for model in frame.models)
     columns = fleet_columns(
         width,
@@ -74,7 +73,6 @@ def fleet_lines(
         clustered,
         staged=is_staged(frame),
         throttled=is_throttled(frame),
-        features=features,
     )
     rows = _rows(frame, history, view, width, columns, glyphs, {} if cache is None else cache, parted)
     lines = [_heading(frame, view, len(rows), columns, width, glyphs), *(row.line for row in rows)]
