@@ -1,6 +1,7 @@
 """Recordings that were made to do harm: small files that cost much, and texts that a terminal would obey."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -146,7 +147,7 @@ def beginnings(count: int) -> Tape:
 
 def talking(count: int) -> Tape:
     """Notes of no interest, without an INDEX."""
-    tape = tape_of(simple_frames(5))
+    tape = tape_of(simple_frames(5), index_every=sys.maxsize)
     body = json.dumps({"tag": 16, "at": T0, "kind": "note", "actor": "a", "subject": "s", "text": "t"})
     for _ in range(count):
         tape.at += 0.001

@@ -22,26 +22,10 @@ from collectors.recording.layout import (
 )
 from collectors.recording.noted import Allowance, tag_of
 from collectors.recording.table import TIME_MOST, Table
-from collectors.recording.walk import File
+from collectors.recording.walk import HEADER, File
 
 _NOTED = tuple(int(kind) for kind in NOTED)
 _AT_ONCE = 8_192
-_HEADER = np.dtype(
-    [
-        ("sync", "V8"),
-        ("kind", "u1"),
-        ("flags", "u1"),
-        ("hlen", "<u2"),
-        ("stored", "<u4"),
-        ("seq", "<u4"),
-        ("key_seq", "<u4"),
-        ("ref_seq", "<u4"),
-        ("t_wall", "<i8"),
-        ("t_mono", "<i8"),
-        ("pcrc", "<u4"),
-        ("hcrc", "<u4"),
-    ]
-)
 _SAME = ("seq", "key_seq", "ref_seq", "t_mono", "kind")
 _READ_ANYWAY = tuple(int(tag) for tag in HAPPENED | {Tag.SNAPSHOT, Tag.STATE, Tag.REASON, Tag.PAST})
 """Tags of EVENTs that are read wherever they matter: it shows then that one is another."""
@@ -81,7 +65,7 @@ def is_contradicted(file: File, table: Table, rows: NDArray[np.int64]) -> bool:
 
 def _differs(file: File, table: Table, rows: NDArray[np.int64]) -> bool:
     data = b"".join(_head(file, at) for at in table.offset[rows].tolist())
-    found = np.frombuffer(data, _HEADER)
+    found = np.frombuffer(data, HEADER)
     differs = found["hlen"].astype(np.int64) + found["stored"] != table.size[rows]
     differs |= np.clip(found["t_wall"], 0, TIME_MOST) != table.t_wall[rows]
     for name in _SAME:
@@ -90,17 +74,22 @@ def _differs(file: File, table: Table, rows: NDArray[np.int64]) -> bool:
     return any(_is_record(file, at) for at in table.offset[rows[differs]].tolist())
 
 
+def is_unread(table: Table, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of these nobody would read, for what its row tells of it, and so see that it is another."""
+    kinds, tags = table.kind[rows], table.tag[rows]
+    is_one: NDArray[np.bool_] = np.isin(kinds, _NOTED)
+    is_one &= (kinds != Kind.EVENT) | ~np.isin(tags, _READ_ANYWAY)
+    return is_one
+
+
 def has_other_tags(
     table: Table, rows: NDArray[np.int64], payload: Callable[[int], bytes], allowance: Allowance
 ) -> bool:
-    """Whether a record that nobody would read, for what its row tells of it, has another tag in truth.
+    """Whether one of these records has another tag in truth than its row tells.
 
     payload: of a row, raises BadRecord; allowance: of its bytes
     """
-    kinds, tags = table.kind[rows], table.tag[rows]
-    is_unread = np.isin(kinds, _NOTED)
-    is_unread &= (kinds != Kind.EVENT) | ~np.isin(tags, _READ_ANYWAY)
-    for row in rows[is_unread].tolist():
+    for row in rows[np.isin(table.kind[rows], _NOTED)].tolist():
         if allowance.is_spent:
             return False
         try:

@@ -10,11 +10,12 @@ import numpy as np
 
 from collectors.recording.layout import FRAMES, HAPPENED, SLIGHT_S, BadRecord, Kind, RecordingError, Tag
 from collectors.recording.noted import Allowance, read_json
+from collectors.recording.payload import unfolded
 from collectors.recording.reader import Recording
 from collectors.recording.rewriting import is_simulated
 from collectors.recording.ring import SUFFIX
 from collectors.recording.schema import SchemaError, from_json
-from collectors.recording.segment import Segment, unfolded
+from collectors.recording.segment import Segment
 from collectors.recording.signing import NO_SIGNATURE
 from collectors.recording.times import counted, stamp
 from collectors.text import clean

@@ -1,12 +1,14 @@
 """A segment of a recording with all that reads it: decoder, states, gaps."""
 
 from collections.abc import Container
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collectors.fleet import Event, Past
+from collectors.fleet import Event, Frame, Past
+from collectors.readings import Reason
 from collectors.recording.built import Builder
 from collectors.recording.decode import Decoder
 from collectors.recording.gaps import gaps_of
@@ -24,7 +26,7 @@ from collectors.recording.notes import event_from
 from collectors.recording.segment import Segment
 from collectors.recording.state import ITEMS_MOST
 from collectors.recording.state_at import StateAt
-from collectors.recording.table import TIME_MOST
+from collectors.recording.table import TIME_MOST, Table
 from collectors.recording.window import runs
 from collectors.sessions import Gap
 
@@ -34,6 +36,13 @@ _EVENTS_MOST = 5_000
 _DAMAGES_MOST = 16
 _HAPPENED_BYTES = 6 * 2**20
 """JSON that is read for the events of one frame: the first one can tell a long past."""
+
+
+STATE_LOST = Reason(
+    "not-exported",
+    ("part of the recording is damaged before this: what is no number may be out of date",),
+)
+"""Stands among a frame's notes until the next snapshot."""
 
 
 class Part:
@@ -155,6 +164,26 @@ class Part:
         local = len(earlier) - 1 - int(np.argmax(walls[earlier][::-1]))
         return int(walls[earlier[local]]), int(earlier[local])
 
+    def frame(self, local: int, events: tuple[Event, ...], past: tuple[Past, ...]) -> Frame:
+        """A frame, with these events. raises: BadRecord if it is damaged, NoState if no snapshot tells of it"""
+        decoded = self.decoder.frame(local)
+        segment = self.segment
+        row = int(segment.frame_rows[local])
+        stood = self.states.at(row)
+        frame = self.builder.frame(
+            decoded.schema,
+            decoded.values,
+            decoded.times,
+            decoded.exceptions,
+            stood.reasons,
+            stood.state,
+            int(segment.table.t_wall[row]) / 1e6,
+            segment.t0_wall,
+            events,
+            past,
+        )
+        return frame if stood.lost_from is None else replace(frame, notes=(*frame.notes, STATE_LOST))
+
     def readable(self, local: int) -> int:
         """The frame, or the nearest one before it that is not lost, or behind it; -1 if all are."""
         lost = self.segment.unreadable
@@ -196,9 +225,14 @@ class Part:
             self.left_out.add("events at one time")
         return tuple(events), tuple(past)
 
-    def noted(self, row: int, allowance: Allowance | None = None) -> Noted | None:
-        """What an EVENT, ACTION or MARK tells; None if it is damaged, too long, or over the allowance."""
+    def noted(self, row: int, allowance: Allowance | None = None, of: Table | None = None) -> Noted | None:
+        """What an EVENT, ACTION or MARK tells; None if it is damaged, too long, or over the allowance.
+
+        of: the table that the row was found in; since then the segment can have been given another one
+        """
         table = self.segment.table
+        if of is not None and of is not table and (row := self.segment.row_of(int(of.seq[row]))) < 0:
+            return None
         try:
             data = self.segment.payload(row)
             is_left_out = allowance is not None and not allowance.takes(len(data))

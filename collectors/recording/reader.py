@@ -6,14 +6,12 @@ Not for two threads at once. Source: docs/tgrec.md, "Reader".
 
 import bisect
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
 from collectors.fleet import Event, Frame, Past
-from collectors.readings import Reason
 from collectors.recording import marks as sidecars
 from collectors.recording.folder import following, newest
 from collectors.recording.gaps import GAPS_MOST, PAUSE_S
@@ -23,6 +21,7 @@ from collectors.recording.notes import mark_from, view_from
 from collectors.recording.parts import Part, micros
 from collectors.recording.segment import Segment
 from collectors.recording.state_at import NoState, StateAt
+from collectors.recording.table import Table
 from collectors.recording.window import WORK_MOST, Stretch, Window
 from collectors.sessions import Gap, Mark, Timeline, View
 
@@ -32,12 +31,6 @@ EAGER = 3
 TABLES_MOST = 1_500_000
 """Records of all tables that are kept in memory."""
 
-STATE_LOST = Reason(
-    "not-exported",
-    ("part of the recording is damaged before this: what is no number may be out of date",),
-)
-"""Stands among a frame's notes until the next snapshot."""
-
 MARKS_MOST = 10_000
 """Bookmarks in one recording that are shown: of more, the first ones."""
 
@@ -45,6 +38,9 @@ NOTED_BYTES, LATEST_BYTES, THINNED_BYTES, MARKS_BYTES = 256 * 2**20, 16 * 2**20,
 """JSON that is read at once: on the way through all, back from a time, for a timeline, for bookmarks."""
 
 T = TypeVar("T")
+
+Row: TypeAlias = tuple[Part, Table, int]
+"""A row of a segment's table as it was found: what is read meanwhile can show that the table is wrong."""
 
 _SLACK_S = 60.0
 _TRIES = 64
@@ -218,7 +214,7 @@ class Recording:
             if near < 0:
                 break
             try:
-                return _of(part, near, events, past)
+                return part.frame(near, events, past)
             except NoState:
                 part.note_stateless(near)
             except BadRecord:
@@ -232,6 +228,8 @@ class Recording:
         """Each segment, with the number of its first frame. Where it is damaged, its own frames can be fewer
         than count, or more."""
         for place, part in enumerate(self.parts):
+            # Who goes through all of it has no use for a table that becomes another on the way.
+            part.segment.compare_tags()
             self._compare(part)
             yield self._starts[place], part
 
@@ -267,8 +265,8 @@ class Recording:
         self, start: float, end: float, kinds: Container[Kind], tags: Container[int]
     ) -> Iterator[float]:
         """When they were, as `noted`; nothing of them is read."""
-        for part, row in self._noted_rows(start, end, kinds, tags):
-            yield int(part.segment.table.t_wall[row]) / 1e6
+        for _, table, row in self._noted_rows(start, end, kinds, tags):
+            yield int(table.t_wall[row]) / 1e6
 
     def noted_before(
         self, until: float, kinds: Container[Kind] = NOTED, tags: Container[int] | None = None
@@ -413,25 +411,27 @@ class Recording:
 
     def _noted_rows(
         self, start: float, end: float, kinds: Container[Kind], tags: Container[int] | None
-    ) -> Iterator[tuple[Part, int]]:
+    ) -> Iterator[Row]:
         for part in self.parts:
             begin, stop = part.span
             # Notes can come before the first frame, and a footer's times are of other records.
             if end >= begin - _SLACK_S and start <= stop + _SLACK_S:
                 self._compare(part)
+                table = part.segment.table
                 for row in part.noted_rows(start, end, kinds, tags).tolist():
-                    yield part, row
+                    yield part, table, row
 
     def _rows_before(
         self, until: float, kinds: Container[Kind], tags: Container[int] | None
-    ) -> Iterator[tuple[Part, int]]:
+    ) -> Iterator[Row]:
         for part in reversed(self.parts):
             if until >= part.span[0] - _SLACK_S:
                 self._compare(part)
                 rows = part.noted_rows(-1.0, until, kinds, tags)
-                by_time = np.argsort(part.segment.table.t_wall[rows], kind="stable")
+                table = part.segment.table
+                by_time = np.argsort(table.t_wall[rows], kind="stable")
                 for row in rows[by_time[::-1]].tolist():
-                    yield part, row
+                    yield part, table, row
 
     def _gaps_between(self, start: float, end: float) -> tuple[Gap, ...]:
         return tuple(gap for gap in self.gaps if gap.end > start and gap.start < end)
@@ -463,11 +463,11 @@ class Recording:
         return found
 
 
-def _read(rows: Iterable[tuple[Part, int]], size: int) -> Iterator[Noted]:
+def _read(rows: Iterable[Row], size: int) -> Iterator[Noted]:
     """What these rows tell, as far as `size` bytes go; those that are damaged are left out."""
     allowance = Allowance(size)
-    for part, row in rows:
-        if (one := part.noted(row, allowance)) is not None:
+    for part, table, row in rows:
+        if (one := part.noted(row, allowance, table)) is not None:
             yield one
         elif allowance.is_spent:
             part.left_out.add("events, actions and bookmarks")
@@ -477,24 +477,3 @@ def _read(rows: Iterable[tuple[Part, int]], size: int) -> Iterator[Noted]:
 def _close(segments: Sequence[Segment]) -> None:
     for one in segments:
         one.close()
-
-
-def _of(part: Part, local: int, events: tuple[Event, ...], past: tuple[Past, ...]) -> Frame:
-    """A frame of a segment. raises: BadRecord if it cannot be decoded or built"""
-    decoded = part.decoder.frame(local)
-    segment = part.segment
-    row = int(segment.frame_rows[local])
-    stood = part.states.at(row)
-    frame = part.builder.frame(
-        decoded.schema,
-        decoded.values,
-        decoded.times,
-        decoded.exceptions,
-        stood.reasons,
-        stood.state,
-        int(segment.table.t_wall[row]) / 1e6,
-        segment.t0_wall,
-        events,
-        past,
-    )
-    return frame if stood.lost_from is None else replace(frame, notes=(*frame.notes, STATE_LOST))

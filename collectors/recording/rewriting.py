@@ -161,7 +161,7 @@ def moments(recording: "Recording", wanted: Sequence[int], start: float, end: fl
             tag = int(table.tag[row])
             if kind not in NOTED or (kind == Kind.EVENT and tag in OF_THE_STREAM) or not start <= at <= end:
                 continue
-            if (one := part.noted(row, past if tag == Tag.PAST else None)) is not None:
+            if (one := part.noted(row, past if tag == Tag.PAST else None, table)) is not None:
                 yield Moment(at, tick, -1, one)
 
 

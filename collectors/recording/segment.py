@@ -3,17 +3,12 @@
 Every payload's CRC is checked before it is used. Not for two threads at once.
 """
 
-import zlib
-from array import array
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collectors.recording.codec import unpacked_text
-from collectors.recording.compared import has_other_tags, is_contradicted, is_likely, is_same
+from collectors.recording.compared import has_other_tags, is_contradicted, is_likely, is_same, is_unread
 from collectors.recording.layout import (
     DIRECTORY,
     FILE_HEADER,
@@ -31,14 +26,22 @@ from collectors.recording.layout import (
     Kind,
     NewerFormat,
     Record,
-    RecordingError,
     chained,
     unpack_record,
 )
 from collectors.recording.noted import Allowance, cleaned, read_json, tag_of
+from collectors.recording.payload import checked, payload_at, unfolded
+from collectors.recording.scan import repeated_header, scanned
 from collectors.recording.schema import Schema, SchemaError, from_json
-from collectors.recording.table import TIME_MOST, UNTOLD, Table, joined, of_rows, read_page, resized
-from collectors.recording.walk import Ahead, Budget, Damage, File, Place, last_index, record_at, walked
+from collectors.recording.table import TIME_MOST, Table, joined, read_page, resized
+from collectors.recording.walk import (
+    Budget,
+    Damage,
+    File,
+    Place,
+    last_index,
+    record_at,
+)
 
 RECORDS_MOST = 1_000_000
 """Records of one file that are shown: of a longer one, the last ones."""
@@ -49,39 +52,11 @@ _LOOKS = 64
 _UNKNOWN_MOST = 10_000
 _SAMPLES = 32
 _TAGS_BYTES = 64 * 2**20
-_LIE = (
-    "its index does not tell what is there: its records were read one by one. "
-    "`tidegate recording verify` tells more"
-)
+_LIE = "its index does not tell what is there: {}. `tidegate recording verify` tells more"
+_READ = "its records were read one by one"
+_READ_AT_FIRST = "its first {} records were read one by one, and what follows can be other than it tells"
+_UNSEARCHED = "not all of it was searched"
 _SKIPPED = " of a newer kind skipped"
-
-
-def unfolded(record: Record, stored: bytes) -> bytes:
-    """A payload that is no frame, from what is stored of it. raises: BadRecord"""
-    return unpacked_text(stored) if record.flags & ZSTD else stored
-
-
-def _checked(record: Record, stored: bytes) -> bytes:
-    """raises: BadRecord if it is not what was written"""
-    if len(stored) < record.stored or zlib.crc32(stored) != record.pcrc:
-        raise BadRecord("a payload that is damaged")
-    return stored
-
-
-def _payload_at(file: File | Ahead, place: Place) -> bytes:
-    """The payload of a record that is no frame, unpacked. raises: BadRecord if it is damaged"""
-    record = place.record
-    stored = file.read(place.offset + record.hlen, record.stored)
-    return unfolded(record, _checked(record, stored))
-
-
-def _tag(ahead: Ahead, place: Place) -> int:
-    if place.record.kind not in NOTED:
-        return 0
-    try:
-        return tag_of(_payload_at(ahead, place))
-    except BadRecord:
-        return UNTOLD
 
 
 class Segment:
@@ -179,7 +154,9 @@ class Segment:
             data = self.file.read(0, FILE_HEADER.size + HEADER_MOST)
             header, end = FileHeader.unpack(data)
         except BadRecord as error:
-            header, end = self._second_header(str(error))
+            header, end = repeated_header(self.file, str(error))
+            self.is_header_lost = True
+            self.notices.append("its file header is damaged: what it told was found in a schema")
         except NewerFormat as error:
             raise NewerFormat(f"{self.path}: {error}") from error
         if (header.major, header.minor) > (MAJOR, MINOR):
@@ -189,31 +166,6 @@ class Segment:
             )
         facts = cleaned(header.facts)
         return FileHeader(facts, header.major, header.minor, header.least_major, header.least_minor), end
-
-    def _second_header(self, said: str) -> tuple[FileHeader, int]:
-        """From a SCHEMA, which repeats it. raises: RecordingError if there is none near the beginning"""
-        first = -1
-        limit = min(self.file.size, FILE_HEADER.size + 8 * HEADER_MOST)
-        ahead = Ahead(self.file)
-        for place in walked(ahead, 0, limit, Budget(headers=20_000, bytes=8 * HEADER_MOST)):
-            first = place.offset if first < 0 else first
-            if place.record.kind != Kind.SCHEMA:
-                continue
-            try:
-                found = read_json(_payload_at(ahead, place))
-            except BadRecord:
-                continue
-            facts = found.get("header") if isinstance(found, dict) else None
-            if isinstance(facts, dict):
-                self.is_header_lost = True
-                self.notices.append("its file header is damaged: what it told was found in a schema")
-                return FileHeader(facts), first
-        if first < 0:
-            raise RecordingError(f"{self.path} is no recording of tidegate: {said}")
-        raise RecordingError(
-            f"{self.path} cannot be read: {said}, and no schema repeats it. "
-            "`tidegate recording verify` tells what else is in it"
-        )
 
     def _footer(self) -> Footer | None:
         """The footer, if the file ends in one that is whole; learns where its INDEX records are."""
@@ -226,7 +178,7 @@ class Segment:
             is_whole = record.kind == Kind.FOOTER and record.size == footer.size
             if not is_whole or record.flags & ZSTD or record.stored < FOOTER.size:
                 return None
-            payload = _payload_at(self.file, Place(at, record))
+            payload = payload_at(self.file, Place(at, record))
         except BadRecord:
             return None
         size = len(payload) - FOOTER.size
@@ -241,33 +193,42 @@ class Segment:
         self._compared = np.empty(0, np.bool_)
         self._is_indexed = False
         budget = Budget()
-        table = self._walk(self.first, self.file.size, budget) if self._is_doubted else self._listed(budget)
-        if self._is_indexed and (self._is_doubted or not self._can_be(table)):
-            damages, budget = self.damages[:], Budget()
-            self.damages.clear()
-            walked = self._walk(self.first, self.file.size, budget)
-            if self._is_doubted or not (budget.is_spent or table.lists(walked)):
-                table, self._is_indexed, self._is_doubted = walked, False, True
-            else:
-                self.damages[:] = damages
-        if self._is_doubted:
-            self.notices.append(_LIE)
+        table = self._listed(budget)
+        # Where bytes are missing, the footer's directory points into the midst of records.
+        is_astray = bool(self._directory and self.damages) and not self._is_indexed
+        if self._is_doubted or is_astray or (self._is_indexed and not self._can_be(table)):
+            table = self._believed(table)
+        self._is_indexed = self._is_indexed and not self._is_doubted
         self.end = table.end if table.rows else self.first
-        self._is_unsearched = budget.is_spent
-        if budget.is_spent:
-            self.notices.append(
-                "not all of it was searched: it has too many records that no INDEX lists, or is damaged over "
-                f"long stretches; its last {self.file.size - self.end} bytes are not shown"
-            )
+        self._is_unsearched = budget.is_spent and self.end < self.file.size
         self._take(table)
+
+    def _believed(self, listed: Table) -> Table:
+        """What is there by the records themselves; as far as they were not looked at, by the INDEXes."""
+        damages, budget = self.damages[:], Budget()
+        self.damages.clear()
+        walked = self._walk(self.first, self.file.size, budget)
+        if not self._is_doubted and listed.lists(walked):
+            self.damages[:] = damages
+            return listed
+        self._is_doubted = True
+        self.notices.append(_LIE.format(_READ_AT_FIRST.format(walked.rows) if budget.is_spent else _READ))
+        if not budget.is_spent:
+            return walked
+        reached = walked.end if walked.rows else self.first
+        self.damages[:] = [one for one in self.damages if one.offset < reached]
+        self.damages += [one for one in damages if one.offset >= reached]
+        return joined([walked, listed.only(listed.offset >= reached)])
 
     def _listed(self, budget: Budget) -> Table:
         """Read the INDEX pages from the last to the first, walk where one is damaged and behind the last."""
-        parts: list[Sequence[NDArray[Any]]] = []
-        count = 0
-        is_false = False
         at = self._index_before(self.file.size, budget)
-        tail_from = self.first if at is None else at
+        found = None if at is None else self._page(at)
+        last = int(found[1].seq[-1]) if found else -1
+        # What is newest comes first, lest the rest leaves no budget for it.
+        parts = [self._walk(self.first if at is None else at, self.file.size, budget, last)]
+        count = parts[0].rows
+        is_false = False
         while at is not None:
             found = self._page(at)
             below = found[0] if found else self._index_before(at, budget)
@@ -285,12 +246,9 @@ class Segment:
             if count > RECORDS_MOST and at is not None:
                 self.notices.append(f"it is very long: only its last {count} records are shown")
                 break
-        parts.reverse()
-        before = joined(parts)
-        last = int(before.seq[-1]) if before.rows else -1
         # An INDEX that lies once is believed nowhere.
         self._is_doubted = self._is_doubted or is_false
-        return joined([before, self._walk(tail_from, self.file.size, budget, last)])
+        return joined(parts[::-1])
 
     def _can_be(self, table: Table) -> bool:
         """Whether what the INDEXes tell can be true; notes it if a record contradicts them."""
@@ -314,25 +272,15 @@ class Segment:
             record = record_at(self.file, offset, self.file.size)
             if record.kind != Kind.INDEX:
                 return None
-            return read_page(_payload_at(self.file, Place(offset, record)), self.first, offset)
+            return read_page(payload_at(self.file, Place(offset, record)), self.first, offset)
         except BadRecord:
             return None
 
     def _walk(self, start: int, end: int, budget: Budget, seq: int = -1) -> Table:
         """The records in [start, end), by their headers; `seq`: of the one before."""
-        rows = array("q")
-        after = start
-        ahead = Ahead(self.file)
-        for place in walked(ahead, start, end, budget, seq):
-            offset, record = place
-            if offset > after:
-                self.damages.append(Damage(after, offset - after))
-            size = record.size
-            after = offset + size
-            rows.extend((offset, size, *record[3:8], record.kind, _tag(ahead, place)))
-        if after < end < self.file.size:
-            self.damages.append(Damage(after, end - after, "not searched" if budget.is_spent else "damaged"))
-        return of_rows(rows)
+        table, damages = scanned(self.file, self.first, start, end, budget, seq)
+        self.damages += damages
+        return table
 
     def _take(self, table: Table) -> None:
         """Make it this file's table: numbers rise, times are within reason."""
@@ -345,6 +293,7 @@ class Segment:
             self.notices.append("some of its times cannot be true")
             table = table._replace(t_wall=np.clip(table.t_wall, 0, TIME_MOST))
         self._note_unknown(table)
+        self._note_unsearched()
         self._table = table
         self._frame_rows = np.flatnonzero((table.kind >= Kind.KEY) & (table.kind <= Kind.DELTA))
         self.lost = resized(self.lost, len(self._frame_rows))
@@ -370,10 +319,21 @@ class Segment:
         if len(strange):
             self.notices.append(f"{len(strange)} records{_SKIPPED}")
 
+    def _note_unsearched(self) -> None:
+        known = max([self.end, *(one.offset + one.size for one in self.damages)])
+        missed = sum(one.size for one in self.damages if one.what == "not searched")
+        missed += self.file.size - known if self._is_unsearched else 0
+        self.notices = [one for one in self.notices if not one.startswith(_UNSEARCHED)]
+        if missed:
+            self.notices.append(
+                f"{_UNSEARCHED}: it has too many records that no INDEX lists, or is damaged over long "
+                f"stretches; {missed} bytes are not shown"
+            )
+
     def refresh(self) -> bool:
-        """Read on where a live file has grown. True if it holds other records than before."""
+        """Read on where it has grown or not all was searched. True if there are other records now."""
         size = self.file.measured()
-        if self._table is None or size == self.file.size:
+        if self._table is None or (size == self.file.size and not self._is_unsearched):
             return False
         is_cut = size < self.end
         self.file.size, self._directory = size, ()
@@ -385,8 +345,11 @@ class Segment:
         before = self._table
         budget = Budget()
         more = self._walk(self.end, size, budget, int(before.seq[-1]) if before.rows else -1)
-        self._is_unsearched = budget.is_spent
+        # Where nothing was found, to search there again finds nothing either.
+        can_go_on = more.rows > 0 and before.rows + more.rows < RECORDS_MOST
+        self._is_unsearched = budget.is_spent and can_go_on
         if not more.rows:
+            self._note_unsearched()
             return False
         self.end = more.end
         self._take(joined([before, more]))
@@ -401,7 +364,7 @@ class Segment:
         if not is_same(table, row, record):
             self._is_doubted = self._is_doubted or self._is_indexed
             raise BadRecord("a record that is not the one in the index")
-        return record, _checked(record, data[record.hlen :])
+        return record, checked(record, data[record.hlen :])
 
     def payload(self, row: int) -> bytes:
         """The payload of a row that is no frame, unpacked. raises: BadRecord, as `stored`"""
@@ -423,9 +386,17 @@ class Segment:
         if not self._is_indexed or self._is_doubted or not len(rows):
             return
         self._compared[rows] = True
-        self._is_doubted = is_contradicted(self.file, table, rows) or has_other_tags(
-            table, rows, lambda row: unfolded(*self.stored(row)), self._tags
-        )
+        self._is_doubted = is_contradicted(self.file, table, rows)
+        self.compare_tags(rows[is_unread(table, rows)])
+
+    def compare_tags(self, rows: NDArray[np.int64] | None = None) -> None:
+        """Look whether these have the tags that an INDEX tells, all of them unless given; see `settle`."""
+        table = self.table
+        if self._is_indexed and not self._is_doubted:
+            wanted = np.arange(table.rows) if rows is None else rows
+            self._is_doubted = has_other_tags(
+                table, wanted, lambda row: unfolded(*self.stored(row)), self._tags
+            )
 
     def settle(self) -> bool:
         """Walk the records where an INDEX was seen to lie since the table was loaded. True if it was."""

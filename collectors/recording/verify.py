@@ -34,9 +34,10 @@ from collectors.recording.layout import (
     unpack_record,
 )
 from collectors.recording.noted import Allowance, look_at_json, read_json, told_of
+from collectors.recording.payload import unfolded
 from collectors.recording.rewriting import Progress, no_progress
 from collectors.recording.schema import SchemaError, from_json
-from collectors.recording.segment import Segment, unfolded
+from collectors.recording.segment import Segment
 from collectors.recording.table import PAGE_MOST, TIME_MOST, Table, read_page
 from collectors.recording.walk import Ahead, Budget, File, Place, walked
 from collectors.text import clean

@@ -7,10 +7,15 @@ searched.
 import errno
 import os
 import stat
+import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from collectors.recording.layout import (
     HLEN,
@@ -33,6 +38,30 @@ _EXTENTS_MOST = 1024
 _FAILED = 8
 """What a header costs that is none: a file can be full of them, and none leads on."""
 
+_RUN_LEAST = 16
+"""Records that are worth looking at together."""
+
+HEADER = np.dtype(
+    [
+        ("sync", "<u8"),
+        ("kind", "u1"),
+        ("flags", "u1"),
+        ("hlen", "<u2"),
+        ("stored", "<u4"),
+        ("seq", "<u4"),
+        ("key_seq", "<u4"),
+        ("ref_seq", "<u4"),
+        ("t_wall", "<i8"),
+        ("t_mono", "<i8"),
+        ("pcrc", "<u4"),
+        ("hcrc", "<u4"),
+    ]
+)
+"""A record's header as it is stored, of the length that this version writes."""
+
+_SYNC, _CRC_AT = int.from_bytes(SYNC, "little"), HLEN - 4
+_LENGTHS, _LENGTHS_AT = struct.Struct("<HI"), len(SYNC) + 2
+
 
 class Place(NamedTuple):
     """A record's header, and the offset of its first byte."""
@@ -53,11 +82,10 @@ class Damage(NamedTuple):
 class Budget:
     """How much of a file may still be looked at: headers, and bytes searched for one.
 
-    headers: a recorder lists every 512 records in an INDEX, so a file that was not made to do harm has few to
-        walk; as many as this cost a second
+    headers: a recorder lists every 512 records in an INDEX, so a file that is not damaged has few to walk
     """
 
-    headers: int = 150_000
+    headers: int = 500_000
     bytes: int = 512 * 2**20
     back_bytes: int = 128 * 2**20
 
@@ -175,26 +203,62 @@ def record_at(file: File, offset: int, end: int) -> Record:
     return found
 
 
-def walked(ahead: Ahead, start: int, end: int, budget: Budget, seq: int = -1) -> Iterator[Place]:
+def run_at(
+    ahead: Ahead, at: int, end: int, seq: int, budget: Budget
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Offsets and headers of whole records, one behind the other from `at` on, as many as are read at once.
+
+    seq: number of the record before
+
+    There are none where they are too few to be worth it: `walked` takes one at a time, and finds the way back
+    after damage.
+    """
+    data, begin = ahead.at(at, min(HLEN_MOST, end - at))
+    shift, place, stop = at - begin, begin, min(len(data), begin + end - at)
+    places = []
+    while place + HLEN <= stop:
+        hlen, stored = _LENGTHS.unpack_from(data, place + _LENGTHS_AT)
+        behind = place + HLEN + stored
+        if hlen != HLEN or behind > stop:
+            break
+        places.append(place)
+        place = behind
+    if len(places) < _RUN_LEAST:
+        return np.empty(0, np.int64), np.empty(0, HEADER)
+    budget.headers -= len(places)
+    where = np.array(places, np.int64)
+    octets = np.frombuffer(data, np.uint8)[where[:, None] + np.arange(HLEN)]
+    headers = octets.view(HEADER)[:, 0]
+    crcs = np.fromiter((zlib.crc32(data[one : one + _CRC_AT]) for one in places), np.uint32, len(places))
+    is_whole = (headers["sync"] == _SYNC) & (headers["hcrc"] == crcs)
+    is_whole &= headers["seq"] == seq + 1 + np.arange(len(places))
+    count = len(places) if is_whole.all() else int(np.argmin(is_whole))
+    return where[:count] + shift, headers[:count]
+
+
+def walked(
+    ahead: Ahead, start: int, end: int, budget: Budget, seq: int = -1, first: int | None = None
+) -> Iterator[Place]:
     """Complete records in [start, end), each with a number after the one before.
 
-    seq: number of the record before the first; -1 where it is not known.
+    seq: number of the record before the first; -1 where it is not known
+    first: offset of the file's first record, which has number 0; `start` unless given
 
     After damage it goes on with the next header that is whole and can be the next: of a number that is
     higher, by no more than records that fit in between.
     """
-    at, good = start, start
+    at, good = start, start if first is None or seq >= 0 else first
     while end - at >= HLEN and not budget.is_spent:
+        budget.headers -= 1
         try:
             found = unpack_record(*ahead.at(at, min(HLEN_MOST, end - at)))
-            behind = at + found.size
-            is_next = behind <= end and (
-                seq < found.seq <= seq + 1 + (at - good) // HLEN or (seq < 0 and at == start)
-            )
         except BadRecord:
-            is_next = False
-        budget.headers -= 1 if is_next else _FAILED
-        if not is_next:
+            budget.headers -= _FAILED
+            at = _next_sync(ahead, at + 1, end, budget)
+            continue
+        behind = at + found.size
+        can_be = seq < found.seq <= seq + 1 + (at - good) // HLEN or (seq < 0 and at == start)
+        if behind > end or not can_be:
             at = _next_sync(ahead, at + 1, end, budget)
             continue
         yield Place(at, found)

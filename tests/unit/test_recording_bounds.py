@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import zstandard
 
+from collectors.recording import segment
 from collectors.recording.codec import compressed
 from collectors.recording.layout import ZSTD, Kind, RecordingError, Tag
 from collectors.recording.reader import Recording
 from collectors.recording.schema import Axis, Block, Column, Schema
+from collectors.recording.walk import Budget
 from tests.hostile_recordings import HANG_S, talking
 from tests.recording_files import T0, Tape, simple_frame, simple_frames, tape_of, without
 from tests.recording_parts import frames_of
@@ -187,17 +189,97 @@ def test_a_file_of_beginnings_ends(path: Path) -> None:
     survives(path, sync * 40_000)
 
 
+def with_budget(headers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a file could hold no more records than so many that no INDEX lists."""
+    monkeypatch.setattr(segment, "Budget", lambda: Budget(headers=headers))
+
+
 @pytest.mark.slow
-def test_records_without_an_index_are_not_read_without_end(path: Path) -> None:
-    """What was not looked at is told as such, and not as a record that was cut off."""
+def test_many_records_without_an_index_are_read(path: Path) -> None:
+    """A recorder that was killed before its first INDEX lists none."""
     tape = talking(160_000)
     path.write_bytes(bytes(tape.data))
     recording = Recording.open(path)
+    assert recording.notices == ()
+    assert recording.frames == 6
+    assert recording.segments[0].table.rows == len(tape.entries)
+
+
+def test_records_without_an_index_are_not_read_without_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not looked at is told as such, not as a record that was cut off, and read at the next look."""
+    with_budget(3_000, monkeypatch)
+    tape = talking(20_000)
+    path.write_bytes(bytes(tape.data))
+    recording = Recording.open(path)
+    (found,) = recording.segments
+    whole = len(tape.data)
+    assert found.table.rows >= 3_000
+    told = f"not all of it was searched: .* {whole - found.end} bytes are not shown"
+    (said,) = recording.notices
+    assert re.fullmatch(told, said)
+    looks = 0
+    while recording.refresh():
+        looks += 1
+    assert 3 <= looks <= 8
+    assert recording.notices == ()
+    assert recording.frames == 6
+    assert found.table.rows == len(tape.entries)
+    assert recording.frame(5).at == pytest.approx(tape.frames[5].at, abs=0.01)
+
+
+def test_a_budget_that_is_used_up_at_the_end_leaves_nothing_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many records as may be looked at, and not one more."""
+    tape = talking(3_000)
+    path.write_bytes(bytes(tape.data))
+    with_budget(len(tape.entries), monkeypatch)
+    recording = Recording.open(path)
+    assert recording.notices == ()
+    assert recording.frames == 6
+
+
+def test_what_follows_a_long_stretch_that_no_index_lists_is_read_first(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest records are what is looked for; what was left out before a damaged INDEX is told once."""
+    with_budget(3_000, monkeypatch)
+    tape = talking(20_000)
+    at = tape.index().offset
+    tape.frame(simple_frame(7, tape.at + 2))
+    data = bytearray(tape.data)
+    data[at + 100] ^= 1
+    path.write_bytes(bytes(data))
+    recording = Recording.open(path)
     said, left_out = recording.notices
-    assert re.fullmatch(r"not all of it was searched: .* its last \d+ bytes are not shown", said)
-    assert re.fullmatch(r"\d+ bytes at \d+ are not searched and left out", left_out)
-    assert recording.frames == 5
-    assert recording.frame(4) == without(tape.frames[4])
+    assert recording.end == pytest.approx(tape.at, abs=0.01)
+    figure = re.fullmatch(r"(\d+) bytes at \d+ are not searched and left out", left_out)
+    assert figure
+    assert said.endswith(f" {figure[1]} bytes are not shown")
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+@pytest.mark.parametrize("hole", [0.02, 0.5, 0.98])
+def test_bytes_that_are_missing_cost_what_they_held(path: Path, hole: float, is_closed: bool) -> None:
+    """A hundred bytes taken out: all behind them stands elsewhere than each INDEX tells, and is whole."""
+    tape = tape_of(simple_frames(200), index_every=64)
+    if is_closed:
+        tape.footer()
+    data = bytes(tape.data)
+    at = round(len(data) * hole)
+    survives(path, data[:at] + data[at + 100 :])
+    recording = Recording.open(path)
+    (found,) = recording.segments
+    # What is hit in its payload still claims all its bytes, and so the next one's header.
+    lost = {
+        one.seq + more
+        for one in tape.entries
+        for more in (0, 1)
+        if one.offset - 100 < at < one.offset + one.size
+    }
+    assert {one.seq for one in tape.entries} - set(found.table.seq.tolist()) <= lost
 
 
 def test_a_sparse_file_opens_at_once(path: Path) -> None:

@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from collectors.fleet import Event, EventKind
+from collectors.recording import segment
 from collectors.recording.codec import NO_EXCEPTIONS, Payload, compressed, packed_frame
 from collectors.recording.index import Entry
 from collectors.recording.layout import REQUIRED, ZSTD, Kind, NewerFormat, Record, RecordingError, Tag
-from collectors.recording.reader import STATE_LOST
+from collectors.recording.notes import event_json
+from collectors.recording.parts import STATE_LOST
+from collectors.recording.reader import Recording
+from collectors.recording.trim import trim
+from collectors.recording.walk import Budget
 from tests.recording_files import T0, Tape, simple_frames, tape_of, without
 from tests.recording_parts import frames_of, opened
 
@@ -216,6 +222,34 @@ def test_an_index_that_lies_is_not_believed(
     assert list(recording.window(0, 59).times) == [frame.at for frame in tape.frames]
     assert (recording.start, recording.end, recording.gaps) == (T0, T0 + 118, ())
     assert [one.split(":")[0] for one in recording.notices] == ["its index does not tell what is there"]
+
+
+@pytest.mark.parametrize("headers", [200, 100_000])
+def test_an_index_that_lies_about_one_event_does_not_end_a_copy(
+    path: Path, headers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it take frames away that are there, though not all records can be looked at one by one."""
+    monkeypatch.setattr(segment, "Budget", lambda: Budget(headers=headers))
+    tape = Liar(index_every=25)
+    tape.lie = lambda listed: [
+        one._replace(tag=Tag.STATE) if one.tag == Tag.HAPPENED and one.seq % 50 == 10 else one
+        for one in listed
+    ]
+    for frame in simple_frames(60):
+        tape.frame(frame)
+        for text in range(20):
+            event = Event(frame.at, EventKind.NOTE, "tidegate", "", f"{frame.tick} {text}")
+            tape.note(Tag.HAPPENED, event_json(event))
+    tape.footer()
+    recording = opened(tape, path)
+    assert recording.frames == 60
+    out = path.with_name("copy.tgrec")
+    trim(recording, recording.start, recording.end, out)
+    copy = Recording.open(out)
+    assert (recording.frames, copy.frames) == (60, 60)
+    assert [copy.time_of(n) for n in range(60)] == [frame.at for frame in tape.frames]
+    told = list(copy.noted(copy.start, copy.end, {Kind.EVENT}, {Tag.HAPPENED}))
+    assert len(told) == 60 * 20
 
 
 def test_an_honest_index_is_believed_where_records_are_damaged(path: Path) -> None:

@@ -295,10 +295,10 @@ def test_changes_without_end_are_bounded(path: Path, monkeypatch: pytest.MonkeyP
     tape.frame(simple_frame(5, T0 + 10))
     recording = opened(tape, path)
     frame = recording.frame(5)
-    assert reader.STATE_LOST in frame.notes
+    assert parts.STATE_LOST in frame.notes
     shown = {model.name: model.tiers for model in frame.models}
     assert all(shown[model.name] == model.tiers for model in tape.frames[5].models)
-    assert reader.STATE_LOST not in recording.frame(4).notes
+    assert parts.STATE_LOST not in recording.frame(4).notes
 
 
 def test_a_chain_without_a_key_is_left_quickly(path: Path) -> None:
