@@ -10,14 +10,17 @@ from collectors.fleet import (
     Alert,
     Event,
     EventKind,
+    Exposure,
     Feature,
     Frame,
     LastChange,
     Model,
+    Release,
     Revert,
     Severity,
     SourceHealth,
     SourceState,
+    Stage,
     Throttle,
     Tier,
 )
@@ -126,6 +129,39 @@ def throttling(reason: str = "queue over 8 s") -> Intent:
 def applied(intent: Intent, at: float) -> Outcome:
     """It was done."""
     return Outcome(intent, OutcomeKind.APPLIED, at, "level admit 100% → admit 30%", audit_id="a-7")
+
+
+_STAGES = (Stage("plus@100", "plus", 1.0), Stage("free@5", "free", 0.05))
+OPEN = Release(
+    "research", "Deep research", "feature", "research", 1, "m-1", None, "open-2", _STAGES, "paused", 1,
+    (Exposure("pro", 1.0), Exposure("plus", 1.0), Exposure("free", 0.05)),
+    pause_reason="gate", last_change=LastChange("a-1", "release.advance", "root", "planned step", AT - 60),
+)  # fmt: skip
+"""A feature that is open to pro and plus, and to a few of free."""
+
+
+def changed(release: Release, op: str, audit_id: str, at: float, actor: str = "root", **more: Any) -> Release:
+    """The release after a change."""
+    return replace(release, last_change=LastChange(audit_id, op, actor, "waits rise", at), **more)
+
+
+ABORTED = changed(
+    OPEN, "release.abort", "a-2", AT + 298, phase="aborted", stage_index=None, pause_reason=None,
+    exposure=(Exposure("pro", 1.0), Exposure("plus", 0.0), Exposure("free", 0.0)),
+)  # fmt: skip
+"""The feature, taken back to where it began."""
+
+AGAIN = changed(ABORTED, "release.retry", "a-3", AT + 598, phase="pending")
+"""Retried, and never advanced."""
+
+
+def going(*steps: tuple[float, Release]) -> list[Frame]:
+    """The incident with a release that stands as each step says, from so many seconds on."""
+    return [
+        replace(one, releases=tuple(found[-1:]), throttles=(CELL,))
+        for one in incident()
+        for found in [[release for since, release in steps if one.at >= AT + since]]
+    ]
 
 
 @dataclass

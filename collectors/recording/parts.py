@@ -165,7 +165,7 @@ class Part:
         return int(walls[earlier[local]]), int(earlier[local])
 
     def frame(self, local: int, events: tuple[Event, ...], past: tuple[Past, ...]) -> Frame:
-        """A frame, with these events. raises: BadRecord if it is damaged, NoState if no snapshot tells of it"""
+        """A frame, with these events. raises: BadRecord if it is damaged, NoState if no snapshot tells it"""
         decoded = self.decoder.frame(local)
         segment = self.segment
         row = int(segment.frame_rows[local])

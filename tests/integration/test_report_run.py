@@ -7,26 +7,29 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from collectors import intending
 from collectors.fleet import Frame
+from collectors.intents import Intent, decided
 from collectors.recording.layout import Kind, Tag
 from collectors.recording.notes import intent_json, outcome_json
 from collectors.recording.redact import Redaction
 from collectors.recording.writer import RecordingWriter
 from collectors.sessions import Mark, View
-from tests.reported import AT, applied, incident, throttling
+from tests.reported import ABORTED, AGAIN, AT, CELL, OPEN, applied, going, incident, throttling
 from tui.cli import main
 
 
-def written(path: Path, frames: Sequence[Frame]) -> Path:
+def written(path: Path, frames: Sequence[Frame], asked: Intent | None = None) -> Path:
     """A real recording of `frames`, with what the operator looked at, asked for, was told, and marked."""
     writer = RecordingWriter(file=path, facts={"context": "prod"}, redaction=Redaction(), simulated=True)
     writer.start()
-    intent = throttling()
+    intent = asked or throttling()
     for one in frames:
         writer.put(one)
         if one.at == AT + 300:
@@ -247,6 +250,25 @@ def test_harm_is_what_the_raw_numbers_add_up_to(
         "| aurora, pro | 2 s | 12 s (8 to 16) | 6 min | – | – | 804 to 24 000 | 2 090 to 78 500 | 15 600 |"
     )
     assert "At least 804 and at most 24 000 requests waited longer than promised, by at least 2 090" in told
+
+
+def test_what_an_operator_took_is_told_from_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a real recording: a throttle that was extended, and tiers that lost a feature for good."""
+    cell = replace(CELL, etag="t-7", level=0.3, expires_at=AT + 1800)
+    asked = intending.set_throttle(cell, level=0.3)
+    longer = replace(asked, arguments={**asked.arguments, "expires_at": "2026-11-21T15:00:00.000Z"})
+    frames = [replace(one, throttles=(cell,)) for one in going((0, OPEN), (300, ABORTED), (600, AGAIN))]
+    path = written(tmp_path / "taken.tgrec", frames, decided([longer], "launch spike")[0])
+    assert run(path) == 0
+    told = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
+    assert (
+        "At 14:07:00 alice extended the throttle of images for free (to 15:00:00 instead of 14:30:00, admit"
+        " 30% stays): applied; reason given: “launch spike”."
+    ) in told
+    assert "until cleared" not in told
+    assert "| research | pending | before the first | plus 100% → 0%, free 5% → 0% |" in told
 
 
 def test_a_dash_is_no_file(

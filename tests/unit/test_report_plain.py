@@ -195,9 +195,8 @@ def test_tiers_that_nobody_may_use_are_not_missing() -> None:
         frames.append(frame(n, replace(model, tiers=tiers, objectives={**model.objectives, "team": 3.0})))
     text = told(Kept(frames))
     assert (
-        "No good reading of the wait was there for 2 min of 10 min: the time of each of 2 tiers that somebody"
-        " could use is counted by itself, and added up. It was longest for aurora free (2 min): too few"
-        " requests to tell."
+        "For 20% of the time of the 2 tiers that somebody could use, taken together, no good reading of the"
+        " wait was there. It was longest for aurora free (2 min): too few requests to tell."
     ) in text
     assert "team" not in line(text, "**What is not known.**")
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from collectors.fleet import LastChange
 from collectors.recording.report.document import Card, Document, Picture
 from collectors.recording.report.facts import gather
 from collectors.recording.report.markdown import escaped, render_markdown
@@ -18,7 +19,7 @@ from collectors.recording.report.page import render_page
 from collectors.recording.report.telling import document
 from collectors.sessions import Gap, Mark, View
 from collectors.text import clean
-from tests.reported import AT, Kept, applied, both, facts, incident, kept, throttling
+from tests.reported import ABORTED, AT, OPEN, Kept, applied, both, facts, incident, kept, throttling
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -66,13 +67,18 @@ def hostile(text: str) -> Kept:
             )
             for t in one.throttles
         )
-        frames.append(
-            replace(one, models=models, alerts=alerts, events=events, throttles=throttles, context=text)
-        )
+        release = replace(OPEN if one.at < AT + 300 else ABORTED, id=text, stable=text, subject_kind="model")
+        shares = tuple(each._replace(tier=text) for each in release.exposure[1:2])
+        by = LastChange(text, "release.abort", text, text, one.at) if one.at >= AT + 300 else OPEN.last_change
+        releases = (replace(release, candidate=text, exposure=shares, last_change=by),)
+        told = {"models": models, "alerts": alerts, "events": events, "throttles": throttles}
+        frames.append(replace(one, **told, releases=releases, context=text))
     intent = throttling(text)
     intent = replace(intent, target=intent.target._replace(id=text, tier=text), ticket=text)
     recording = Kept(frames).looked(AT, View("model", text, dialog=text, filter=text))
     recording.asked(AT + 420, intent, text).became(AT + 421, replace(applied(intent, AT), text=text))
+    longer = replace(intent, arguments={"level": 1.0, "expires_at": text}, key="k", decision_id="d")
+    recording.asked(AT + 500, longer, text)
     recording.facts = {"context": text, "app": text, "host": text, "zone": text, "redaction": text}
     recording.notices, recording.gaps = (text,), (Gap(AT + 30, AT + 90, text),)
     return recording.marked(Mark(AT + 100, text, text))

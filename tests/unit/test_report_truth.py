@@ -21,7 +21,7 @@ from collectors.fleet import (
 )
 from collectors.intents import OutcomeKind, decided
 from collectors.readings import Reason, reading
-from collectors.recording.reader import STATE_LOST
+from collectors.recording.parts import STATE_LOST
 from collectors.recording.report.facts import gather
 from collectors.recording.report.markdown import escaped, render_markdown
 from collectors.recording.report.telling import document

@@ -3,15 +3,17 @@
 The body of an INTENT is an intent with `actor`; of a RESULT, an outcome. Source: docs/tgrec.md.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import NamedTuple, TypeAlias
 
 from collectors.fleet import Alert, Event, EventKind, Frame, Model, Release
 from collectors.intents import Intent, Outcome, OutcomeKind
 from collectors.readings import Standing, bounds_of, standing
+from collectors.recording.report.asking import ENDED, EXTENDED, SHORTENED, Cells, ask_of
 from collectors.recording.report.ledger import Point, point_of
-from collectors.recording.report.words import admitted, is_machine, length, paced, seconds
+from collectors.recording.report.words import is_machine, seconds
 from collectors.sessions import View
 
 
@@ -36,12 +38,20 @@ class Answer(NamedTuple):
 class Aim:
     """One target of a decision: what it was, what was asked for, and what became of it.
 
-    name: as a person calls it; asked: the change in words; answers: in order, none where none is recorded
+    name: as a person calls it; verb, more: the change in words, as `asking.Ask` has them
+    takes: whether less is admitted than before; answers: in order, none where none is recorded
     """
 
     name: str
-    asked: str
+    verb: str
+    more: str
+    takes: bool = False
     answers: tuple[Answer, ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """The change in words: `advance to free@50 at stage free@25`."""
+        return f"{self.verb} {self.more}".strip()
 
     @property
     def last(self) -> Answer | None:
@@ -127,6 +137,9 @@ class Decision:
     @property
     def deed(self) -> str:
         """What was done, in the past tense, without to whom."""
+        verbs = {aim.verb for aim in self.aims}
+        if self.operation == "throttle.set" and verbs <= _TIMED.keys():
+            return _TIMED[verbs.pop() if len(verbs) == 1 else ENDED]
         return _DEEDS.get(self.operation, "changed")
 
     @property
@@ -134,6 +147,13 @@ class Decision:
         """How its targets ended, each kind once; "no answer" where none is recorded."""
         return tuple(dict.fromkeys(a.last.kind.value if a.last else "no answer recorded" for a in self.aims))
 
+
+_TIMED: Mapping[str, str] = {
+    EXTENDED: "extended the throttle of",
+    SHORTENED: "shortened the throttle of",
+    ENDED: "set the end of the throttle of",
+}
+"""What was done to throttles whose level stays."""
 
 _DEEDS: Mapping[str, str] = {
     "throttle.set": "throttled",
@@ -143,7 +163,7 @@ _DEEDS: Mapping[str, str] = {
     "release.resume": "resumed",
     "release.abort": "aborted",
     "release.register": "registered",
-    "release.retry": "started again",
+    "release.retry": "retried",
     "release.rollback": "rolled back",
     "release.set_weight": "set another weight of",
     "throttle": "changed the throttle of",
@@ -178,16 +198,17 @@ def decisions(
     became: Iterable[Became],
     told: Sequence[Event],
     releases: Mapping[str, Release],
+    frame_at: Callable[[float], Frame],
     *,
     simulated: bool = False,
 ) -> tuple[Decision, ...]:
     """Decisions in order of time, from 1. An answer whose intent was lost stands for it.
 
     told: events of the control plane's log; those of decisions made here are left out
-    releases: by id, to tell what a release is about
+    releases: by id, to tell what a release is about; frame_at: what there was to see at a time
     simulated: the recording's clock is that of its frames, which lags: the log's stamps are better
     """
-    own = _own(asked, became, releases)
+    own = _own(asked, became, releases, frame_at)
     if simulated:
         own = [_stamped(one, told) for one in own]
     others = [
@@ -236,12 +257,17 @@ def _told(event: Event, releases: Mapping[str, Release]) -> Decision:
     name = f"{subject} for {tier}" if tier else subject
     answer = Answer(event.at, OutcomeKind.APPLIED, "", True)
     return Decision(
-        0, event.at, event.actor, event.kind.value, reason, "", (Aim(name, asked, (answer,)),),
+        0, event.at, event.actor, event.kind.value, reason, "", (Aim(name, "", asked, answers=(answer,)),),
         frozenset(subjects), frozenset({event.subject}), is_told=True,
     )  # fmt: skip
 
 
-def _own(asked: Iterable[Asked], became: Iterable[Became], releases: Mapping[str, Release]) -> list[Decision]:
+def _own(
+    asked: Iterable[Asked],
+    became: Iterable[Became],
+    releases: Mapping[str, Release],
+    frame_at: Callable[[float], Frame],
+) -> list[Decision]:
     found: dict[str, _Gathered] = {}
     for one in asked:
         _of(found, one).asked.append(one.intent)
@@ -252,7 +278,7 @@ def _own(asked: Iterable[Asked], became: Iterable[Became], releases: Mapping[str
             gathered.asked.append(outcome.intent)
         answer = Answer(one_became.at, outcome.kind, outcome.text, outcome.is_final, outcome.audit_id)
         gathered.answers.setdefault(_key(outcome.intent), []).append(answer)
-    return [_decision(one, releases) for one in found.values()]
+    return [_decision(one, releases, frame_at) for one in found.values()]
 
 
 def with_screen(
@@ -293,10 +319,18 @@ def _of(found: dict[str, _Gathered], one: Asked) -> _Gathered:
     return found.setdefault(name, _Gathered(one))
 
 
-def _decision(one: _Gathered, releases: Mapping[str, Release]) -> Decision:
+def _decision(
+    one: _Gathered, releases: Mapping[str, Release], frame_at: Callable[[float], Frame]
+) -> Decision:
     first = one.first.intent
+
+    @cache
+    def cells() -> Cells:
+        return {(cell.feature, cell.tier): cell for cell in frame_at(one.first.at).throttles}
+
     aims = tuple(
-        Aim(_name(intent), change(intent), tuple(one.answers.get(_key(intent), ()))) for intent in one.asked
+        Aim(_name(intent), *ask_of(intent, one.first.at, cells), tuple(one.answers.get(_key(intent), ())))
+        for intent in one.asked
     )
     subjects = set()
     for intent in one.asked:
@@ -312,29 +346,6 @@ def _decision(one: _Gathered, releases: Mapping[str, Release]) -> Decision:
 def _name(intent: Intent) -> str:
     target = intent.target
     return f"{target.id} for {target.tier}" if target.tier else target.id
-
-
-def change(intent: Intent) -> str:
-    """What an intent asks for, in words: `admit 100% → admit 30%, for 30m`."""
-    arguments, seen = intent.arguments, intent.seen
-    verb = intent.operation.partition(".")[2].replace("_", " ")
-    if intent.target.kind == "throttle":
-        before = admitted(seen.get("level")) if "level" in seen else f"limit {seen.get('limit')}"
-        if verb == "clear":
-            then = "open" if arguments.get("revert_to") == "open" else "the setting before"
-            return f"{before} → {then}"
-        after = admitted(arguments["level"]) if "level" in arguments else f"limit {arguments.get('limit')}"
-        ttl = arguments.get("ttl_s")
-        lasting = f", for {length(ttl)}" if isinstance(ttl, int | float) else ", until cleared"
-        ramp = arguments.get("ramp_per_min")
-        ramping = paced(float(ramp)) if isinstance(ramp, int | float) else ""
-        return f"{before} → {after}{lasting}{ramping}"
-    stage = seen.get("stage")
-    at = f" at stage {stage}" if isinstance(stage, str) and stage else ""
-    to = arguments.get("to") or arguments.get("to_revision") or arguments.get("weight")
-    towards = f" to {to}" if to is not None else ""
-    overriding = ", overriding the gate" if arguments.get("override_gate") else ""
-    return f"{verb}{towards}{at}{overriding}"
 
 
 WAITS_SHOWN, ALERTS_SHOWN = 3, 4

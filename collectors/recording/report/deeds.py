@@ -1,18 +1,22 @@
 """What was done: in sentences, and one card for each decision with what the screen showed then."""
 
 from collections.abc import Iterable
+from itertools import chain
+from typing import TypeAlias
 
+from collectors.intents import OutcomeKind
 from collectors.recording.report import words
-from collectors.recording.report.acts import Decision, Screen
+from collectors.recording.report.acts import Aim, Decision, Screen
 from collectors.recording.report.document import Card, Cell, Column, Paragraph, Points, Section, Table, Tone
 from collectors.recording.report.effect import effect
 from collectors.recording.report.facts import Facts
 from collectors.recording.report.left_open import became
+from collectors.recording.report.taken import Share, Shift
 from collectors.recording.report.words import clock, length, plural
 from collectors.sessions import View
 
-SENTENCES = 4
-"""Decisions that are told in sentences; all of them have a card."""
+SENTENCES = 6
+"""Decisions that are told in sentences, those of most consequence; all of them have a card."""
 
 NOT_RECORDED = "Not recorded: a metrics history holds no actions."
 NONE_BY_LOG = "Nothing, by the control plane's log that was given."
@@ -29,14 +33,16 @@ def endings(found: Iterable[Decision]) -> str:
 
 
 def in_sentences(facts: Facts) -> str:
-    """Who did what, when and why, of the first few decisions."""
+    """Who did what, when, why, and to whom, of the few decisions of most consequence, in order of time."""
     found = facts.decisions
     if not found:
         return _none(facts)
     told = []
-    for one in found[:SENTENCES]:
+    changes = _Changes(facts)
+    gravest = sorted(found, key=lambda one: (-changes.weight(one), one.number))[:SENTENCES]
+    for one in sorted(gravest, key=lambda one: one.number):
         who = one.actor or "somebody (not recorded who)"
-        what = "; ".join(f"{aim.name} ({aim.asked})" for aim in one.aims[:3])
+        what = "; ".join(_what(aim, one, changes) for aim in one.aims[:3])
         more = f" and {plural(len(one.aims) - 3, 'more target')}" if len(one.aims) > 3 else ""
         why = f"; reason given: “{one.reason}”." if one.reason else "; no reason is recorded."
         where = " elsewhere" if one.is_told and not facts.is_reconstructed else ""
@@ -45,6 +51,57 @@ def in_sentences(facts: Facts) -> str:
     if rest > 0:
         told.append(f"{plural(rest, 'more action')} {'is' if rest == 1 else 'are'} listed below.")
     return " ".join(told)
+
+
+_NOT_DONE = frozenset({OutcomeKind.REFUSED, OutcomeKind.CONFLICT})
+
+_Key: TypeAlias = str | tuple[str, int]
+"""What a change is known by: its id in the control plane's log, or its target and the second of its time."""
+
+
+class _Changes:
+    """What became of decisions, as frames show it: what releases open, and what still holds at the end."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._shifts: dict[tuple[_Key, str], Shift] = {}
+        for shift in chain.from_iterable(facts.ledger.shifts.found.values()):
+            for key in _keys(shift.release, shift.audit_id, shift.at):
+                self._shifts.setdefault((key, shift.release), shift)
+        held = [(f"{cell.feature}/{cell.tier}", cell.last_change) for cell in facts.open_throttles()]
+        held += [(release.id, release.last_change) for release in facts.halted_releases()]
+        self._held = {key for name, by in held if by for key in _keys(name, by.audit_id, by.at)}
+
+    def shares(self, aim: Aim, one: Decision) -> tuple[Share, ...]:
+        """Which tiers got more or less by one target of a decision, where that is a release."""
+        found = (self._shifts.get((key, aim.name)) for key in _known_by(one))
+        return next((shift.shares for shift in found if shift is not None), ())
+
+    def weight(self, one: Decision) -> int:
+        """2 for what took something from users, or holds at the end; 1 for what else changed for them."""
+        if all(aim.last is not None and aim.last.kind in _NOT_DONE for aim in one.aims):
+            return 0
+        shares = [share for aim in one.aims for share in self.shares(aim, one)]
+        took = any(aim.takes for aim in one.aims) or any(share.after < share.before for share in shares)
+        if took or not self._held.isdisjoint(_known_by(one)):
+            return 2
+        return 1 if shares or one.operation.startswith("throttle") else 0
+
+
+def _keys(target: str, audit_id: str, at: float) -> list[_Key]:
+    return [*filter(None, [audit_id]), (target, round(at))]
+
+
+def _known_by(one: Decision) -> list[_Key]:
+    """What the changes that a decision made are known by: only what has no id is looked for by its time."""
+    own = {answer.audit_id for aim in one.aims for answer in aim.answers if answer.audit_id}
+    return [*sorted(own)] or [(target, round(one.at)) for target in sorted(one.targets)]
+
+
+def _what(aim: Aim, one: Decision, changes: _Changes) -> str:
+    """A target with what was asked for, and which tiers got more or less by it."""
+    opened = [text for share in changes.shares(aim, one) if (text := str(share)) not in aim.more]
+    more = ", ".join(filter(None, [aim.more, *opened]))
+    return f"{aim.name} ({more})" if more else aim.name
 
 
 def _none(facts: Facts) -> str:

@@ -24,6 +24,7 @@ from collectors.recording.report.episodes import Episode, episodes
 from collectors.recording.report.ledger import Ledger
 from collectors.recording.report.pace import Pace, pace_of
 from collectors.recording.report.runs import OtherRun, longest_run, other_runs
+from collectors.recording.report.taken import Taken
 from collectors.recording.report.words import length, stamp
 from collectors.sessions import Gap, Mark, View
 from collectors.text import clean
@@ -218,6 +219,10 @@ class Facts:
         found = self.last.releases if self.last else ()
         return tuple(r for r in found if r.phase == "paused" and r.pause_reason == "gate")
 
+    def taken_back(self) -> tuple[Taken, ...]:
+        """What releases opened in the window, and did not when it ended."""
+        return self.ledger.shifts.taken(self.last.releases if self.last else ())
+
     def open_alerts(self) -> tuple[Alert, ...]:
         """Alerts on the screen when the window ended, the gravest first."""
         found = self.last.alerts if self.last else ()
@@ -273,7 +278,14 @@ def gather(
     # What the control plane logged before is not of this window, though it was first told in it.
     events = [event for event in noted.events if start - ROUNDED_S <= event.at <= end + ROUNDED_S]
     simulated = bool(recording.header.facts.get("simulated"))
-    acts = decisions(noted.asked, noted.became, events, _releases(ledger), simulated=simulated)
+    acts = decisions(
+        noted.asked,
+        noted.became,
+        events,
+        _releases(ledger),
+        lambda at: recording.frame(recording.index_at(at)),
+        simulated=simulated,
+    )
     done = tuple(_with_screen(one, recording, looks, gaps, end) for one in acts)
     happened = [_happened(event) for event in events if not any(repeats(event, one) for one in done)]
     marks = tuple(sorted((m for m in recording.marks() if start <= m.at <= end), key=lambda m: m.at))

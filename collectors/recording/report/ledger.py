@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from collectors.fleet import ALL_TIERS, Alert, Frame, Model, SourceHealth, SourceState, Throttle
+from collectors.fleet import ALL_TIERS, Alert, Frame, Model, Release, SourceHealth, SourceState, Throttle
 from collectors.readings import Quality, Reading, Reason, bounds_of
-from collectors.recording.reader import STATE_LOST
+from collectors.recording.parts import STATE_LOST
 from collectors.recording.report.harm import Harm, Span, State, good, parts_of, span_of
+from collectors.recording.report.taken import Shifts
 from collectors.text import clean
 
 BINS = 240
@@ -127,6 +128,7 @@ class Ledger:
     """Adds up frames of one window of time, `start` to `end`, seconds.
 
     changed: throttles as they first stood after a change, by its id in the control plane's audit
+    shifts: what changed of what releases open
     """
 
     def __init__(self, start: float, end: float) -> None:
@@ -137,6 +139,7 @@ class Ledger:
         self.alerts: dict[str, list[Shown]] = {}
         self.levels: dict[tuple[str, str], list[Level]] = {}
         self.changed: dict[str, Throttle] = {}
+        self.shifts = Shifts()
         self.served_by: dict[str, tuple[str, ...]] = {}
         self.lost: list[Lost] = []
         self.turned: dict[tuple[str, str, str], Turned] = {}
@@ -145,6 +148,7 @@ class Ledger:
         self._open: dict[str, _Open] = {}
         self._alerts: tuple[Alert, ...] | None = None
         self._throttles: tuple[Throttle, ...] | None = None
+        self._releases: tuple[Release, ...] | None = None
         self._out: dict[str, Lost] = {}
         self.outdated: list[tuple[float, float]] = []
         self._outdated_from: float | None = None
@@ -172,9 +176,11 @@ class Ledger:
             self._take_alerts(frame.alerts, at)
         if frame.throttles is not self._throttles:
             self._take_throttles(frame, at)
+        if frame.releases is not self._releases:
+            self.shifts.take(frame.releases, at, is_late=self._releases is None)
         self._take_sources(frame.sources, at)
         self._take_notes(frame.notes, at)
-        self._alerts, self._throttles = frame.alerts, frame.throttles
+        self._alerts, self._throttles, self._releases = frame.alerts, frame.throttles, frame.releases
 
     def pause(self, at: float) -> None:
         """Nothing is known from `at` on: a gap, or the end of the window."""
@@ -186,7 +192,7 @@ class Ledger:
         self._out.clear()
         self._take_notes((), at)
         if at < self.end:
-            self._throttles = None
+            self._throttles = self._releases = None
             for steps in self.levels.values():
                 if steps[-1].level is not None:
                     steps.append(Level(at, None))

@@ -4,6 +4,7 @@ from collectors.fleet import Alert, Release, Throttle
 from collectors.recording.report.acts import Answer, called, stage_of
 from collectors.recording.report.document import Block, Cell, Column, Paragraph, Points, Section, Table
 from collectors.recording.report.facts import Facts
+from collectors.recording.report.taken import Taken
 from collectors.recording.report.words import admitted, clock, listed, paced, plural, stamp, who
 
 ALERTS = 20
@@ -12,7 +13,7 @@ ALERTS = 20
 EDGE_S = 1.0
 """What is first seen so soon after a recording or its next part begins may have been there before."""
 
-NOTHING = "Nothing: no throttle, no halted release, no alert, no breach at the end."
+NOTHING = "Nothing: no throttle, no release halted or taken back, no alert, no breach at the end."
 NO_PLANE = "Throttles are not recorded: no control plane was connected."
 OPEN = "fully open"
 
@@ -20,7 +21,8 @@ OPEN = "fully open"
 def count(facts: Facts) -> int:
     """How many throttles, releases and models above an objective were left, alerts aside."""
     above = [e for e in facts.episodes if e.end is None]
-    return len(facts.open_throttles()) + len(facts.halted_releases()) + len(above)
+    releases = {r.id for r in facts.halted_releases()} | {one.release.id for one in facts.taken_back()}
+    return len(facts.open_throttles()) + len(releases) + len(above)
 
 
 def counted(facts: Facts) -> str:
@@ -44,7 +46,10 @@ def in_sentences(facts: Facts) -> str:
     if throttles:
         cells = [f"{t.feature} for {t.tier} ({_state(t)}, {_until(t)})" for t in throttles]
         told.append(f"{plural(len(throttles), 'throttle')} still in force: {listed(cells)}.")
-    releases = facts.halted_releases()
+    taken = facts.taken_back()
+    if taken:
+        told.append(f"Taken back and not given again: {'; '.join(map(_taken, taken))}.")
+    releases = _otherwise_halted(facts)
     if releases:
         told.append(f"Stopped releases: {listed([f'{r.id} ({r.phase})' for r in releases])}.")
     alerts = facts.open_alerts()
@@ -72,12 +77,14 @@ def still_open(facts: Facts) -> Section:
     throttles = facts.open_throttles()
     if throttles:
         blocks.append(Table(_THROTTLES, tuple(_throttle_row(t, facts) for t in throttles)))
-    releases = facts.halted_releases()
-    if releases:
-        blocks.append(Table(_RELEASES, tuple(_release_row(r) for r in releases)))
-    waiting = facts.waiting_releases()
+    taken = facts.taken_back()
+    rows = [*map(_taken_row, taken), *map(_release_row, _otherwise_halted(facts))]
+    if rows:
+        blocks.append(Table(_RELEASES, tuple(rows)))
+    less = {one.release.id for one in taken}
+    waiting = [r.id for r in facts.waiting_releases() if r.id not in less]
     if waiting:
-        names = listed([r.title or r.id for r in waiting])
+        names = listed(waiting)
         blocks.append(Paragraph(f"Waiting at the gate of a stage, as planned: {names}.", tone="muted"))
     alerts = facts.open_alerts()
     if alerts:
@@ -107,7 +114,15 @@ _THROTTLES = (
     Column("Until"),
     Column("Then"),
 )
-_RELEASES = (Column("Release"), Column("Stands"), Column("At stage"), Column("By"), Column("Why"))
+_RELEASES = (
+    Column("Release"),
+    Column("Stands"),
+    Column("At stage"),
+    Column("Taken back"),
+    Column("Since"),
+    Column("By"),
+    Column("Why"),
+)
 
 
 def _state(one: Throttle) -> str:
@@ -175,12 +190,56 @@ def became(answer: Answer, facts: Facts) -> str:
     return f"{answer.kind.value}: {text}" if text else answer.kind.value
 
 
+def _otherwise_halted(facts: Facts) -> tuple[Release, ...]:
+    """Releases that are halted, less those of which it is told already that they were aborted."""
+    told = {(one.release.id, one.shift.audit_id) for one in facts.taken_back() if one.shift.audit_id}
+    return tuple(
+        r
+        for r in facts.halted_releases()
+        if r.phase != "aborted" or r.last_change is None or (r.id, r.last_change.audit_id) not in told
+    )
+
+
+def _served(one: Taken) -> str:
+    """What serves those who lost a model; empty where nobody does, or it is a feature."""
+    release = one.release
+    return release.stable or "" if release.subject_kind == "model" else ""
+
+
+def _taken(one: Taken) -> str:
+    """`deep-research (pending) from plus (100% → 0%), since 17:58:43 by root`."""
+    release, shift, served = one.release, one.shift, _served(one)
+    named = f"{release.id} {shift.candidate}" if served else release.id
+    tiers = listed([f"{share.tier} ({share.told})" for share in one.shares])
+    instead = f", {served} serves them instead" if served else ""
+    late = " at the latest" if shift.is_late else ""
+    by = f" by {who(shift.actor)}" if shift.actor else ", not recorded by whom"
+    return f"{named} ({release.phase}) from {tiers}{instead}, since {clock(shift.at)}{late}{by}"
+
+
+def _taken_row(one: Taken) -> tuple[Cell, ...]:
+    release, shift, served = one.release, one.shift, _served(one)
+    instead = f" of {shift.candidate}; {served} serves them instead" if served else ""
+    late = " at the latest" if shift.is_late else ""
+    return (
+        Cell(release.id),
+        Cell(release.phase, "warn"),
+        Cell(stage_of(release)),
+        Cell(", ".join(map(str, one.shares)) + instead, "bad"),
+        Cell(stamp(shift.at) + late),
+        Cell(who(shift.actor)),
+        Cell(shift.reason or "not recorded"),
+    )
+
+
 def _release_row(one: Release) -> tuple[Cell, ...]:
     last = one.last_change
     return (
-        Cell(one.title or one.id),
+        Cell(one.id),
         Cell(one.phase, "warn"),
         Cell(stage_of(one)),
+        Cell("–"),
+        Cell(stamp(last.at) if last else "not recorded"),
         Cell(who(last.actor) if last else "not recorded"),
         Cell(one.pause_reason or one.message or (last.reason if last else "") or "not recorded"),
     )

@@ -6,7 +6,7 @@ from collectors.readings import REASONS
 from collectors.recording.report.episodes import Episode
 from collectors.recording.report.facts import Facts
 from collectors.recording.report.ledger import Tracked
-from collectors.recording.report.words import clock, day, length, listed, plural, stamp
+from collectors.recording.report.words import clock, day, length, listed, plural, share, stamp
 
 WORST = 3
 """Tiers without a good reading of their wait that are named; the rest is in the sum."""
@@ -72,7 +72,7 @@ def other_runs(facts: Facts) -> str:
 
 
 def unread(facts: Facts) -> str:
-    """For how long no good reading of a wait was there, of how much; empty where one always was.
+    """For which part of the time no good reading of a wait was there; empty where one always was.
 
     Tiers that nobody could use in all of this time have no wait to know: they are left out.
     """
@@ -87,11 +87,18 @@ def unread(facts: Facts) -> str:
     known = sum(one.harm.judged_s for _, one in used)
     worst = sorted(used, key=lambda pair: (-pair[1].harm.unknown_s, pair[0]))[:WORST]
     named = _by_reason([(name, one) for name, one in worst if one.harm.unknown_s >= LEAST_S])
+    spent = part(unknown / (unknown + known))
+    if len(used) == 1:
+        return f"For {spent} of the time no good reading of the wait was there: {named}."
     return (
-        f"No good reading of the wait was there for {length(unknown)} of {length(unknown + known)}: the time"
-        f" of each of {plural(len(used), 'tier')} that somebody could use is counted by itself, and added up."
-        f" It was longest for {named}."
+        f"For {spent} of the time of the {len(used)} tiers that somebody could use, taken together, no good"
+        f" reading of the wait was there. It was longest for {named}."
     )
+
+
+def part(of: float) -> str:
+    """A share of time that is not none of it, nor, unless it is, all of it."""
+    return "under 0.1%" if of < 0.001 else "over 99%" if 0.99 < of < 1 else share(of)
 
 
 def _by_reason(tiers: Iterable[tuple[str, Tracked]]) -> str:

@@ -73,6 +73,7 @@ def _picture(facts: Facts, model: str, tiers: list[tuple[str, Tracked]]) -> Pict
 
 
 def _short(asked: str) -> str:
+    asked = asked.partition(" instead of ")[0]
     return asked.partition(" → ")[2].partition(",")[0] or asked.partition(",")[0]
 
 

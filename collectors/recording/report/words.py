@@ -64,6 +64,11 @@ def share(part: float) -> str:
     return f"{percent:.1f}%" if 0 < percent < 9.95 else f"{percent:.0f}%"
 
 
+def portion(level: float) -> str:
+    """A share that somebody set: `100%`, `2.5%`."""
+    return f"{level * 100:.3g}%" if math.isfinite(level) else "unknown"
+
+
 def admitted(level: object) -> str:
     """A throttle's level in a sentence: `admit 30%`."""
     known = isinstance(level, int | float) and math.isfinite(level)
