@@ -231,6 +231,10 @@ class Player(Protocol):
         """To a recorded time, the nearest there is."""
         ...
 
+    def seek_second(self, at: float) -> None:
+        """To what was shown in the second from `at` on; where no frame is in it, as `seek`."""
+        ...
+
     def move(self, seconds: float) -> None:
         """So many recorded seconds on, or back where negative, from where it stands by then."""
         ...

@@ -163,6 +163,10 @@ class FakeReplay:
         self.asked.append(("seek", at))
         self._go(at)
 
+    def seek_second(self, at: float) -> None:
+        self.asked.append(("second", at))
+        self._go(at)
+
     def _go(self, at: float) -> None:
         self.place = max((n for n, frame in enumerate(self.all) if frame.at <= at), default=0)
         self.jumps += 1

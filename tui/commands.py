@@ -142,7 +142,7 @@ def replay(args: argparse.Namespace) -> int:
     from collectors.recording.reader import Recording
     from collectors.recording.replay import ReplaySource
     from collectors.recording.ring import SUFFIX
-    from collectors.recording.times import TimeError, parse_time
+    from collectors.recording.times import TimeError, parse_shown
 
     try:
         settings = read_settings(None)
@@ -156,14 +156,14 @@ def replay(args: argparse.Namespace) -> int:
         )
     with closing(Recording.open(path)) as found:
         try:
-            asked = parse_time(args.at, found.end, found.start, found.end) if args.at is not None else None
+            asked = parse_shown(args.at, found.end, found.start, found.end) if args.at is not None else None
         except TimeError as error:
             raise Mistake(error) from error
 
     def connect() -> "Source":
         source = ReplaySource.of(path, follow=args.follow, playing=args.follow)
         if asked is not None:
-            source.seek(asked.at)
+            (source.seek_second if asked.is_second else source.seek)(asked.at)
             if asked.told:
                 source.tell(asked.told)
         return source

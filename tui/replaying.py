@@ -371,17 +371,17 @@ class Replaying:
 
     def _ask_time(self) -> None:
         def go(text: str) -> str:
-            from collectors.recording.times import TimeError, parse_time
+            from collectors.recording.times import TimeError, parse_shown
 
             position = self.position
             if not text.strip() or position is None:
                 return ""
             live = self._app.live.now if self.has_live else None
             try:
-                asked = parse_time(text, position.at, position.start, position.end, now=live)
+                asked = parse_shown(text, position.at, position.start, position.end, now=live)
             except TimeError as error:
                 return str(error)
-            self._do(lambda player, _: player.seek(asked.at))
+            self._do(lambda player, _: (player.seek_second if asked.is_second else player.seek)(asked.at))
             if asked.told:
                 self._app.say(asked.told)
             return ""

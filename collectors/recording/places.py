@@ -1,6 +1,7 @@
 """What a replay looks up in a recording: what happened before a time, and where to jump to."""
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
@@ -11,7 +12,7 @@ from collectors.recording.layout import HAPPENED, SLIGHT_S, Kind, Tag
 from collectors.recording.noted import PAST_MOST
 from collectors.recording.notes import event_from, intent_from, outcome_from
 from collectors.recording.playing import Course
-from collectors.recording.times import clock
+from collectors.recording.times import clock, span
 from collectors.sessions import Gap, Mark, Series, Target, Timeline, View
 from collectors.text import clean
 
@@ -101,6 +102,17 @@ def landing(course: Course, at: float) -> int:
     return number + 1 if is_before and number + 1 < course.frames else number
 
 
+def landing_of(course: Course, one: "Noted") -> int:
+    """Number of the frame that first shows what a note tells: the first one behind it.
+
+    The events of a frame stand before it, with its time. All else is noted while a frame is shown, and where
+    the clock stands still between two frames, as a simulated one does, it has the time of that frame.
+    """
+    number = landing(course, one.at)
+    is_before = one.kind != Kind.EVENT and course.time_of(number) < one.at + SLIGHT_S
+    return number + 1 if is_before and number + 1 < course.frames else number
+
+
 def begin_of(recording: Recorded, since: float, shown: int) -> int:
     """Number of the frame that was shown at `since`, not after the one that is shown."""
     found = [number for number in recording.times_at(since) if number <= shown]
@@ -165,9 +177,10 @@ def found_next(recording: Recorded, target: Target, direction: Literal[1, -1], a
     told, tags = (_alert_told, ALERTS) if target == "alert" else (_action_told, HAPPENED | ACTIONS)
     kinds = {Kind.EVENT, Kind.ACTION}
     if direction > 0:
-        return _next_after(
-            _places(recording, target, told, recording.noted(at, recording.end, kinds, tags)), at
-        )
+        # What was noted since the frame that is shown is seen in the next one.
+        since = min(at, recording.time_of(recording.index_at(at)))
+        notes = recording.noted(since, recording.end, kinds, tags)
+        return _next_after(_places(recording, target, told, notes), at)
     before = _places(recording, target, told, recording.noted_before(at, kinds, tags))
     found = next((one for one in before if one[0] < at - SLIGHT_S), None)
     return found or (_last_before(_firing(recording), at) if target == "alert" else None)
@@ -202,7 +215,7 @@ def _places(
         is_over = count >= LOOKED_AT
         if found is None and not is_over:
             continue
-        at = recording.time_of(landing(recording, one.at))
+        at = recording.time_of(landing_of(recording, one))
         if found is None:
             yield at, f"No {target} among {LOOKED_AT:,} events up to {clock(at)}: again to look further."
         else:
@@ -251,9 +264,25 @@ def _asked(intent: Intent) -> str:
     """What it asks for, in the words that events have for what was done."""
     kind, _, verb = intent.operation.partition(".")
     before, after = _setting(intent.seen), _setting(intent.arguments)
+    if kind == "throttle" and after and before == after:
+        return f"keep admit {after}, {_until(intent.arguments)}"
     if kind == "throttle" and after:
         return f"admit {before} → {after}" if before else f"admit {after}"
     return (verb or intent.operation).replace("_", " ")
+
+
+def _until(arguments: Mapping[str, object]) -> str:
+    ttl_s, ends = arguments.get("ttl_s"), arguments.get("expires_at")
+    if isinstance(ends, str):
+        try:
+            return f"to {clock(_utc(datetime.fromisoformat(ends)).timestamp())}"
+        except (ValueError, OverflowError, OSError):
+            return "to a time that cannot be read"
+    return f"to {span(ttl_s)} from then" if isinstance(ttl_s, int | float) else "until cleared"
+
+
+def _utc(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _setting(members: Mapping[str, object]) -> str:

@@ -163,7 +163,9 @@ def looped(now: Standing, start: float | None, end: float | None, course: Course
         return replace(now, loop_from=start, loop_to=end)
     start, end = sorted((max(start, course.start), min(end, course.end)))
     if end - start < LOOP_LEAST_S:
-        raise ValueError(f"A loop of less than {LOOP_LEAST_S:g} s is none: set A and B further apart.")
+        raise ValueError(
+            f"A loop of less than {LOOP_LEAST_S:g} s is none: set its start and its end further apart."
+        )
     made = replace(now, loop_from=start, loop_to=end)
     return made if start <= time_at(now, course) < end else sought(made, start, course)
 

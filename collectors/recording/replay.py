@@ -158,6 +158,10 @@ class ReplaySource:
         """To a recorded time, the nearest there is."""
         self._post(lambda showing: showing.seek(at))
 
+    def seek_second(self, at: float) -> None:
+        """To what was shown in the second from `at` on; where no frame is in it, as `seek`."""
+        self._post(lambda showing: showing.seek_second(at))
+
     def move(self, seconds: float) -> None:
         """So many recorded seconds on, or back, from where it stands by then."""
         self._post(lambda showing: showing.move(seconds))

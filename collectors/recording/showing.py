@@ -42,6 +42,10 @@ CARRIED_S = 4.0
 """Recorded seconds between two frames from which on sparks are filled from the recording: steps of 5 s would
 be left out."""
 
+AGAIN_S = 5.0
+"""Real seconds after a jump in which a search back begins where it led to, however far it has played on: the
+key that goes one back would else find the same place again and again."""
+
 UNREADABLE_MOST = 60
 """Most frames that are passed over at the begin, to find one that can be read."""
 
@@ -83,6 +87,8 @@ class Showing:
         self._before = self.now
         self._is_damaged, self._jumped, self._is_asked_again = False, True, False
         self._turned = self._yielded = self._refreshed = monotonic()
+        # Where the last jump led to, and when, until another key moves on from there.
+        self._landed: tuple[float, float] | None = None
 
     def turn(self) -> Frame | None:
         """Move by the time that went by and by what was asked; the frame to show, None for nothing new.
@@ -101,7 +107,7 @@ class Showing:
                 raise
             back = self._before
             self.now = replace(self.now, number=back.number, since=back.since, is_playing=False)
-            self._jumped = False
+            self._jumped, self._landed = False, None
             return self._say(_sentence(error))
 
     def due_s(self) -> float | None:
@@ -163,6 +169,7 @@ class Showing:
     def step(self, frames: int) -> None:
         """So many frames on, or back; then stand still."""
         now, made = self.now, playing.stepped(self.now, frames, self.recording)
+        self._landed = None
         if made.number == now.number and frames > 0:
             self.now = replace(now, is_playing=False, is_at_end=True)
             self.tell("This is the last frame.")
@@ -192,6 +199,11 @@ class Showing:
             self.tell(f"{clock(at)} is before the recording begins: this is its start.")
         self._jump(playing.sought(self.now, at, self.recording, number))
 
+    def seek_second(self, at: float) -> None:
+        """To what was shown in the second from `at` on: the last frame in it; without any, as `seek`."""
+        shown = self.recording.time_of(self.recording.index_at(at + 1 - SLIGHT_S))
+        self.seek(shown if shown > at else at)
+
     def move(self, seconds: float) -> None:
         """So many recorded seconds on, or back."""
         made = playing.moved(self.now, seconds, self.recording)
@@ -210,8 +222,13 @@ class Showing:
         return places[places.index(shown) - 1] if is_there else places[-1]
 
     def seek_next(self, target: Target, direction: Literal[1, -1]) -> None:
-        """To the nearest alert, action or bookmark that way; where there is none, it is told."""
+        """To the nearest alert, action or bookmark that way; where there is none, it is told.
+
+        Back from a place that it has just come to, which it may have played on from: to the one before that.
+        """
         at = playing.time_at(self.now, self.recording)
+        if direction < 0 and self._landed is not None and self._monotonic() - self._landed[1] < AGAIN_S:
+            at = min(at, self._landed[0])
         found = found_next(self.recording, target, direction, at)
         if found is None:
             what = "action of an operator of this cockpit" if target == "action" else target
@@ -237,7 +254,9 @@ class Showing:
             self.set(loop_from=start, loop_to=end)
             self._loop_key = (is_start, at)
             self.tell(
-                "A of a loop is set: B makes it one." if is_start else "B of a loop is set: A makes it one."
+                "The start of a loop is set; its end makes it one."
+                if is_start
+                else "The end of a loop is set; its start makes it one."
             )
             return
         try:
@@ -298,6 +317,7 @@ class Showing:
 
     def _jump(self, to: Standing) -> None:
         self.now, self._jumped, self.is_series_asked = to, True, True
+        self._landed = playing.time_at(to, self.recording), self._monotonic()
 
     def _say(self, sentence: str) -> Frame | None:
         """Show what is shown, with a sentence; None if it is told already."""

@@ -28,6 +28,8 @@ _CLOCK = r"(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d{1,6})?))?"
 _ZONE = r"\s*(z|utc|([+-])(\d{2}):?(\d{2})?)?"
 _OF_DAY = re.compile(_CLOCK + _ZONE, re.ASCII)
 _OF_YEAR = re.compile(rf"(\d{{1,2}})-(\d{{1,2}})[t ]\s*({_CLOCK}{_ZONE})", re.ASCII)
+_SECOND = re.compile(r"(?:^|[t ])\d{1,2}(:?)\d{2}\1\d{2}(?=$|[zu+-]| )|^@?\d{9,10}$", re.ASCII)
+"""Times to the second, and no finer."""
 
 
 class TimeError(ValueError):
@@ -39,6 +41,27 @@ class Asked(NamedTuple):
 
     at: float
     told: str = ""
+
+
+class Shown(NamedTuple):
+    """A time to show, as `Asked`; is_second: what was shown in the second that begins then."""
+
+    at: float
+    told: str = ""
+    is_second: bool = False
+
+
+def parse_shown(text: str, at: float, start: float, end: float, *, now: float | None = None) -> Shown:
+    """As `parse_time`, for a replay to show: a whole second is what was shown in it.
+
+    It is read off a header or a list, whose clocks tell no more, while frames come in the midst of a second.
+    A minute, and whatever counts from another time, is gone to exactly, to be watched from there on.
+    """
+    if not _SECOND.search(text.strip().lower()):
+        return Shown(*parse_time(text, at, start, end, now=now))
+    # The second that a recording begins in is of it.
+    asked = parse_time(text, at, math.floor(start), end, now=now)
+    return Shown(max(asked.at, start), asked.told) if asked.told else Shown(asked.at, is_second=True)
 
 
 def parse_time(

@@ -1,5 +1,6 @@
 """A recording that was written by the recorder, replayed from its file."""
 
+import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
@@ -10,8 +11,10 @@ import pytest
 from collectors.fleet import Event, EventKind, Frame
 from collectors.recording.redact import Redaction
 from collectors.recording.replay import ReplaySource
+from collectors.recording.times import clock
 from collectors.recording.writer import RecordingWriter
 from tests.replay_frames import watched
+from tui import commands
 from tui.screens.trends import SIGNALS, Trends
 from tui.store import STEPS, History
 
@@ -129,6 +132,27 @@ async def test_fast_playing_tells_all_that_happened(tmp_path: Path) -> None:
     back = await until(frames, lambda one: "Bookmark of" in source.position.told)
     assert back.at == marked
     await until(frames, lambda one: source.timeline is not None and len(source.timeline.marks) == 1)
+    await source.aclose()
+
+
+@pytest.mark.parametrize("edge", ["first", "midst", "last"])
+async def test_the_time_read_off_a_header_shows_what_was_seen_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edge: str
+) -> None:
+    """`--at HH:MM:SS`: the last frame of that second, also of those that it begins and ends in."""
+    _, kept = happening(40, 1.0)
+    begin = float(int(kept[0].at))
+    frames = [replace(one, at=begin + n * 2 + 0.4) for n, one in enumerate(kept)]
+    seen = frames[{"first": 0, "midst": len(kept) // 2, "last": -1}[edge]]
+    path, connects = recorded(tmp_path / "a.tgrec", frames), list[Callable[[], ReplaySource]]()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setattr(commands, "_screen", lambda connect, *_, **__: connects.append(connect) or 0)
+    asked = argparse.Namespace(file=path, at=clock(seen.at), follow=False, theme=None, glyphs=None)
+    assert commands.replay(asked) == 0
+    source = connects[0]()
+    shown = await anext(aiter(source.frames()))
+    assert shown.at == pytest.approx(seen.at, abs=1e-5)
+    assert source.position.told == ""
     await source.aclose()
 
 

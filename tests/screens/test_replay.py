@@ -244,6 +244,22 @@ async def test_a_time_is_typed() -> None:
         assert "go to" not in text(app)
 
 
+async def test_a_second_is_asked_for_as_one() -> None:
+    """A time that was read off a header is what was seen then; any other is gone to exactly."""
+    player = FakeReplay(recorded(), at=10)
+    seconds: list[float] = []
+    player.seek_second = seconds.append  # type: ignore[attr-defined]  # a fake goes nowhere by it
+    async with replaying(player) as (app, pilot):
+        await pilot.press("@", *"14:00:30", "enter")
+        await pilot.pause()
+        assert (seconds, player.asked) == ([AT - 101], [])
+        assert "go to" not in text(app)
+        await pilot.press("@", *"13:00:30", "enter")
+        await pilot.pause()
+        assert (seconds, player.asked) == ([AT - 101], [("seek", AT - 240)])
+        assert "is before this recording begins" in text(app)
+
+
 async def test_a_pasted_time_is_text() -> None:
     """S5: a paste presses no key, and the line takes it."""
     async with replaying(FakeReplay(recorded(), at=10)) as (app, pilot):
@@ -360,6 +376,20 @@ async def test_what_the_player_tells_is_told() -> None:
         await pilot.pause()
         press(app, ">")
         await until(pilot, lambda: "There is no later alert in this recording." in text(app))
+
+
+async def test_whatever_is_told_is_drawn_with_the_glyphs_of_the_terminal() -> None:
+    """An answer, what a replay tells, and what is typed: none has a glyph that an ASCII terminal may lack."""
+    async with replaying(FakeReplay(recorded(), at=10), glyphs="ascii") as (app, pilot):
+        player = app.live.feed.source
+        assert isinstance(player, FakeReplay)
+        player.stand(tellings=1, told="Action at 14:00:00Z: aurora-5: stage free@25 → free@50 · ≥ 1 …")
+        await until(pilot, lambda: "stage free@25 -> free@50 . >= 1 .." in screen_text(app)[-1])
+        app.say("1 → 2")
+        await until(pilot, lambda: "1 -> 2" in screen_text(app)[-1])
+        await pilot.press("b")
+        app.screen.post_message(events.Paste("2 → 3"))
+        await until(pilot, lambda: "bookmark: 2 -> 3_" in screen_text(app)[-1])
 
 
 async def test_an_answer_goes_also_while_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Where a replay goes when it is asked for the next alert, action or bookmark, or for a time told twice."""
+"""Where a replay goes when asked for the next alert, action or bookmark, a second, or a time told twice."""
 
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +14,9 @@ from collectors.recording.layout import Kind, Tag
 from collectors.recording.notes import event_json, intent_json, outcome_json, view_json
 from collectors.recording.playing import Standing
 from collectors.recording.reader import Recording
-from collectors.recording.showing import Showing
+from collectors.recording.redact import Redaction
+from collectors.recording.showing import AGAIN_S, Showing
+from collectors.recording.writer import RecordingWriter
 from collectors.sessions import Mark, View
 from tests.frames import AT
 from tests.recording_files import T0, simple_frame
@@ -79,6 +81,136 @@ def test_an_action_is_told_by_its_own_time_with_what_it_was_done_to() -> None:
         (30.0, f"Action at {clock(AT + 26)}: aurora-5: asked to set weight"),
         (40.0, f"Action at {clock(AT + 36)}: chat/pro: set refused: no such tier"),
     ]
+
+
+@pytest.mark.parametrize("speed", [1.0, 64.0])
+@pytest.mark.parametrize("target", ["alert", "action", "bookmark"])
+def test_the_one_before_again_goes_one_further_back_while_it_plays(target: Any, speed: float) -> None:
+    """Pressed again soon after it landed there, it is not the same place for having played on a little."""
+    places = [10.0, 300.0, 600.0, 900.0]
+    kind = EventKind.ALERT if target == "alert" else EventKind.ACTION
+    times = sorted({*places, *(float(n) for n in range(0, 1200, 50))})
+    tape = Tape(*shot(*times, events=dict.fromkeys(places, kind) if target != "bookmark" else None))
+    tape.kept = [Mark(AT + at, "ann", "") for at in places if target == "bookmark"]
+    deck = Deck(tape, at=AT + 1000, is_playing=True, speed=speed)
+    deck.turn()
+    went = []
+    for _ in places:
+        deck.turn(1.0, lambda one: one.seek_next(target, -1))
+        went.append(deck.after)
+        deck.turn(AGAIN_S / 2)
+        assert deck.after > went[-1]
+    assert went == places[::-1]
+    assert deck.turn(0.5, lambda one: one.seek_next(target, -1)) is not None
+    assert deck.told.startswith("There is no earlier")
+
+
+def test_the_one_before_is_the_same_place_once_that_is_some_time_ago_or_it_was_left() -> None:
+    """Who has watched on for a while, or went on by another key, is after it: it is gone to again."""
+    tape = Tape(*shot(*range(0, 60), events=dict.fromkeys((10.0, 20.0, 30.0), EventKind.ALERT)))
+    deck = Deck(tape, at=AT + 31, is_playing=True)
+    deck.turn()
+
+    def back(seconds: float, *before: Callable[[Showing], None]) -> float:
+        deck.turn(seconds, *before, lambda one: one.seek_next("alert", -1))
+        return deck.after
+
+    assert back(0.0) == 30
+    for _ in range(round(AGAIN_S) + 1):
+        deck.turn(1.0)
+    assert back(0.0) == 30
+    assert back(0.5) == 20
+    assert back(0.5, lambda one: one.move(5.0)) == 20
+    assert back(0.5, lambda one: one.step(1), Showing.play) == 20
+    assert back(0.5) == 10
+    deck.turn(0.5, lambda one: one.seek_next("alert", 1))
+    assert deck.after == 20
+    assert back(0.5) == 10
+
+
+def test_a_second_is_gone_to_as_it_was_seen() -> None:
+    """To the last frame in it, whose clock the screen told then; where none is in it, to its begin."""
+    deck = Deck(Tape(*shot(0, 1.4, 1.9, 2.4, 5), end=AT + 9))
+    deck.turn()
+    for after, shown, number in (
+        (0, 0.0, 1),
+        (1, 1.9, 3),
+        (2, 2.4, 4),
+        (3, 3.0, 4),
+        (5, 5.0, 5),
+        (7, 7.0, 5),
+    ):
+        deck.turn(0.0, lambda one, at=AT + after: one.seek_second(at))  # type: ignore[misc]  # the default binds it
+        assert (deck.after, deck.showing.position.frame, deck.told) == (shown, number, ""), after
+    early = Deck(Tape(*shot(0.4, 0.7, 3)))
+    early.turn(0.0, lambda one: one.seek_second(AT))
+    assert (early.after, early.told) == (0.7, "")
+
+
+def test_of_a_second_that_was_told_twice_it_is_the_later_one_first() -> None:
+    """As with any time: asked for again it is the one before, to that clock."""
+    deck = Deck(Tape(*shot(0, 10.4, 20), *shot(5, 10.6, 15)))
+    deck.turn()
+    frames = []
+    for _ in range(2):
+        deck.turn(0.0, lambda one: one.seek_second(AT + 10))
+        frames.append(deck.showing.position.frame)
+        assert "came 2 times" in deck.told
+    assert frames == [5, 2]
+
+
+def test_an_action_is_gone_to_where_it_is_seen(tmp_path: Path) -> None:
+    """The demo's clock stands still between two frames: what was noted behind one is seen in the next."""
+    cell = On("throttle", "chat", "pro")
+    intent = Intent("throttle.set", cell, {"level": 0.3}, {"level": 0.5}, None)
+    writer = RecordingWriter(file=tmp_path / "a.tgrec", facts={}, redaction=Redaction(), simulated=True)
+    writer.start()
+    for number in range(5):
+        writer.put(simple_frame(number, T0 + 20 * number))
+        if number in (1, 4):
+            outcome = Outcome(intent, OutcomeKind.APPLIED, T0 + 20 * number, f"applied {number}")
+            writer.append(Kind.ACTION, Tag.INTENT, intent_json(intent))
+            writer.append(Kind.ACTION, Tag.RESULT, outcome_json(outcome))
+    writer.close()
+    recording = Recording.open(tmp_path / "a.tgrec")
+    asked = deque[Callable[[Showing], None]]()
+    showing = Showing(recording, Standing(), None, asked)
+
+    def went(direction: Any) -> tuple[float, str]:
+        asked.append(lambda one: one.seek_next("action", direction))
+        showing.turn()
+        return showing.position.at - T0, showing.position.told
+
+    at, told = went(1)
+    assert (at, told) == (40, f"Action at {clock(T0 + 20)}: chat/pro: asked to admit 50% → 30%")
+    assert went(1)[0] == 80, "behind the last frame: there is none later"
+    assert went(-1) == (40, f"Action at {clock(T0 + 20)}: chat/pro: applied: applied 1")
+    assert went(-1)[1].startswith("There is no earlier")
+    asked.append(lambda one: one.seek(T0 + 30))
+    showing.turn()
+    assert went(1)[0] == 40, "it lies ahead of the frame that is shown"
+    recording.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"level": 0.3, "ttl_s": 900}, "keep admit 30%, to 15 min from then"),
+        ({"level": 0.3, "expires_at": "2026-11-21T15:00:00.000Z"}, "keep admit 30%, to 15:00:00Z"),
+        ({"level": 0.3, "expires_at": "soon"}, "keep admit 30%, to a time that cannot be read"),
+        ({"level": 0.3}, "keep admit 30%, until cleared"),
+        ({"level": 0.2, "ttl_s": 900}, "admit 30% → 20%"),
+    ],
+)
+def test_a_throttle_whose_level_stays_is_asked_to_be_longer(arguments: dict[str, object], words: str) -> None:
+    """From 30% to 30% would say that nothing was asked for."""
+    tape = Tape(*shot(0, 10))
+    intent = Intent("throttle.set", On("throttle", "images", "free"), arguments, {"level": 0.3}, None)
+    tape.others = [Noted(AT + 6, Kind.ACTION, Tag.INTENT, intent_json(intent))]
+    deck = Deck(tape)
+    deck.turn()
+    deck.turn(1.0, lambda one: one.seek_next("action", 1))
+    assert deck.told == f"Action at {clock(AT + 6)}: images/free: asked to {words}"
 
 
 @pytest.mark.parametrize(

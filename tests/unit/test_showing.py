@@ -172,7 +172,7 @@ def test_each_key_moves_its_end_of_a_loop_and_again_at_the_same_place_ends_it() 
         start, end = (None if one is None else one - AT for one in (at.loop_from, at.loop_to))
         return deck.told, start, end
 
-    assert pressed(10, is_start=True)[1:] == (10, None)
+    assert pressed(10, is_start=True) == ("The start of a loop is set; its end makes it one.", 10, None)
     assert pressed(20, is_start=False) == (f"Loop {clock(AT + 10)} to {clock(AT + 20)}.", 10, 20)
     assert pressed(30, is_start=False)[1:] == (10, 30)
     assert pressed(5, is_start=True)[1:] == (5, 30)
@@ -191,6 +191,7 @@ def test_an_end_of_a_loop_that_is_refused_is_not_kept() -> None:
     deck = Deck(Tape(*shot(*range(60))))
     deck.turn()
     deck.turn(0.0, lambda one: one.set_loop(AT + 10, is_start=False))
+    assert deck.told == "The end of a loop is set; its start makes it one."
     for _ in range(2):
         deck.turn(0.0, lambda one: one.set_loop(AT + 10, is_start=True))
         assert "less than 1 s" in deck.told
@@ -228,7 +229,7 @@ def test_a_loop_of_no_length_is_refused() -> None:
     deck = Deck(Tape(*shot(0, 1, 2, 3, 4)))
     deck.turn()
     deck.turn(0.0, lambda one: one.set_loop(AT, is_start=True), lambda one: one.set_loop(AT, is_start=False))
-    assert "further apart" in deck.told
+    assert deck.told.endswith("set its start and its end further apart.")
     assert (deck.showing.position.loop_from, deck.showing.position.loop_to) == (AT, None)
     deck.turn(0.0, lambda one: one.set_loop(AT + 2, is_start=False))
     assert (deck.showing.position.loop_from, deck.showing.position.loop_to) == (AT, AT + 2)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
+from tui.format import GLYPHS, said
 from tui.keymap import key_label, keys_of
 from tui.widgets.lines import Cell, Line
 
@@ -40,7 +41,8 @@ def replay_hints(screen: str, has_live: bool) -> Sequence[Hint]:
 
 
 def text_line(text: str, width: int, glyphs: str = "unicode", role: str = "text") -> Line:
-    """`text` as a line of exactly `width` cells, >= 0; cut text ends in an ellipsis (D13)."""
+    """`text` in these glyphs, a line of exactly `width` cells, >= 0; cut text ends in an ellipsis (D13)."""
+    text = said(text, GLYPHS[glyphs])
     if cell_len(text) > width:
         dots = "…" if glyphs == "unicode" else ".."
         text = set_cell_size(text, max(width - len(dots), 0)) + dots[:width]
