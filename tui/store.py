@@ -30,6 +30,9 @@ STEP_S = 5
 STEPS = 120
 """Steps kept: ten minutes."""
 
+BACK_S = 60
+"""Going back by no more, a clock was corrected, and what is remembered stays."""
+
 EVENTS = 500
 """Events kept."""
 
@@ -165,9 +168,12 @@ class History:
         return self._scaled.get(model, False)
 
     def _advance(self, step: int) -> None:
-        """Empty the slots between the last step and this one; going back, all: they are not past yet."""
+        """Empty the slots between the last step and this one; going back by much, all: they are not past yet.
+
+        A clock that was corrected a little counts as standing until it has caught up.
+        """
         skipped = step - self._now
-        if skipped == 0:
+        if -BACK_S // STEP_S <= skipped <= 0:
             return
         slots = range(STEPS) if skipped < 0 or skipped >= STEPS else range(self._now + 1, step + 1)
         for ring in self._rings.values():

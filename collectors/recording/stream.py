@@ -29,7 +29,7 @@ from collectors.recording.succession import TICKS_MOST_US, Succession, whole_fac
 
 KEY_EVERY, SUBKEY_EVERY = 60, 10
 STEP_US = 500_000
-"""Difference of the deltas of both clocks from which on it is told as a step."""
+"""Difference of the deltas of both clocks from which on it is told as a step; going back by less is none."""
 
 _PIECE = 4096
 """Numbers that are copied at a time."""
@@ -270,7 +270,7 @@ class Stream:
         """A clock that was set is told, and nothing else happens."""
         offset, before = stamp.wall - stamp.tick, self._offset
         step = 0 if before is None else offset - before
-        if abs(step) > STEP_US or (0 <= stamp.wall < self._last_wall):
+        if abs(step) > STEP_US or (0 <= stamp.wall < self._last_wall - STEP_US):
             step = step or stamp.wall - self._last_wall
             way = "back" if step < 0 else "forward"
             body = {"step_s": step / 1e6, "text": f"the clock went {way} by {abs(step) / 1e6:.1f} s"}

@@ -32,6 +32,9 @@ WORK_MOST = 60_000_000
 SMALL = 20_000
 """Numbers of a frame that are kept all; of a larger one, those of readings."""
 
+BACK_S = 60.0
+"""A clock that goes back by no more was corrected: a window goes on, as a report does."""
+
 HIDDEN = np.int32(-(2**31))
 """Stands in the matrix where there was nothing to show: no stored number is as low."""
 
@@ -88,7 +91,11 @@ class Window:
 
     @property
     def times(self) -> Sequence[float]:
-        """Recorded time of each frame, rising: after a step of the clock backwards, those since."""
+        """Recorded time of each frame, rising: after a step of the clock backwards, those since.
+
+        Where the clock went back by little, frames before count as of the time behind it: none is later than
+        the last one, which is the one that is shown.
+        """
         return self._times
 
     @property
@@ -150,9 +157,10 @@ class Window:
             self._parts.append(part._replace(matrix=matrix.copy() if is_small else matrix))
 
     def _drop_before_step(self, times: list[float]) -> None:
-        """Keep the frames since the clock last went back."""
-        begin = max((at for at in range(1, len(times)) if times[at] < times[at - 1]), default=0)
-        self._times = tuple(times[begin:])
+        """Keep the frames since the clock last went back by much."""
+        begin = max((at for at in range(1, len(times)) if times[at] < times[at - 1] - BACK_S), default=0)
+        rising = np.minimum.accumulate(np.array(times[begin:], np.float64)[::-1])[::-1]
+        self._times = tuple(rising.tolist())
         while begin and self._parts:
             part = self._parts[0]
             if len(part.matrix) > begin:

@@ -89,8 +89,11 @@ class Lane:
 
         returns: faults that were not there before
         """
+        running, self.simulated = self.now(received), SIMULATED_STACK in poll.stacks
         self.at, self.received, self.answered = poll.at, received, True
-        self.simulated = SIMULATED_STACK in poll.stacks
+        if running is not None and not self.simulated:
+            # A poll is of when it was asked for. One that took long sets no clock back.
+            self.at = min(max(running, poll.at), poll.at + (poll.health.latency_s or 0.0))
         self.cluster, self.detected = poll.cluster, poll.detected
         # Scraped every second but polled every five, a reading is not stale between two polls.
         least_s = max(poll.interval_s, least_s)

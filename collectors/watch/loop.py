@@ -37,6 +37,9 @@ SOON_S = 2.0
 ALERTS_S = 15.0
 """Seconds between two questions for alerts: rules are evaluated no more often, by all defaults."""
 
+HELD_S = 30.0
+"""Longest that a simulated clock stands until its fleet has caught up: one further behind is followed."""
+
 
 class Watch:
     """A source of live frames: `context` says how to read what `pollers`, `plane` and `alert_sources` answer.
@@ -79,6 +82,8 @@ class Watch:
         self._memory = NOTHING
         self._shown = Shown()
         self._dirty = True
+        # What the watched clock tells at least.
+        self._least = -math.inf
         self._tick = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
@@ -173,8 +178,20 @@ class Watch:
             self._names = self._with_subjects(names)
         if not lane.answered:
             self._news.set()
+        told, was_set_back = self.now(), lane.at is not None and poll.at < lane.at
         self._events.extend(lane.take(poll, seen, received, self._poll_s * self._speed))
         self._dirty = True
+        self._hold(lane, told, was_set_back=was_set_back)
+
+    def _hold(self, lane: Lane, told: float, *, was_set_back: bool) -> None:
+        """Have a simulated clock stand, rather than go back, where it ran ahead of a fleet that is slow.
+
+        A busy machine costs a simulated fleet time, which nobody knows of before the next poll. A real clock
+        is its server's: where that goes back, it was set.
+        """
+        self._least = -math.inf
+        if lane.simulated and not was_set_back and told - self.now() <= HELD_S * self._speed:
+            self._least = told
 
     async def _ask_alerts(self, source: AlertSource) -> None:
         """Ask one source of alerts for ever."""
@@ -307,7 +324,7 @@ class Watch:
         """The watched clock: the metrics source's own, so that skew makes no reading old or young."""
         known = [now for lane in self._lanes if (now := lane.now(monotonic)) is not None]
         if known:
-            return max(known)
+            return max(*known, self._least)
         return self._plane_state.at if self._plane_state and self._context.simulated else time.time()
 
     def _sources(self) -> tuple[SourceHealth, ...]:

@@ -41,6 +41,11 @@ def test_time_that_goes_back_or_far_ahead_starts_afresh() -> None:
     assert seen((0, 0.25), (7260, 0.5)).oldest(NAME, "images") == 0.5
 
 
+def test_a_clock_that_was_corrected_takes_nothing_away() -> None:
+    """Back over the edge of a minute: what was there stays."""
+    assert seen((0, 0.25), (120, 0.5), (110, 0.75)).oldest(NAME, "images") == 0.25
+
+
 def test_a_model_that_is_gone_is_forgotten() -> None:
     """After the window."""
     made = seen((0, 0.25))

@@ -72,6 +72,14 @@ def test_time_that_goes_back_starts_afresh() -> None:
     assert span.high == pytest.approx(0.4)
 
 
+def test_a_clock_that_was_corrected_takes_nothing_away() -> None:
+    """Back by less than a minute: what was there stays, and what comes counts as of now."""
+    span = fed((300, 0.9), (270, 0.4)).span("m", "busy_ratio", 12)
+    assert span is not None
+    assert span.high == pytest.approx(0.9)
+    assert span.low == pytest.approx(0.4)
+
+
 def test_memory_is_bounded() -> None:
     """500 models for a long time stay within a few megabytes; models that left are forgotten."""
     trends = Trends()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from collectors.fleet import Frame, Model
 from collectors.readings import NEVER, Quality
+from tui.store import BACK_S
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,9 +53,11 @@ class Shares:
         self._lock = Lock()
 
     def add(self, frame: Frame) -> None:
-        """Take one frame in. Time that goes back, as in a replay, starts afresh."""
+        """Take one frame in. Time that goes back by over a minute, as in a replay, starts afresh."""
         step = int(frame.at) // STEP_S
         with self._lock:
+            if self._step - BACK_S // STEP_S <= step < self._step:
+                step = self._step  # a clock that was corrected a little stands until it has caught up
             if step < self._step or step >= self._step + STEPS:
                 self._rings, self._taken, self._begun = {}, {}, step
             elif step > self._step:

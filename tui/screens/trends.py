@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from collectors.fleet import Frame, Model
 from tui.screens.shares import Shares
-from tui.store import known
+from tui.store import BACK_S, known
 
 if TYPE_CHECKING:
     from collectors.sessions import Series
@@ -59,9 +59,11 @@ class Trends:
         self._step = -1
 
     def add(self, frame: Frame) -> None:
-        """Take one frame in. Time that goes back, as in a replay, starts afresh."""
+        """Take one frame in. Time that goes back by over a minute, as in a replay, starts afresh."""
         self.shares.add(frame)
         step = int(frame.at) // STEP_S
+        if self._step - BACK_S // STEP_S <= step < self._step:
+            step = self._step  # a clock that was corrected a little stands until it has caught up
         if step < self._step or step >= self._step + STEPS:
             self._rings, self._seen = {}, {}
         elif step > self._step:
