@@ -129,18 +129,21 @@ async def differences(file: Path, seen: Sequence[Seen]) -> list[Difference]:
     return wrong
 
 
-async def replayed_at(app: CockpitApp, pilot: Pilot[int], at: float) -> None:
-    """Show a time, with all the sparks of the ten minutes before it."""
+async def replayed_at(app: CockpitApp, pilot: Pilot[int], at: float, frame_at: float | None = None) -> None:
+    """Show a time, with all the sparks of the ten minutes before it.
+
+    frame_at: of the frame that is shown then, where it is an earlier one
+    """
     source = app.live.feed.source
     assert isinstance(source, ReplaySource)
-    jumps = source.jumps
+    jumps, shown = source.jumps, at if frame_at is None else frame_at
     source.seek(at)
 
     def is_there() -> bool:
         # Sparks of the place before can still be on their way.
         if source.series is None or app.latest is None or source.jumps == jumps:
             return False
-        is_filled = app.live._jumps == source.jumps and abs(source.series.times[-1] - at) < 0.01
+        is_filled = app.live._jumps == source.jumps and abs(source.series.times[-1] - shown) < 0.01
         return is_filled and abs(app.latest.at - at) < 0.01
 
     await until(pilot, is_there, f"never came to {at}")

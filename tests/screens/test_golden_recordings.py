@@ -41,5 +41,8 @@ async def test_it_is_drawn_as_ever(file: Path, snapshot: SnapshotAssertion) -> N
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: app.latest is not None)
         assert app.latest is not None
-        await replayed_at(app, pilot, app.latest.at + SURGE_S)
+        at = app.latest.at + SURGE_S
+        recording = Recording.open(file)
+        await replayed_at(app, pilot, at, recording.time_of(recording.index_at(at)))
+        recording.close()
         assert "\n".join(screen_text(app)) == snapshot
