@@ -14,6 +14,7 @@ from collectors.fleet import (
     Model,
     Release,
     Revert,
+    Stage,
     Throttle,
     Tier,
 )
@@ -91,9 +92,10 @@ def seen_by(model: Model, features: tuple[str, ...], cells: Mapping[str, Mapping
 def feature_release(observed: float | None = 0.03) -> Release:
     """A feature on its way to the free tier, at 5 %."""
     one = release("deep-research", (1, 1, 1, 0.05), kind="feature")
+    stages = (*one.stages[:3], Stage("free-5", "free", 0.05), one.stages[3])
     exposure = (*one.exposure[:3], Exposure("free", 0.05, observed))
     change = LastChange("a-7", "release.advance", "bob", "p99 ok", AT - 600)
-    return replace(one, exposure=exposure, entered_at=AT - 600, last_change=change)
+    return replace(one, stages=stages, exposure=exposure, entered_at=AT - 600, last_change=change)
 
 
 def operated_frame(at: float = AT) -> Frame:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from collectors.fleet import Frame, Model, Release, Stage
+from collectors.fleet import Check, Frame, Model, Release, Stage
 from collectors.readings import Reason, worded
 from tui.three_states import plane_time
 from tui.widgets.stage_track import EVERYONE
@@ -125,6 +125,17 @@ def waiting_words(release: Release) -> str:
     if release.pause_reason not in (None, "gate"):
         return f"waits ({release.pause_reason})"
     return "waits for an advance" if release.gate == "open" else "waits for its gate"
+
+
+def check_detail(check: Check) -> str:
+    """What the plane says of a check of its gate, without what has grown old since it said so.
+
+    It need not tell a release again while only time passes, so the seconds that a hold was counted to stand
+    still. The end of the hold does not: where that is told, what is left says it all.
+    """
+    if check.id != "hold" or check.state == "pass" or not check.detail:
+        return check.detail
+    return f"{check.detail} when last told" if check.ready_at is None else ""
 
 
 def is_paused_by_operator(release: Release) -> bool:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from collectors.fleet import Exposure, Frame, Model, Release, SourceState, Throttle
 from collectors.readings import Quality, Reading, worded
 from tui.format import admit, age, percent
+from tui.widgets.stage_track import EVERYONE
 
 SETTLE_S = 60.0
 """Seconds after a write until what is seen must follow it: a rate is of the last 20 s or more."""
@@ -64,7 +65,7 @@ class Observed(NamedTuple):
 
 
 class ThreeStates(NamedTuple):
-    """One cell or one tier of a release. since_s: seconds since the write; None if nobody wrote it.
+    """One cell or one tier of a release. since_s: seconds since it was set; None where nobody tells when.
 
     has_parted: what is seen is not what is in force, though there was time and there were requests enough
     """
@@ -112,7 +113,7 @@ def of_throttle(frame: Frame, throttle: Throttle, now: float) -> ThreeStates:
     applied = _applied(throttle, is_untold(frame))
     observed = admitted(frame, throttle.feature, throttle.tier)
     change = throttle.last_change
-    since_s = max(now - change.at, 0.0) if change is not None else None
+    since_s = _since(change.at if change is not None else None, now)
     parted = throttle.unit == "share" and _parted(applied, observed, since_s, _lag(throttle, since_s))
     return ThreeStates(throttle.level, applied, observed, since_s, parted)
 
@@ -136,10 +137,13 @@ def of_exposure(frame: Frame, release: Release, exposure: Exposure, now: float) 
         applied = Applied(exposure.desired, "applied")
     why = "" if exposure.observed is not None else "no metric observes it"
     observed = Observed(exposure.observed, _arrivals(frame, release, exposure.tier), why=why)
-    times = [release.entered_at, release.last_change.at if release.last_change is not None else None]
-    written = max((at for at in times if at is not None), default=None)
-    since_s = max(now - written, 0.0) if written is not None else None
-    return ThreeStates(exposure.desired, applied, observed, since_s, _parted(applied, observed, since_s, 0.0))
+    change = release.last_change
+    times = [release.entered_at, change.at if change is not None else None]
+    changed_at = max((at for at in times if at is not None), default=None)
+    # Whose share the last change moved is not always told: what is seen gets its time to follow it anyway.
+    parted = _parted(applied, observed, _since(changed_at, now), 0.0)
+    since_s = _since(_share_set_at(release, exposure), now)
+    return ThreeStates(exposure.desired, applied, observed, since_s, parted)
 
 
 def admitted(frame: Frame, feature: str, tier: str) -> Observed:
@@ -202,6 +206,26 @@ def is_endless(throttle: Throttle, now: float) -> bool:
     if throttle.expires_at is not None or is_open(throttle):
         return False
     return throttle.last_change is None or now - throttle.last_change.at > LONG_S
+
+
+def _share_set_at(release: Release, exposure: Exposure) -> float | None:
+    """When the share of a tier was set, as far as the release tells: of the stage it stands at, and of a
+    weight set there. None for tiers that had theirs before: nobody tells since when."""
+    index, change = release.stage_index, release.last_change
+    if index is None or release.stages[index].tier not in (EVERYONE, exposure.tier):
+        return None
+    if change is not None and change.op == "release.set_weight":
+        return change.at
+    base = {one.tier: one.desired for one in release.base}
+    before = base.get(exposure.tier, base.get(EVERYONE, 0.0))
+    for stage in release.stages[:index]:
+        before = stage.weight if stage.tier in (EVERYONE, exposure.tier) else before
+    is_by_stage = round(release.stages[index].weight, 4) == round(exposure.desired, 4) != round(before, 4)
+    return release.entered_at if is_by_stage else None
+
+
+def _since(at: float | None, now: float) -> float | None:
+    return None if at is None else max(now - at, 0.0)
 
 
 def _applied(throttle: Throttle, untold: bool) -> Applied:

@@ -42,9 +42,20 @@ def changed_release(old: fleet.Release, new: fleet.Release, at: float) -> Event 
     if not parts and old.gate != new.gate:
         where = f" of stage {stage_id(new)}" if new.stage_index is not None else ""
         parts.append(f"gate{where} is {new.gate}")
+        at = _opened_at(old, new, at)
     if parts and new.message and new.message != old.message:
         parts.append(new.message)
     return _event(EventKind.RELEASE, new.subject, parts, old.last_change, new.last_change, at)
+
+
+def _opened_at(old: fleet.Release, new: fleet.Release, at: float) -> float:
+    """When a gate opened: once the last check that held it passed, where the plane tells that of each of
+    them; else `at`, when it was first seen open."""
+    # Between two answers the clock of a simulated plane leaps, so that `at` may be minutes behind.
+    held = {check.id for check in old.checks if check.state != "pass"}
+    ready = [check.ready_at for check in new.checks if check.id in held and check.state == "pass"]
+    times = [one for one in ready if one is not None]
+    return max(times) if new.gate == "open" and times and len(times) == len(held) else at
 
 
 def changed_throttle(old: fleet.Throttle, new: fleet.Throttle, at: float) -> Event | None:

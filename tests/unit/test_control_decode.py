@@ -1,6 +1,7 @@
 """The contract's objects, read and written; what happened, in words."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -410,6 +411,36 @@ def test_a_gate_that_opens_is_told_though_nobody_logs_it() -> None:
     assert (event.actor, event.subject, event.text) == ("ctl", "llama-70b", "gate of stage plus@25 is open")
     seen = decode.release(wire.read(RELEASE.replace("0.246", "0.25").encode(), wire.Release))
     assert told.changed_release(closed, seen, 5.0) is None
+
+
+READY = 1795280400.0 + 900
+"""When the hold of the contract's release is over."""
+
+HOLD = fleet.Check("hold", "fail", "612 of 900 s", READY)
+HELD = HOLD._replace(state="pass", detail="900 of 900 s")
+SLOW = fleet.Check("p99", "fail", "3.1 s")
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "at"),
+    [
+        ((HOLD,), (HELD,), READY),
+        ((HOLD,), (HELD._replace(ready_at=None),), READY + 30),
+        ((HOLD, SLOW), (HELD, SLOW._replace(state="pass")), READY + 30),
+        ((HELD, SLOW), (HELD, SLOW._replace(state="pass", ready_at=READY + 20)), READY + 20),
+        ((HOLD,), (HOLD,), READY + 30),
+        ((HOLD,), (), READY + 30),
+        ((), (), READY + 30),
+    ],
+)
+def test_a_gate_opened_when_the_last_check_that_held_it_passed(
+    was: tuple[fleet.Check, ...], now: tuple[fleet.Check, ...], at: float
+) -> None:
+    """As the plane tells it; where it does not, the gate opened when it was first seen open."""
+    closed = replace(decode.release(wire.read(RELEASE.encode(), wire.Release)), checks=was)
+    event = told.changed_release(closed, replace(closed, gate="open", checks=now), READY + 30)
+    assert event is not None
+    assert (event.text, event.at) == ("gate of stage plus@25 is open", at)
 
 
 def test_a_level_that_changed_is_told_with_its_actor() -> None:

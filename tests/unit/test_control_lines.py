@@ -138,13 +138,13 @@ def test_a_release_shows_its_tiers_stages_checks_and_last_change() -> None:
             Check("p99", "fail"),
         ),
         pause_reason="operator",
-        last_change=LastChange("a-2", "release.pause", "bob", "", AT - 90),
+        last_change=LastChange("a-2", "release.set_weight", "bob", "", AT - 90),
     )
     shown = text(page(replace(frame, releases=(changed,)), "aurora-5"))
     lines = [" ".join(line.split()) for line in section(shown, "RELEASE")]
     assert "≠ Team 25% 25% 60% 90s" in lines
     assert "applied 25%, seen 60%: they differ, 90s after the write" in lines
-    assert "Free 0% 0% · 90s" in lines
+    assert "Free 0% 0% ·" in lines
     assert "not seen of Free: no metric observes it" in lines
     assert "› team         to 100%  manual" in shown
     assert "free         to 100%  auto, holds 30m00s" in shown
@@ -152,7 +152,25 @@ def test_a_release_shows_its_tiers_stages_checks_and_last_change() -> None:
     assert "✔ errors             pass" in shown
     assert "✖ p99                fail" in shown
     assert "paused: operator" in shown
-    assert "release.pause by bob at 14:00:41Z" in shown
+    assert "release.set_weight by bob at 14:00:41Z" in shown
+
+
+def test_a_hold_is_told_by_what_is_left_of_it() -> None:
+    """The plane's count is of when it last told: a minute later it contradicts the time that is left."""
+    hold = Check("hold", "fail", "0 of 300 s", AT + 103)
+    shown = gate_of(hold)
+    assert "✖ hold               fail  ready in 1m40s" in shown
+    assert "of 300 s" not in shown
+    assert "✖ hold               fail  due" in gate_of(hold._replace(ready_at=AT - 2))
+    assert "fail  0 of 300 s when last told" in gate_of(hold._replace(ready_at=None))
+    assert "✔ hold               pass  300 of 300 s" in gate_of(
+        hold._replace(state="pass", detail="300 of 300 s", ready_at=AT - 2)
+    )
+
+
+def gate_of(check: Check) -> str:
+    frame = demo_frame()
+    return text(page(replace(frame, releases=(replace(frame.releases[0], checks=(check,)),)), "aurora-5"))
 
 
 def feature_page(frame: Frame, feature: str, width: int = 120, glyphs: str = "unicode") -> Page:

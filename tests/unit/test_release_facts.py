@@ -23,6 +23,7 @@ from tests.unit.test_release_forms import (
     text_of,
 )
 from tui.dialogs.release import AdvanceForm, advance_form, back_out_form, pause_form
+from tui.dialogs.release_facts import check_words
 from tui.dialogs.release_stops import BackOutForm
 from tui.format import width_of
 from tui.releases import exposure_at, gate_time
@@ -113,6 +114,22 @@ def test_times_are_by_the_planes_clock() -> None:
     assert gate_time(replace(frame, simulated=False)) == AT + 7
     assert gate_time(replace(frame, simulated=True)) == AT
     assert gate_time(replace(frame, plane=None)) == AT
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        (HOLD, "open at 14:06:59Z, in 4m48s"),
+        (HOLD._replace(ready_at=AT - 2), "open at 14:02:09Z, which is due"),
+        (HOLD._replace(ready_at=None), "612 of 900 s when last told"),
+        (HOLD._replace(state="pass", detail="900 of 900 s", ready_at=AT - 2), "900 of 900 s"),
+        (Check("bake", "fail", "2 of 3 zones", AT + 60), "2 of 3 zones, open at 14:03:11Z, in 1m00s"),
+        (Check("p99", "fail"), "fail"),
+    ],
+)
+def test_a_hold_is_counted_by_the_clock_alone(check: Check, words: str) -> None:
+    """What a plane counted it to stands still until it tells something else; its end does not move."""
+    assert check_words(check, AT) == words
 
 
 shares = st.integers(0, 10_000).map(lambda n: n / 10_000)

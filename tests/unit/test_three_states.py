@@ -1,10 +1,11 @@
 """What was set, what is in force and what is seen, never one in place of another."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
-from collectors.fleet import Exposure, Frame, Revert, SourceState, Throttle
+from collectors.fleet import Exposure, Frame, LastChange, Release, Revert, SourceState, Stage, Throttle
 from collectors.readings import Quality, Reading, Reason, reading
 from tests.frames import AT, TIERS, demo_frame, model, release
 from tests.operated_frames import OPERATOR, cell, counted, feature_release, operated_frame, seen_by
@@ -177,6 +178,58 @@ def test_a_release_is_seen_by_its_metric_alone() -> None:
     assert (unseen.observed.share, unseen.observed.why) == (None, "no metric observes it")
     unknown = of_exposure(frame, replace(one, phase="degraded"), free._replace(observed=0.9), AT)
     assert (unknown.applied.share, unknown.has_parted) == (None, False)
+
+
+STEPS = (
+    Stage("pro@100", "pro", 1.0),
+    Stage("free@5", "free", 0.05),
+    Stage("free@50", "free", 0.5),
+    Stage("all", "*", 1.0),
+)
+
+
+def opening(index: int | None, op: str = "release.advance", *, free: float = 0.05) -> Release:
+    """A feature that Team has whatever the stage, at one of `STEPS` for ten minutes, changed a minute ago."""
+    shares = {"pro": 1.0, "plus": 0.0, "team": 1.0, "free": free}
+    return replace(
+        feature_release(),
+        stages=STEPS,
+        stage_index=index,
+        base=(Exposure("team", 1.0),),
+        exposure=tuple(Exposure(tier, share) for tier, share in shares.items()),
+        entered_at=None if index is None else AT - 600,
+        last_change=LastChange("a-8", op, "bob", "", AT - 60),
+    )
+
+
+EVERYONES = replace(opening(3), exposure=tuple(Exposure(tier.name, 1.0) for tier in TIERS))
+
+
+@pytest.mark.parametrize(
+    ("one", "since"),
+    [
+        (opening(0), {"pro": 600}),
+        (opening(1), {"free": 600}),
+        (opening(1, "release.pause"), {"free": 600}),
+        (opening(1, "release.set_weight", free=0.02), {"free": 60}),
+        (opening(1, "release.pause", free=0.02), {}),
+        (opening(2, free=0.5), {"free": 600}),
+        (EVERYONES, {"plus": 600, "free": 600}),
+        (opening(None, "release.abort"), {}),
+    ],
+)
+def test_a_share_is_as_old_as_what_set_it(one: Release, since: Mapping[str, float]) -> None:
+    """Only of the tiers that the stage opened, or whose weight was set: of others nobody tells since when."""
+    states = {each.tier: of_exposure(operated_frame(), one, each, AT) for each in one.exposure}
+    assert {tier: found.since_s for tier, found in states.items() if found.since_s is not None} == since
+
+
+def test_what_is_seen_has_time_to_follow_any_change_of_its_release() -> None:
+    """An abort takes shares away from tiers of which nobody tells whose they were."""
+    one = replace(opening(None), last_change=LastChange("a-8", "release.abort", "bob", "", AT - 30))
+    assert not of_exposure(operated_frame(), one, Exposure("free", 0.0, 0.9), AT).has_parted
+    parted = of_exposure(operated_frame(), one, Exposure("free", 0.0, 0.9), AT + 60)
+    assert parted.complaint == "applied 0%, seen 90%: they differ"
 
 
 def test_a_small_stage_that_nobody_gets_is_noticed_when_it_can_be() -> None:

@@ -20,6 +20,7 @@ from tui.format import (
     width_of,
 )
 from tui.releases import (
+    check_detail,
     current_stage,
     exposure_now,
     gate_time,
@@ -199,16 +200,16 @@ def _server_rows(frame: Frame, release: Release, glyphs: Glyphs, closed: str) ->
 
 
 def check_words(check: Check, now: float) -> str:
-    """What a check of the gate says, and when it opens: `612 of 900 s, open at 17:15:00Z, in 4m48s`.
+    """What a check of the gate says, and when it opens: `2 of 3 zones, open at 17:15:00Z, in 4m48s`.
 
     now: by the plane's clock
     """
-    words = check.detail or check.state
+    words = check_detail(check)
     if check.state == "pass" or check.ready_at is None:
-        return words
+        return words or check.state
     left = check.ready_at - now
     when = f"in {duration(left)}" if left > 0 else "which is due"
-    return f"{words}, open at {clock(check.ready_at)}, {when}"
+    return f"{words}{', ' if words else ''}open at {clock(check.ready_at)}, {when}"
 
 
 def _told_rows(frame: Frame, release: Release, glyphs: Glyphs) -> Iterator[Row]:

@@ -19,6 +19,7 @@ from tui.format import (
     said,
     width_of,
 )
+from tui.releases import check_detail
 from tui.screens.page import Page, heading, padded, told, whole
 from tui.screens.readings import wrapped
 from tui.three_states import (
@@ -250,9 +251,10 @@ def _gate(release: Release, page: Page) -> Iterator[Line]:
         mark = shapes.get(check.state, glyphs.no_data)
         role = "refused" if mark == glyphs.failed else "text"
         ready = ""
-        if check.ready_at is not None and check.ready_at > page.plane_time:
-            ready = f"  ready in {duration(check.ready_at - page.plane_time)}"
-        text = f"   {mark} {fit(check.id, 18, glyphs)} {check.state}{ready}  {check.detail}"
+        if check.ready_at is not None and mark != glyphs.passed:
+            left = check.ready_at - page.plane_time
+            ready = f"  ready in {duration(left)}" if left > 0 else "  due"
+        text = f"   {mark} {fit(check.id, 18, glyphs)} {check.state}{ready}  {check_detail(check)}"
         yield padded([Cell(said(text.rstrip(), glyphs), role)], page)
     paused = f"paused: {release.pause_reason}" if release.pause_reason else ""
     for text in (paused, release.message):
