@@ -125,7 +125,7 @@ DIALOG_KEYS: tuple[tuple[str, str], ...] = (
     ("tab up down", "go from row to row; it opens at Cancel"),
     ("left right", "change the row's choice; at Cancel, the main one"),
     ("space", "tick, in a row of boxes"),
-    ("1-5", "a reason that was given before"),
+    ("1-9", "a reason that is offered"),
     ("enter", "at Cancel: cancel, twice behind a typed phrase; in a row: the next one; it never applies"),
     (CONFIRMING, "apply, at Cancel alone, when all that it needs is there"),
     ("ctrl-r", "dry run again"),
@@ -134,7 +134,7 @@ DIALOG_KEYS: tuple[tuple[str, str], ...] = (
 )
 """What the keys of a dialog do: they are its own, in every dialog the same."""
 
-DIALOG_HINT = "tab next row   left right change   1-5 reason   y apply   ctrl-r dry run   ? why   esc cancel"
+DIALOG_HINT = "tab next row   left right change   1-9 reason   y apply   ctrl-r dry run   ? why   esc cancel"
 """The same in one line, for the screen that is seen below a dialog: its own keys do nothing then."""
 
 

@@ -243,7 +243,7 @@ async def test_a_key_draws_a_dialog_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_a_half_typed_reason_comes_back() -> None:
-    """S3: in the dialog of the same name; once sent it is offered as the first of the recent ones."""
+    """S3: in the dialog of the same name; once sent it is offered behind the usual ones, which stay."""
     async with opened() as d:
         await d.keys("shift+tab", *"stor", "escape")
         d.app.open_dialog(CellForm(operated_frame()))
@@ -253,8 +253,12 @@ async def test_a_half_typed_reason_comes_back() -> None:
         await d.until(lambda: "applied" in d.text)
         await d.keys("escape")
         d.app.open_dialog(CellForm(operated_frame()))
-        await d.until(lambda: "1 storm" in d.text)
+        await d.until(lambda: "6 storm" in d.text)
+        assert "1 spike is over" in d.text
         assert "Reason     -" in d.text
+        await d.ready()
+        await d.keys("6")
+        assert "Reason     storm" in d.text
 
 
 async def test_the_fleet_below_lives_and_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:

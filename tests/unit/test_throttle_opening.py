@@ -121,6 +121,37 @@ class TestOpening:
         assert "choose one" in text_of(form)
         assert chosen(form, feature="images", admit="T3").plan().intents[0].target.id == "images"
 
+    @pytest.mark.parametrize("selection", [Selection(model="delta-code"), Selection()])
+    def test_while_none_is_chosen_the_sentence_follows_the_frames(self, selection: Selection) -> None:
+        """Left open while images grow: it says so and chooses nothing by itself (S7)."""
+        frame, trends = sharing(throttled(), "delta-code", images=12, longctx=88), Trends()
+        trends.add(frame)
+        form = opened(frame, selection, trends)
+        quiet = "none is throttled, and none has grown: choose one"
+        assert choice(form.seen(replace(frame, at=AT + MINUTE)), "feature").note == quiet
+        later = replace(sharing(frame, "delta-code", images=38, longctx=62), at=AT + 5 * MINUTE)
+        trends.add(later)
+        now = form.seen(later)
+        assert choice(now, "feature").note == "images grew 12→38% of delta-code: choose one"
+        assert (now.feature, now.plan().intents, now.revision) == ("", (), form.revision)
+        assert "images grew 12→38% of delta-code: choose one" in text_of(now)
+        assert opened(later, selection, trends).feature == "images", "opened anew it is chosen"
+        over = replace(sharing(frame, "delta-code", images=12, longctx=88), at=AT + 9 * MINUTE)
+        trends.add(over)
+        assert choice(now.seen(over), "feature").note == quiet
+        picked = chosen(now, feature="longctx")
+        assert choice(picked.seen(later), "feature").note == ""
+        assert picked.seen(later).feature == "longctx"
+
+    def test_while_none_is_chosen_a_throttle_of_somebody_else_is_told(self) -> None:
+        """Of the selected model it is what is being dealt with; of the fleet, none is chosen for it."""
+        form, fleet = opened(throttled(), Selection(model="delta-code")), opened(throttled(), Selection())
+        held = throttled(cell("longctx", "team", 0.3, expires_at=AT + 720))
+        assert choice(form.seen(held), "feature").note == "longctx/team at T3 admit 30%: choose one"
+        assert form.seen(held).feature == ""
+        assert choice(fleet.seen(held), "feature").note == "none has grown: choose one"
+        assert opened(held, Selection()).why == "none has grown: choose one"
+
     @pytest.mark.parametrize(
         ("members", "note"),
         [

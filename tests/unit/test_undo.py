@@ -116,12 +116,13 @@ WAS = {"pro": 1.0, "plus": 0.25, "free": 0.0}
 def test_an_advance_within_a_tier_is_undone_by_its_weight(
     before: Mapping[str, float] | None, stable: str | None
 ) -> None:
-    """Plus had 25 % before: that is filled in, and nobody else loses anything; it only lowers."""
+    """Plus had 25 % before: that is filled in, and nobody else loses anything; it only lowers. The subject is
+    typed where nothing serves those who lose it."""
     form = inverse(frame_of(at_half(stable=stable)), advanced(before))
     assert not isinstance(form, str)
     assert only_intent(form).operation == "release.set_weight"
     assert only_intent(form).arguments == {"weight": 0.25}
-    assert (form.plan().level, form.plan().is_brake) == (Level.ONE, True)
+    assert (form.plan().phrase, form.plan().is_brake) == ("" if stable else "aurora-5", True)
     assert "It stays at the stage Plus 50%, with the weight that Plus had before." in text_of(form)
 
 
@@ -259,11 +260,25 @@ def test_without_a_plane_nothing_is_undone() -> None:
     )
 
 
+def held(until: str | None) -> Mapping[str, object]:
+    """Images at 30 % until that time of day, as the log has it."""
+    return {"level": 0.3, "expires_at": until and f"2026-11-21T{until}Z"}
+
+
 @pytest.mark.parametrize(
     ("before", "after", "target", "said"),
     [
         ({"level": 0.5}, {"level": 0.3}, ON_CELL, "admit 50% → admit 30%"),
         ({"level": 0.3}, {"level": 0.3, "expires_at": "later"}, ON_CELL, "admit 30%"),
+        (held("17:43:10"), held("18:13:10"), ON_CELL, "extended to 18:13:10Z, admit 30%"),
+        (held("17:43:10"), held("17:13:10"), ON_CELL, "shortened to 17:13:10Z, admit 30%"),
+        (held("17:43:10"), held("17:43:10.4"), ON_CELL, "admit 30%"),
+        (held("17:43:10"), held(None), ON_CELL, "extended to no end, admit 30%"),
+        (held(None), held("18:13:10"), ON_CELL, "shortened to 18:13:10Z, admit 30%"),
+        (held(None), held(None), ON_CELL, "admit 30%"),
+        (held("17:43:10"), {"level": 0.1, "expires_at": None}, ON_CELL, "admit 30% → admit 10%"),
+        ({}, held("18:13:10"), ON_CELL, "admit 30%"),
+        ({"level": 0.3}, held("18:13:10"), ON_CELL, "admit 30%"),
         ({"limit": 100}, {"limit": 50.5}, ON_CELL, "limit 100 → limit 50.5"),
         ({"level": "lots"}, {}, ON_CELL, ""),
         (

@@ -68,7 +68,7 @@ class Decision:
 
     @property
     def wanted_phrase(self) -> str:
-        """What must be typed. Of brakes only one that leaves somebody with nothing asks for it."""
+        """What must be typed; of brakes only where one takes a model from people whom nothing else serves."""
         return self.plan.phrase
 
     @property

@@ -425,7 +425,7 @@ class DialogScreen(CockpitScreen):
             self._offered = self.cockpit.reasons.offered(usual(plan.intents[0].operation, plan.is_brake))
 
     def _pick(self, number: int) -> None:
-        """1 to 5: a reason that was given before."""
+        """A digit: one of the reasons that are offered."""
         if self._decision.is_local or self._decision.sent or not 1 <= number <= len(self._offered):
             self.say(dead_key(str(number)))
             return

@@ -73,7 +73,7 @@ class Plan:
     summary: what `y` does, in one line of plain words: "images/free: admit 50% → admit 30% for 30 min"
     problem: why nothing can be done as it stands, and what to do; "" where something can
     is_brake: it only tightens, pauses or aborts: no missing data stops it, and it needs no phrase, unless it
-        leaves somebody with nothing at all
+        takes a model from people whom nothing else serves
     phrase: what must be typed before `y`; "" for nothing
     """
 

@@ -6,8 +6,8 @@ from types import MappingProxyType
 SHORTEST, LONGEST = 3, 500
 """Characters of a reason. Source: control contract, section 5."""
 
-OFFERED = 5
-"""Reasons that a digit picks."""
+OFFERED = 9
+"""Reasons that a digit picks: the usual ones of an operation, then own ones."""
 
 TIGHTENING = ("launch spike", "queue too long", "capacity is lost", "abuse", "exercise")
 LOOSENING = ("spike is over", "queue is short again", "capacity is back", "planned step", "exercise")
@@ -28,18 +28,22 @@ _BY_OPERATION: Mapping[str, Sequence[str]] = MappingProxyType(
 
 
 def usual(operation: str, is_brake: bool) -> Sequence[str]:
-    """Reasons that are offered for an operation of the contract until there are own ones."""
+    """Reasons that are offered for an operation of the contract, in an order that never changes."""
     if operation.startswith("throttle."):
         return TIGHTENING if is_brake else LOOSENING
     return _BY_OPERATION.get(operation, ONWARD)
 
 
+_USUAL = frozenset((*TIGHTENING, *LOOSENING, *ONWARD, *RESUMING, *STOPPING, *OVERRIDING))
+
+
 class Reasons:
-    """Kept for the session, and nowhere else."""
+    """Kept for the session, and nowhere else. A digit that was learned is pressed unread, and what it picks
+    is logged for good: so none changes its reason as long as the session lasts."""
 
     def __init__(self) -> None:
         self._drafts: dict[str, str] = {}
-        self._recent: list[str] = []
+        self._own: list[str] = []
 
     def draft(self, key: str) -> str:
         """What was half typed in the dialog named `key`; "" for nothing."""
@@ -52,13 +56,14 @@ class Reasons:
             self._drafts[key] = reason
 
     def used(self, key: str, reason: str) -> None:
-        """It went out with a decision: no draft any more, but the first to offer."""
+        """It went out with a decision: no draft any more, and one to offer while a digit is free."""
         self._drafts.pop(key, None)
-        self._recent = [reason, *(one for one in self._recent if one != reason)][:OFFERED]
+        if reason not in _USUAL and reason not in self._own and len(self._own) < OFFERED:
+            self._own.append(reason)
 
     def offered(self, usual: Sequence[str]) -> Sequence[str]:
-        """For the keys 1 to 5: own ones first, the latest first, then the usual ones."""
-        return [*self._recent, *(one for one in usual if one not in self._recent)][:OFFERED]
+        """For the digits from 1 on: the usual ones, then own ones in the order of their first use."""
+        return [*usual, *self._own][:OFFERED]
 
 
 def typed(reason: str, more: str) -> str:

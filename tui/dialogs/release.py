@@ -244,10 +244,11 @@ class AdvanceForm(ReleaseForm):
         change = f"weight of {title} {share_text(now)} → {share_text(share)}"
         summary = f"{release.subject}: {change} until the next stage"
         intents = (intending.set_weight(release, share),)
-        if share < now and not (share == 0 and is_outage(release, exposure_weighed(release, share))):
-            return Plan(intents, summary, is_brake=True)
-        if share < now:
+        if share < now and is_outage(release, exposure_weighed(release, share)):
+            summary += "; nothing serves those who lose it"
             return Plan(intents, summary, level=Level.TWO, is_brake=True, phrase=release.subject)
+        if share < now:
+            return Plan(intents, summary, is_brake=True)
         return Plan(intents, summary, level=Level.TWO, phrase=release.subject)
 
     def _weight_hint(self) -> str:

@@ -17,7 +17,7 @@ class Shown:
     """What a dialog is drawn from.
 
     focus: the row that has the keys; markers: which option is pointed at, in choices of many, by field
-    context: where it acts; offered: reasons for the keys 1 to 5; needs: of `y`
+    context: where it acts; offered: reasons for the keys from 1 on; needs: of `y`
     is_asking: a dry run is on its way; is_explained: show all needs; answer: to the last key
     now: seconds by the clock of the dry run; actor: who acts, by the plane
     """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tui.screens.base import Selection
     from tui.screens.trends import Trends
 
-__all__ = ["ThrottleForm", "extend_form", "throttle_form", "throttle_inverse"]
+__all__ = ["ThrottleForm", "extend_form", "setting_in", "throttle_form", "throttle_inverse"]
 
 GROWN = 0.05
 """A share that grew by less is no reason to be chosen: that much is noise."""
@@ -51,13 +51,19 @@ def throttle_form(frame: Frame, selection: "Selection", trends: "Trends | None")
     if feature:
         offered = [feature, *(id for id in offered if id != feature)]
         return _opened(frame, offered, feature, selection.tier)
-    if model is not None and served and (found := _throttled(frame, offered, selection.tier)):
+    of = model.name if model is not None and served else ""
+    if of and (found := _throttled(frame, offered, selection.tier)):
         cell, why = found
         tier = selection.tier if selection.tier in _tiers(frame) else cell.tier
         return _opened(frame, offered, cell.feature, tier, why)
-    models = (model,) if model is not None and served else frame.models
-    chosen, why = _grown(models, offered, trends.shares if trends is not None else None)
-    return _opened(frame, offered, chosen, selection.tier, why)
+    shares = trends.shares if trends is not None else None
+    chosen, why = _grown(frame, of, offered, shares)
+    form = _opened(frame, offered, chosen, selection.tier, why)
+
+    def unchosen(newer: Frame) -> str:
+        return clean(_unchosen(newer, of, offered, shares))
+
+    return form if chosen else replace(form, unchosen=unchosen)
 
 
 def extend_form(frame: Frame, target: Target) -> ThrottleForm | str:
@@ -85,12 +91,12 @@ def throttle_inverse(frame: Frame, logged: Logged) -> ThrottleForm | str:
         return f"{logged.operation} of {target} was {logged.result or 'not applied'}: nothing to undo"
     if why := _nothing(frame):
         return why
-    cell, before = _cell(frame, target), _setting(logged.before)
+    cell, before = _cell(frame, target), setting_in(logged.before)
     if cell is None:
         return f"the control plane tells of no throttle {target}: nothing to undo"
     if before is None:
         return f"the log does not tell what {target} was before: set it (key t)"
-    after = _setting(logged.after)
+    after = setting_in(logged.after)
     if cell.state == "ramping" and not alike(cell.effective_level, cell.level):
         levels = [before.level, *([after.level] if after is not None else [])]
         earlier = next((level for level in levels if not alike(level, cell.level)), None)
@@ -99,19 +105,21 @@ def throttle_inverse(frame: Frame, logged: Logged) -> ThrottleForm | str:
             form = _opened(frame, _all_but_first(frame, target.id), target.id, target.tier)
             return _holding(form, cell, earlier, _story(logged, cell, after))
     if before.ends_at is not None and before.ends_at < frame.at + 1:
-        before = _Setting(1.0, None)
+        before = Setting(1.0, None)
     if alike(cell.level, before.level) and not (after is not None and alike(after.level, before.level)):
         return f"{target} is at {admits(before.level)} again: nothing to undo"
     form = _opened(frame, _all_but_first(frame, target.id), target.id, target.tier)
     return _restoring(form, cell, before, _story(logged, cell, after))
 
 
-class _Setting(NamedTuple):
+class Setting(NamedTuple):
+    """What a cell was set to: the share it admits, and until when, seconds since the epoch; None: no end."""
+
     level: float
     ends_at: float | None
 
 
-def _restoring(form: ThrottleForm, cell: Throttle, before: _Setting, story: tuple[str, ...]) -> ThrottleForm:
+def _restoring(form: ThrottleForm, cell: Throttle, before: Setting, story: tuple[str, ...]) -> ThrottleForm:
     """To go back to the setting before is not to remember the one that is undone: after it, open."""
     plane = form.frame.plane
     can_clear = plane is not None and plane.ability("throttle.clear").is_open
@@ -141,7 +149,7 @@ def _holding(form: ThrottleForm, cell: Throttle, level: float, story: tuple[str,
     return replace(form, does=SET, level=level, typed=typed, back=back, story=(*story, told))
 
 
-def _story(logged: Logged, cell: Throttle, after: _Setting | None) -> tuple[str, ...]:
+def _story(logged: Logged, cell: Throttle, after: Setting | None) -> tuple[str, ...]:
     told = f"undoes {logged.operation} of {logged.target} by {logged.actor} at {clock(logged.at)}"
     if logged.reason:
         told += f": {logged.reason}"
@@ -152,16 +160,16 @@ def _story(logged: Logged, cell: Throttle, after: _Setting | None) -> tuple[str,
     return (told, f"since then it was changed again{who}, from {admits(after.level)} to {admits(cell.level)}")
 
 
-def _setting(facts: Mapping[str, object]) -> _Setting | None:
+def setting_in(facts: Mapping[str, object]) -> Setting | None:
     """The setting in an entry of the log; None where it tells none, or no time that can be read."""
     level, ends = share_in(facts, "level"), facts.get("expires_at")
     if level is None or ends is None:
-        return None if level is None else _Setting(level, None)
+        return None if level is None else Setting(level, None)
     try:
         at = datetime.fromisoformat(str(ends))
     except ValueError:
         return None
-    return _Setting(level, at.timestamp()) if at.tzinfo is not None else None
+    return Setting(level, at.timestamp()) if at.tzinfo is not None else None
 
 
 def _nothing(frame: Frame) -> str:
@@ -218,11 +226,24 @@ def _throttled(frame: Frame, offered: Sequence[str], tier: str) -> tuple[Throttl
     return cell, why
 
 
-def _grown(models: Sequence[Model], offered: Sequence[str], shares: Shares | None) -> tuple[str, str]:
+def _unchosen(frame: Frame, of: str, offered: Sequence[str], shares: Shares | None) -> str:
+    """Why none is chosen in a dialog that was opened before this frame. What it would be opened on by now is
+    told, and left to the operator: nothing is chosen under a hand that is about to press a key."""
+    if of and (found := _throttled(frame, offered, "")):
+        return f"{found[1]}: choose one"
+    feature, why = _grown(frame, of, offered, shares)
+    return f"{feature} {why}: choose one" if feature else why
+
+
+def _grown(frame: Frame, of: str, offered: Sequence[str], shares: Shares | None) -> tuple[str, str]:
     """The feature whose share grew most, and why; without one, none and why none. A feature is never chosen
-    for being the largest: that it was so before a surge says nothing of what is to be throttled."""
+    for being the largest: that it was so before a surge says nothing of what is to be throttled.
+
+    of: name of the model that is looked at; "" for all of them
+    """
     if len(offered) == 1:
         return offered[0], "the only one"
+    models = [model for model in frame.models if of in ("", model.name)]
     found: list[tuple[float, float, str, str]] = []
     for model in models:
         for feature, now in feature_shares(model).items():
@@ -232,6 +253,10 @@ def _grown(models: Sequence[Model], offered: Sequence[str], shares: Shares | Non
     before, now, feature, model_name = max(found, key=lambda one: one[1] - one[0], default=(0.0, 0.0, "", ""))
     if now - before >= GROWN:
         return feature, f"grew {percent(before).rstrip('%')}→{percent(now)} of {model_name}"
+    if any(
+        cell.feature in offered and (in_force(cell) or cell.state == "ramping") for cell in frame.throttles
+    ):
+        return "", "none has grown: choose one"
     return "", "none is throttled, and none has grown: choose one"
 
 

@@ -38,7 +38,7 @@ from tui.throttles import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from collectors.intents import Rehearsal
     from tui.widgets.lines import Line
@@ -71,6 +71,7 @@ class ThrottleForm:
     rest_until: the time that REST stands for, seconds since the epoch
     adds: the time is added to the end that is set, instead of counting from now
     story: sentences above all facts, such as what is being undone
+    unchosen: what `why` says of a newer frame as long as none is chosen
     """
 
     frame: Frame
@@ -87,6 +88,7 @@ class ThrottleForm:
     back: str = PREVIOUS
     does: str = SET
     story: tuple[str, ...] = ()
+    unchosen: "Callable[[Frame], str] | None" = None
 
     @property
     def key(self) -> str:
@@ -169,8 +171,9 @@ class ThrottleForm:
         return replace(self, typed=clean(text, TYPED_MOST)) if field == EXACT else self
 
     def seen(self, frame: Frame) -> "ThrottleForm":
-        """The same choices on a newer frame."""
-        return replace(self, frame=frame)
+        """The same choices on a newer frame. Where no feature was chosen none is; why not is told anew."""
+        why = self.why if self.feature or self.unchosen is None else self.unchosen(frame)
+        return replace(self, frame=frame, why=why)
 
     def plan(self) -> Plan:
         """One intent for each cell that would change, in the order they are to be sent."""

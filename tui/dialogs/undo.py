@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 
 from collectors.fleet import Frame, Release, Throttle
 from tui.dialogs.logged import limit_in, share_in
+from tui.dialogs.throttle import setting_in
 from tui.dialogs.ways_back import extension, inverse, verb_of
 from tui.format import GLYPHS, Glyphs, admit, clock, duration, fit, said, width_of
 from tui.releases import share_text, tier_titles
@@ -41,7 +43,9 @@ def changed(logged: "Logged", titles: Mapping[str, str]) -> str:
     before, after = logged.before, logged.after
     if logged.target.kind == "throttle":
         old, new = _setting(before), _setting(after)
-        return new if old in ("", new) else f"{old} → {new}"
+        # What was done stands first: in a narrow column the end is cut.
+        end = _other_end(before, after)
+        return (f"{end}, {new}" if end else new) if old in ("", new) else f"{old} → {new}"
     parts = [
         f"{_or_none(before.get(name))} → {_or_none(after.get(name))}"
         for name in ("candidate", "stage", "phase")
@@ -57,6 +61,17 @@ def changed(logged: "Logged", titles: Mapping[str, str]) -> str:
             and share != now
         ]
     return ", ".join(parts)
+
+
+def _other_end(before: Mapping[str, object], after: Mapping[str, object]) -> str:
+    """That a throttle got more time or less, and until when; "" where its end stays, or nothing tells."""
+    was, now = setting_in(before), setting_in(after)
+    if was is None or now is None or not all("expires_at" in told for told in (before, after)):
+        return ""
+    old, new = (inf if one.ends_at is None else one.ends_at for one in (was, now))
+    if old == new or abs(new - old) < 1:
+        return ""
+    return f"{'extended' if new > old else 'shortened'} to {'no end' if new == inf else clock(new)}"
 
 
 def _setting(facts: Mapping[str, object]) -> str:
