@@ -60,6 +60,7 @@ class Tape:
         self.decoded: list[int] = []
         self.reading: Callable[[int], object] = lambda number: None
         self.is_closed = False
+        self.notices: tuple[str, ...] = ()
 
     @property
     def start(self) -> float:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -64,6 +64,7 @@ class ReplaySource:
         self._is_closed = False
         self._renewed = self._looked = self._look_cost_s = 0.0
         self._looking: asyncio.Task[None] | None = None
+        self._noted: list[str] = []
 
     @classmethod
     def of(
@@ -274,21 +275,30 @@ class ReplaySource:
         return self._looked + max(TIMELINE_S, TIMELINE_SHARE * self._look_cost_s)
 
     async def _look(self) -> None:
-        def looked() -> Timeline:
+        def looked() -> tuple[Timeline, tuple[str, ...]]:
             began = time.monotonic()
             recording = self._open()
             try:
-                return recording.timeline(TIMELINE_PARTS)
+                return recording.timeline(TIMELINE_PARTS), recording.notices
             finally:
                 recording.close()
                 self._look_cost_s = time.monotonic() - began
 
         try:
-            self.timeline = await in_daemon(looked)
+            self.timeline, notices = await in_daemon(looked)
         except (RecordingError, OSError) as error:
             self.tell(clean(f"There is no timeline: {error}", 300))
         else:
             self._post(Showing.show_again)
+            self._note(notices)
+
+    def _note(self, notices: Sequence[str]) -> None:
+        """Tell, once, what is not as it should be in the file, but for a record that was cut off at its end."""
+        found = [one for one in notices if not one.startswith("tail of ")]
+        if found and found != self._noted:
+            more = f" ({len(found) - 1} more: see `tidegate recording info`)" if len(found) > 1 else ""
+            self.tell(clean(f"{found[0][:1].upper()}{found[0][1:]}{more}", 300))
+        self._noted = found
 
     async def _rest(self, wait_s: float | None) -> None:
         """Until a command comes, or so many seconds."""

@@ -156,6 +156,27 @@ async def test_the_time_read_off_a_header_shows_what_was_seen_with_it(
     await source.aclose()
 
 
+async def test_what_is_wrong_with_a_file_is_told_on_the_screen(tmp_path: Path) -> None:
+    """A replay of half a recording says that it is one; of a record that was cut off at its end it does not."""
+    _, kept = happening(40, 1.0)
+    path = recorded(tmp_path / "a.tgrec", kept)
+    data = path.read_bytes()
+    for content, told in (
+        (data[:-20], ""),
+        (data[: len(data) // 2] + data[len(data) // 2 + 300 :], "Its index does not tell what is there"),
+        (bytes(64) + data[64:], "Its file header is damaged"),
+    ):
+        path.write_bytes(content)
+        source = ReplaySource.of(path)
+
+        def is_told(_: Frame, source: ReplaySource = source, told: str = told) -> bool:
+            return source.timeline is not None and told in source.position.told
+
+        await until(source.frames(), is_told)
+        assert bool(told) == bool(source.position.told)
+        await source.aclose()
+
+
 async def test_a_recording_is_followed_while_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
