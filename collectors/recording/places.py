@@ -25,7 +25,7 @@ EVENTS = 500
 PASTS = 10
 """Most frames that are asked for what was before anybody watched."""
 
-LOOKED_AT = 40_000
+LOOKED_AT = 25_000
 """Most notes that are read to find one alert or action: a file from outside may hold any number of others."""
 
 ALERTS = frozenset({Tag.ALERT, Tag.ALERT_CLEARED})

@@ -293,7 +293,7 @@ class ReplaySource:
             self._note(notices)
 
     def _note(self, notices: Sequence[str]) -> None:
-        """Tell, once, what is not as it should be in the file, but for a record that was cut off at its end."""
+        """Tell, once, what is not as it should be in the file, but that its last record was cut off."""
         found = [one for one in notices if not one.startswith("tail of ")]
         if found and found != self._noted:
             more = f" ({len(found) - 1} more: see `tidegate recording info`)" if len(found) > 1 else ""

@@ -82,10 +82,11 @@ class Damage(NamedTuple):
 class Budget:
     """How much of a file may still be looked at: headers, and bytes searched for one.
 
-    headers: a recorder lists every 512 records in an INDEX, so a file that is not damaged has few to walk
+    headers: a recorder lists every 512 records in an INDEX, so a file that is not damaged has few to walk; as
+        many as this cost over half a second
     """
 
-    headers: int = 500_000
+    headers: int = 250_000
     bytes: int = 512 * 2**20
     back_bytes: int = 128 * 2**20
 

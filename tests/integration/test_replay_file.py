@@ -157,7 +157,7 @@ async def test_the_time_read_off_a_header_shows_what_was_seen_with_it(
 
 
 async def test_what_is_wrong_with_a_file_is_told_on_the_screen(tmp_path: Path) -> None:
-    """A replay of half a recording says that it is one; of a record that was cut off at its end it does not."""
+    """A replay of a damaged recording says that it is one; a record that was cut off is no news."""
     _, kept = happening(40, 1.0)
     path = recorded(tmp_path / "a.tgrec", kept)
     data = path.read_bytes()
