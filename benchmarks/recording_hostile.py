@@ -5,9 +5,9 @@
 Each file of `tests.hostile_recordings` goes through `recording info`, `recording verify` and all that a
 replay asks, each in a process of its own, with the start of the program. Exit status 1 if one takes more than
 2 s of CPU or 256 MiB. Then a file of 300,000 records without an INDEX, as no recorder writes it: a reader
-gives up before its end and says so. `verify` reads any file to its end, so its seconds for that one are reported
-and not judged. With `noise` above 1.2 the machine is busy: CPU time is then that of programs that share a
-core.
+gives up before its end and says so. `verify` reads any file to its end, so its seconds for that one are
+reported and not judged. With `noise` above 1.2 the machine is busy: CPU time is then that of programs that
+share a core.
 """
 
 import argparse
