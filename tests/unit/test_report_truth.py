@@ -338,9 +338,13 @@ def test_an_action_that_was_refused_is_told_as_such() -> None:
     assert "the first action was confirmed after 1 min (action 1, refused)" in text
 
 
-def test_a_release_is_told_with_its_gate() -> None:
-    """What the gate said when a stage was opened, and what had not passed, stands beside the decision."""
-    hold = Check("hold", "fail", "9 of 60 s")
+@pytest.mark.parametrize(
+    ("ready_at", "words"), [(None, "9 of 60 s"), (AT + 171, "until 14:02:51")], ids=["count", "end"]
+)
+def test_a_release_is_told_with_its_gate(ready_at: float | None, words: str) -> None:
+    """What the gate said when a stage was opened, and what had not passed, stands beside the decision; of a
+    hold its end, for its count is of when the plane last told it."""
+    hold = Check("hold", "fail", "9 of 60 s", ready_at)
     stages = (Stage("free@25", "free", 0.25), Stage("free@50", "free", 0.5))
     one = Release(
         "aurora", "Aurora", "model", "aurora", 1, "m-1", None, "v2", stages, "paused", 0, (),
@@ -349,7 +353,7 @@ def test_a_release_is_told_with_its_gate() -> None:
     (intent,) = decided([intending.advance(one, override_gate=True)], "launch")
     frames = [replace(f, releases=(one,)) for f in incident()]
     text = told(Kept(frames).asked(AT + 120, intent).became(AT + 121, applied(intent, AT + 121)))
-    assert "- The release aurora: paused, stage free@25, gate closed (hold: 9 of 60 s)." in text
+    assert f"- The release aurora: paused, stage free@25, gate closed (hold: {words})." in text
     assert "advance at stage free@25, overriding the gate" in text
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import NamedTuple, TypeAlias
 
-from collectors.fleet import Alert, Event, EventKind, Frame, Model, Release
+from collectors.fleet import Alert, Check, Event, EventKind, Frame, Model, Release
 from collectors.intents import Intent, Outcome, OutcomeKind
 from collectors.readings import Standing, bounds_of, standing
 from collectors.recording.report.asking import ENDED, EXTENDED, SHORTENED, Cells, ask_of
 from collectors.recording.report.ledger import Point, point_of
-from collectors.recording.report.words import is_machine, seconds
+from collectors.recording.report.words import clock, is_machine, seconds
 from collectors.sessions import View
 
 
@@ -374,9 +374,15 @@ def stage_of(release: Release) -> str:
 
 def _gate(release: Release) -> str:
     """How a release and its gate stood: `llama-5: paused at stage free@25, gate closed (hold: 9 of 60 s)`."""
-    held = [f"{check.id}: {check.detail or check.state}" for check in release.checks if check.state != "pass"]
+    held = [f"{check.id}: {_held(check)}" for check in release.checks if check.state != "pass"]
     why = f" ({'; '.join(held)})" if held else ""
     return f"{release.id}: {release.phase}, stage {stage_of(release)}, gate {release.gate}{why}"
+
+
+def _held(check: Check) -> str:
+    # What a hold was counted to is of when the plane last told it.
+    is_hold = check.id == "hold" and check.ready_at is not None
+    return f"until {clock(check.ready_at or 0.0)}" if is_hold else check.detail or check.state
 
 
 def called(alert: Alert) -> str:
