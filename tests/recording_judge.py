@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from collectors.fleet import Frame
 from collectors.readings import Quality
 from collectors.recording.layout import Kind, RecordingError
-from collectors.recording.reader import STATE_LOST, Recording
+from collectors.recording.parts import STATE_LOST
+from collectors.recording.reader import Recording
 from collectors.recording.verify import verify
 from tests.recording_files import Tape, without
 
