@@ -25,7 +25,7 @@ test: $(BIN)/.tests
 	$(BIN)/pytest -q $(ARGS)
 
 fast: $(BIN)/.tests
-	$(BIN)/pytest -q -m "not slow" tests/unit tests/property tests/screens
+	$(BIN)/pytest -q -n logical -m "not slow" tests/unit tests/property tests/screens
 
 check: format lint types imports test
 
