@@ -23,11 +23,12 @@ from collectors.recording.layout import (
 from collectors.recording.noted import read_json, tag_of
 from collectors.recording.payload import payload_at
 from collectors.recording.table import UNTOLD, Table, joined, of_rows
-from collectors.recording.walk import Ahead, Budget, Damage, File, run_at, walked
+from collectors.recording.walk import RUN_LEAST, Ahead, Budget, Damage, File, run_at, walked
 
 # A member of an enumeration is looked up each time that it is named.
 _NOTED = frozenset(map(int, NOTED))
 _STEPS = 16
+_RUN_MOST = 4096
 
 
 def scanned(
@@ -39,9 +40,11 @@ def scanned(
     """
     parts: list[Table] = []
     damages: list[Damage] = []
-    at, ahead = start, Ahead(file)
+    at, ahead, most = start, Ahead(file), RUN_LEAST
     while not budget.is_spent:
-        offsets, headers = run_at(ahead, at, end, seq, budget)
+        offsets, headers, is_cut = run_at(ahead, at, end, seq, budget, most)
+        # Near damage little is looked at in vain.
+        most = RUN_LEAST if is_cut else min(2 * most, _RUN_MOST)
         if len(offsets):
             part = _of_run(ahead, offsets, headers)
         else:

@@ -26,6 +26,7 @@ from collectors.recording.layout import (
     Kind,
     NewerFormat,
     Record,
+    RecordingError,
     chained,
     unpack_record,
 )
@@ -56,6 +57,7 @@ _LIE = "its index does not tell what is there: {}. `tidegate recording verify` t
 _READ = "its records were read one by one"
 _READ_AT_FIRST = "its first {} records were read one by one, and what follows can be other than it tells"
 _UNSEARCHED = "not all of it was searched"
+_MISSING = " are missing between others, by their numbers"
 _SKIPPED = " of a newer kind skipped"
 
 
@@ -91,6 +93,7 @@ class Segment:
         try:
             self.header, self.first = self._header()
             self.end = self.first
+            self._beginning = self.file.read(0, self.first)
             self.footer = self._footer()
             self._notices = tuple(self.notices)
         except BaseException:
@@ -294,6 +297,7 @@ class Segment:
             table = table._replace(t_wall=np.clip(table.t_wall, 0, TIME_MOST))
         self._note_unknown(table)
         self._note_unsearched()
+        self._note_missing(table)
         self._table = table
         self._frame_rows = np.flatnonzero((table.kind >= Kind.KEY) & (table.kind <= Kind.DELTA))
         self.lost = resized(self.lost, len(self._frame_rows))
@@ -319,6 +323,12 @@ class Segment:
         if len(strange):
             self.notices.append(f"{len(strange)} records{_SKIPPED}")
 
+    def _note_missing(self, table: Table) -> None:
+        missing = int(table.seq[-1]) - int(table.seq[0]) + 1 - table.rows if table.rows else 0
+        self.notices = [one for one in self.notices if not one.endswith(_MISSING)]
+        if missing and not self.damages:
+            self.notices.append(f"{missing} records{_MISSING}")
+
     def _note_unsearched(self) -> None:
         known = max([self.end, *(one.offset + one.size for one in self.damages)])
         missed = sum(one.size for one in self.damages if one.what == "not searched")
@@ -331,10 +341,15 @@ class Segment:
             )
 
     def refresh(self) -> bool:
-        """Read on where it has grown or not all was searched. True if there are other records now."""
+        """Read on where it has grown or not all was searched. True if there are other records now.
+
+        raises: RecordingError if another recording stands in the file now
+        """
         size = self.file.measured()
         if self._table is None or (size == self.file.size and not self._is_unsearched):
             return False
+        if not self._begins_as_before():
+            raise RecordingError(f"{self.path} was written over with another recording: open it again")
         is_cut = size < self.end
         self.file.size, self._directory = size, ()
         self.footer = self._footer()
@@ -354,6 +369,12 @@ class Segment:
         self.end = more.end
         self._take(joined([before, more]))
         return True
+
+    def _begins_as_before(self) -> bool:
+        try:
+            return self.file.read(0, self.first) == self._beginning
+        except BadRecord:
+            return False
 
     def stored(self, row: int) -> tuple[Record, bytes]:
         """A record and its payload as it is stored. raises: BadRecord if it is damaged, or another one"""

@@ -202,7 +202,7 @@ class Showing:
     def seek_second(self, at: float) -> None:
         """To what was shown in the second from `at` on: the last frame in it; without any, as `seek`."""
         shown = self.recording.time_of(self.recording.index_at(at + 1 - SLIGHT_S))
-        self.seek(shown if shown > at else at)
+        self.seek(shown if at < shown < at + 1 else at)
 
     def move(self, seconds: float) -> None:
         """So many recorded seconds on, or back."""

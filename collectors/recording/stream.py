@@ -26,6 +26,7 @@ from collectors.recording.schema import Schema, to_json
 from collectors.recording.shape import Shaped, Shaper
 from collectors.recording.signing import Signer
 from collectors.recording.succession import TICKS_MOST_US, Succession, whole_fact
+from collectors.recording.table import TIME_MOST
 
 KEY_EVERY, SUBKEY_EVERY = 60, 10
 STEP_US = 500_000
@@ -193,7 +194,9 @@ class Stream:
 
     def _ready(self, stamp: Stamp, is_frame: bool = False) -> None:
         """A file that can be appended to, with all in it that had to come first."""
-        self._mono += max(0, stamp.tick - self._tick) if self._files.is_begun else 0
+        passed = max(0, stamp.tick - self._tick) if self._files.is_begun else 0
+        # A copy of a file from outside can have ticks of which none is true.
+        self._mono = min(self._mono + passed, TIME_MOST)
         self._tick = stamp.tick
         self._look_for_file()
         if self._file is not None and is_frame and self._is_full(stamp):

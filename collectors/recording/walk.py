@@ -38,7 +38,7 @@ _EXTENTS_MOST = 1024
 _FAILED = 8
 """What a header costs that is none: a file can be full of them, and none leads on."""
 
-_RUN_LEAST = 16
+RUN_LEAST = 16
 """Records that are worth looking at together."""
 
 HEADER = np.dtype(
@@ -205,9 +205,10 @@ def record_at(file: File, offset: int, end: int) -> Record:
 
 
 def run_at(
-    ahead: Ahead, at: int, end: int, seq: int, budget: Budget
-) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Offsets and headers of whole records, one behind the other from `at` on, as many as are read at once.
+    ahead: Ahead, at: int, end: int, seq: int, budget: Budget, most: int
+) -> tuple[NDArray[np.int64], NDArray[Any], bool]:
+    """Offsets and headers of up to `most` whole records, one behind the other from `at` on, as far as they
+    are read at once, and whether damage ended them.
 
     seq: number of the record before
 
@@ -216,16 +217,16 @@ def run_at(
     """
     data, begin = ahead.at(at, min(HLEN_MOST, end - at))
     shift, place, stop = at - begin, begin, min(len(data), begin + end - at)
-    places = []
-    while place + HLEN <= stop:
+    places: list[int] = []
+    while place + HLEN <= stop and len(places) < most:
         hlen, stored = _LENGTHS.unpack_from(data, place + _LENGTHS_AT)
         behind = place + HLEN + stored
         if hlen != HLEN or behind > stop:
             break
         places.append(place)
         place = behind
-    if len(places) < _RUN_LEAST:
-        return np.empty(0, np.int64), np.empty(0, HEADER)
+    if len(places) < RUN_LEAST:
+        return np.empty(0, np.int64), np.empty(0, HEADER), True
     budget.headers -= len(places)
     where = np.array(places, np.int64)
     octets = np.frombuffer(data, np.uint8)[where[:, None] + np.arange(HLEN)]
@@ -234,7 +235,7 @@ def run_at(
     is_whole = (headers["sync"] == _SYNC) & (headers["hcrc"] == crcs)
     is_whole &= headers["seq"] == seq + 1 + np.arange(len(places))
     count = len(places) if is_whole.all() else int(np.argmin(is_whole))
-    return where[:count] + shift, headers[:count]
+    return where[:count] + shift, headers[:count], count < len(places)
 
 
 def walked(
@@ -245,10 +246,13 @@ def walked(
     seq: number of the record before the first; -1 where it is not known
     first: offset of the file's first record, which has number 0; `start` unless given
 
-    After damage it goes on with the next header that is whole and can be the next: of a number that is
-    higher, by no more than records that fit in between.
+    After damage it goes on with the next header that is whole and can be of a later record: its number is
+    higher, by no more than records that fit in between. Where bytes are missing it can be more, if the record
+    behind it has the next number: what was copied there from elsewhere in the file has none such behind it.
     """
-    at, good = start, start if first is None or seq >= 0 else first
+    at = good = start
+    if first is not None and seq < 0:
+        good = first
     while end - at >= HLEN and not budget.is_spent:
         budget.headers -= 1
         try:
@@ -259,12 +263,22 @@ def walked(
             continue
         behind = at + found.size
         can_be = seq < found.seq <= seq + 1 + (at - good) // HLEN or (seq < 0 and at == start)
+        if behind <= end and found.seq > seq and not can_be:
+            budget.headers -= 1
+            can_be = behind == end or _number_at(ahead, behind, end) == found.seq + 1
         if behind > end or not can_be:
             at = _next_sync(ahead, at + 1, end, budget)
             continue
         yield Place(at, found)
         at = good = behind
         seq = found.seq
+
+
+def _number_at(ahead: Ahead, at: int, end: int) -> int:
+    try:
+        return unpack_record(*ahead.at(at, min(HLEN_MOST, end - at))).seq
+    except BadRecord:
+        return -1
 
 
 def _next_sync(ahead: Ahead, start: int, end: int, budget: Budget) -> int:

@@ -70,7 +70,7 @@ def failed(one: Decision) -> Decision:
     [
         (lambda one: replace(one, plan=replace(one.plan, problem="tick a tier", intents=())), "tick a tier"),
         (lambda one: replace(one, reason=""), "a reason is missing: press 1 to 5"),
-        (lambda one: replace(one, reason="  ab "), "a reason is missing"),
+        (lambda one: replace(one, reason="  ab "), "the reason has 2 of at least 3 characters"),
         (lambda one: replace(one, reason="x" * 501), "too long"),
         (lambda one: replace(one, phrase="throttle 1"), "type throttle 2 in the row above"),
         (lambda one: replace(one, phrase="Throttle 2"), "type throttle 2"),

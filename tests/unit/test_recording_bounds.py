@@ -282,6 +282,61 @@ def test_bytes_that_are_missing_cost_what_they_held(path: Path, hole: float, is_
     assert {one.seq for one in tape.entries} - set(found.table.seq.tolist()) <= lost
 
 
+@pytest.mark.parametrize("is_closed", [False, True])
+@pytest.mark.parametrize("count", [1, 10, 100])
+def test_records_that_are_missing_cost_no_others(path: Path, count: int, is_closed: bool) -> None:
+    """Whole ones taken out: what stands behind them is found, and that some are missing is told."""
+    tape = tape_of(simple_frames(200), index_every=64)
+    if is_closed:
+        tape.footer()
+    first, behind = tape.entries[70], tape.entries[70 + count]
+    data = bytes(tape.data)
+    path.write_bytes(data[: first.offset] + data[behind.offset :])
+    recording = Recording.open(path)
+    (found,) = recording.segments
+    kept = {one.seq for one in tape.entries if not first.seq <= one.seq < behind.seq}
+    assert set(found.table.seq.tolist()) >= kept - {tape.entries[-1].seq}
+    assert found.table.rows <= len(kept)
+    assert f"{count} records are missing between others, by their numbers" in recording.notices
+
+
+def test_a_record_that_was_copied_to_before_its_place_hides_none(path: Path) -> None:
+    """Its number is higher than those behind it: it is the one that is left out."""
+    tape = tape_of(simple_frames(200), index_every=1000)
+    there, later = tape.entries[70], tape.entries[150]
+    data = bytes(tape.data)
+    copied = data[later.offset : later.offset + later.size]
+    path.write_bytes(data[: there.offset] + copied + data[there.offset :])
+    recording = Recording.open(path)
+    assert recording.segments[0].table.seq.tolist() == [one.seq for one in tape.entries]
+
+
+def test_damage_in_many_headers_does_not_use_up_what_may_be_looked_at(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is looked at twice near damage is little."""
+    with_budget(20_000, monkeypatch)
+    tape = talking(5_000)
+    data = bytearray(tape.data)
+    hit = tape.entries[40::40]
+    for one in hit:
+        data[one.offset + 20] ^= 1
+    path.write_bytes(bytes(data))
+    recording = Recording.open(path)
+    assert recording.segments[0].table.rows == len(tape.entries) - len(hit)
+    assert not [one for one in recording.notices if "searched" in one]
+
+
+def test_a_file_that_is_written_over_while_it_is_read_is_not_mixed_with_what_it_was(path: Path) -> None:
+    """Times and names of one recording would be shown with the numbers of the other."""
+    path.write_bytes(bytes(tape_of(simple_frames(40)).data))
+    recording = Recording.open(path)
+    other = tape_of([simple_frame(n, T0 + 1000 + 2 * n) for n in range(20)])
+    path.write_bytes(bytes(other.data))
+    with pytest.raises(RecordingError, match="was written over with another recording: open it again"):
+        recording.refresh()
+
+
 def test_a_sparse_file_opens_at_once(path: Path) -> None:
     """10 GB of hole: before, behind and between the records; memory and time do not grow with it."""
     tape = tape_of(simple_frames(100), index_every=64)

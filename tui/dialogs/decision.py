@@ -160,6 +160,8 @@ def _free(plan: Plan, under_way: Collection[Target]) -> Need:
 def _reasoned(reason: str) -> Need:
     length = len(reason.strip())
     if length < SHORTEST:
+        if length:
+            return Need(False, f"the reason has {length} of at least {SHORTEST} characters")
         return Need(False, "a reason is missing: press 1 to 5, or tab to its row and type one")
     return Need(length <= LONGEST, "there is a reason" if length <= LONGEST else "the reason is too long")
 
