@@ -145,7 +145,8 @@ class Sitting:
     async def settle(self) -> None:
         """Until all that was posted has been handled, screens that were opened are up, and their questions
         answered."""
-        for _ in range(1000):
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
             screen = self.app.screen
             await self._drained()
             if self.app.screen is not screen or not screen.is_mounted:
@@ -161,7 +162,7 @@ class Sitting:
         done = asyncio.Event()
         screen = self.app.screen
         self.app.call_later(lambda: screen.call_later(done.set) or done.set())
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), 30)
 
     async def type(self, *keys: str, quiet_s: float = 1.0) -> None:
         """Bytes of keys as a person types them, each after some quiet, with a tick of the dialog between."""
