@@ -141,7 +141,8 @@ class Feed:
                 )
             self._hurry.clear()
             try:
-                await asyncio.wait_for(self._hurry.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._hurry.wait()
             except TimeoutError:
                 continue
 

@@ -305,6 +305,7 @@ class ReplaySource:
         if self._asked or self._is_closed:
             return
         try:
-            await asyncio.wait_for(self._news.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await self._news.wait()
         except TimeoutError:
             pass  # that is what was waited for

@@ -129,8 +129,10 @@ class Watch:
             self._tick += 1
             yield self._frame(time.monotonic())
             elapsed = time.monotonic() - started
+            # Until Python 3.12 `wait_for` loses a cancel that comes together with what it waits for.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), self._tick_s - elapsed % self._tick_s)
+                async with asyncio.timeout(self._tick_s - elapsed % self._tick_s):
+                    await self._news.wait()
             self._news.clear()
 
     async def aclose(self) -> None:

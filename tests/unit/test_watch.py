@@ -406,3 +406,23 @@ async def test_the_heat_map_turns_stale_then_goes(monkeypatch: pytest.MonkeyPatc
 
     await until(watched, holds)
     assert seen == [b"", bytes([90]), bytes([STALE_CELL]), b""]
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_cancel_that_comes_with_news_is_not_lost(turns: int) -> None:
+    """Who waits for the end of what was cancelled would wait for ever."""
+    watch = Watch("t", Context(), [], tick_s=60.0)
+
+    async def follow() -> None:
+        async for _ in watch.frames():
+            pass
+
+    following = asyncio.create_task(follow())
+    await asyncio.sleep(0.02)
+    watch._news.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    following.cancel()
+    done, _ = await asyncio.wait({following}, timeout=5)
+    await watch.aclose()
+    assert done
